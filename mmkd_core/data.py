@@ -1,0 +1,144 @@
+"""The three values that everything else passes around: `Dataset`, `Batch` and `Embeddings`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+SPLITS = ("train", "val", "test")
+
+
+class DataError(ValueError):
+    """Data that cannot be used: the message names the file, the row, what was found and what was expected."""
+
+
+class Embeddings(NamedTuple):
+    """What every recommender comes down to: user u's score of item i is `users[u] @ items[i]`."""
+
+    users: Float[Tensor, "user dim"]
+    items: Float[Tensor, "item dim"]
+
+    def scores(self, users: Int[Tensor, " batch"]) -> Float[Tensor, "batch item"]:
+        """Score of every item for each of `users`; shape (batch, num_items)."""
+        return self.users[users] @ self.items.T
+
+
+class Batch(NamedTuple):
+    """Training triples: `users[b]` interacted with `pos[b]` and with none of `neg[b]`, all int64 ids."""
+
+    users: Int[Tensor, " batch"]
+    pos: Int[Tensor, " batch"]
+    neg: Int[Tensor, "batch negatives"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Interactions in three splits and the content features of the items; valid, or it is not made.
+
+    `train`, `val` and `test` are int64 tensors of shape (edges, 2) whose rows are (user, item); they are sorted
+    when the data set is made. `features` maps a modality's name to a float32 tensor of shape (num_items, d_m).
+    `sources` maps the name of a split or a modality to where it was read, for the messages of `DataError`.
+
+    Raises `DataError` for: an id out of range, the same pair twice in a split or in two splits, a shape or dtype
+    other than stated, a feature matrix without one row an item, NaN or infinity, no training interaction.
+    A user or an item without training interactions is legal.
+    """
+
+    name: str
+    num_users: int
+    num_items: int
+    train: Int[Tensor, "edges 2"]
+    val: Int[Tensor, "edges 2"]
+    test: Int[Tensor, "edges 2"]
+    features: dict[str, Float[Tensor, "item _"]] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.num_users < 1 or self.num_items < 1:
+            raise DataError(
+                f"{self.name}: got {self.num_users} users and {self.num_items} items; expected at least one of each"
+            )
+        for split in SPLITS:
+            object.__setattr__(self, split, self._checked_edges(split))
+        if len(self.train) == 0:
+            raise DataError(f"{self._where('train')}: no training interaction; expected at least one (user, item) row")
+        self._check_disjoint()
+        features = {modality: self._checked_features(modality, x) for modality, x in self.features.items()}
+        object.__setattr__(self, "features", features)
+
+    def _where(self, part: str) -> str:
+        source = self.sources.get(part)
+        return f"{self.name}, {part} ({source})" if source else f"{self.name}, {part}"
+
+    def _checked_edges(self, split: str) -> Tensor:
+        edges = torch.as_tensor(getattr(self, split))
+        if edges.dim() != 2 or edges.shape[1] != 2:
+            raise DataError(f"{self._where(split)}: got shape {tuple(edges.shape)}; expected (edges, 2)")
+        if edges.dtype.is_floating_point or edges.dtype.is_complex or edges.dtype == torch.bool:
+            raise DataError(f"{self._where(split)}: got dtype {edges.dtype}; expected integer ids")
+        edges = edges.to(torch.int64)
+        for column, (what, size) in enumerate((("user", self.num_users), ("item", self.num_items))):
+            ids = edges[:, column]
+            bad = ((ids < 0) | (ids >= size)).nonzero()
+            if len(bad):
+                row = int(bad[0])
+                raise DataError(
+                    f"{self._where(split)}, row {row}: {what} id {int(ids[row])} is out of range; "
+                    f"expected 0 to {size - 1}"
+                )
+        keys, order = self._keys(edges).sort(stable=True)
+        twice = (keys[1:] == keys[:-1]).nonzero()
+        if len(twice):
+            row = int(order[int(twice[0]) + 1])
+            user, item = edges[row].tolist()
+            raise DataError(
+                f"{self._where(split)}, row {row}: user {user}, item {item} appears twice; expected each pair once"
+            )
+        return edges[order]
+
+    def _keys(self, edges: Tensor) -> Tensor:
+        return edges[:, 0] * self.num_items + edges[:, 1]
+
+    def _check_disjoint(self) -> None:
+        for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
+            edges = getattr(self, second)
+            shared = torch.isin(self._keys(edges), self._keys(getattr(self, first))).nonzero()
+            if len(shared):
+                user, item = edges[int(shared[0])].tolist()
+                raise DataError(
+                    f"{self._where(second)}: user {user}, item {item} is also in {self._where(first)}; "
+                    "expected each pair in one split alone"
+                )
+
+    def _checked_features(self, modality: str, x: Tensor) -> Tensor:
+        x = torch.as_tensor(x)
+        if x.dim() != 2 or not x.dtype.is_floating_point:
+            raise DataError(
+                f"{self._where(modality)}: got shape {tuple(x.shape)} of {x.dtype}; expected floats (num_items, width)"
+            )
+        if len(x) != self.num_items:
+            raise DataError(f"{self._where(modality)}: got {len(x)} rows; expected one an item, {self.num_items}")
+        if x.shape[1] == 0:
+            raise DataError(f"{self._where(modality)}: got width 0; expected at least one column")
+        x = x.to(torch.float32).contiguous()
+        finite = x.isfinite().all(dim=1)
+        if not finite.all():
+            row = int((~finite).nonzero()[0])
+            raise DataError(f"{self._where(modality)}, row {row}: holds NaN or infinity; expected finite numbers")
+        return x
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over sizes, splits and features: two data sets with the same fingerprint give the same results."""
+        digest = hashlib.sha256(f"{self.num_users} {self.num_items}".encode())
+        for name, tensor in [*((s, getattr(self, s)) for s in SPLITS), *sorted(self.features.items())]:
+            digest.update(f"{name} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()
