@@ -1,0 +1,72 @@
+# A reader needs two of these: `make book` and `make test`. Each makes .venv if it is missing.
+
+PYTHON ?= python3
+# The one pin of torch. TORCH_INDEX, if given, is the address of the index that has the build you want (CPU, CUDA).
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+
+BIN := .venv/bin
+INSTALLED := .venv/installed
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+TWINS := $(wildcard notebooks/*.md)
+JUPYTER_BOOK := $(BIN)/jupyter-book build . -W -n --keep-going
+
+# One thread: the numbers then do not depend on how many cores the machine has.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help book test check html notebooks notebook sync format live pins vendor clean
+
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+book: notebooks html  ## train on the demo data, execute the notebooks, render the book to _build/html/
+	@echo "The book is in _build/html/index.html"
+
+test: check html  ## run every check there is
+	$(BIN)/pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env tests notebooks
+
+check: $(INSTALLED)  ## lint, types, spelling, import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/codespell
+	$(BIN)/pytest -q tests/test_import_layers.py
+
+html: $(INSTALLED)  ## render the notebooks as they are
+	$(JUPYTER_BOOK)
+
+notebooks: $(INSTALLED)  ## execute all notebooks in place
+	$(BIN)/python tools/execute.py $(NOTEBOOKS)
+
+notebook: $(INSTALLED)  ## execute one: make notebook NB=notebooks/01_quickstart.ipynb
+	$(BIN)/python tools/execute.py $(NB)
+
+sync: $(INSTALLED)  ## carry the edits of notebooks/*.md over to the .ipynb twins, keeping outputs
+	$(BIN)/jupytext --to ipynb --update $(TWINS)
+
+format: sync  ## format the code, notebooks included
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/jupytext --to md:myst $(NOTEBOOKS)
+
+live: html  ## render again whenever a page is saved, until Ctrl-C
+	@touch _build/live; while sleep 1; do \
+	  test -z "$$(find book notebooks _config.yml _toc.yml -newer _build/live)" || { touch _build/live; $(JUPYTER_BOOK); }; \
+	done
+
+pins: $(INSTALLED)  ## generate requirements/dev.txt and environment.yml from pyproject.toml
+	$(BIN)/python tools/pins.py
+
+vendor:  ## fetch the scripts and fonts under book/_static/vendor again (needs npm)
+	tools/vendor.sh
+
+clean:  ## remove what was built, but not .venv
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+
+$(INSTALLED): pyproject.toml requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(BIN)/pip install --quiet -r requirements/dev.txt
+	$(BIN)/pip install --quiet --no-deps -e .
+	touch $@

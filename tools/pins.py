@@ -1,0 +1,54 @@
+"""Writes requirements/dev.txt and environment.yml from pyproject.toml: `make pins`."""
+
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+NEVER = "sys_platform == 'never'"
+
+
+def resolve() -> str:
+    """What uv resolves for every extra on every platform, with torch and all that only torch needs marked NEVER."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as overrides:
+        overrides.write(f"torch ; {NEVER}")
+        overrides.flush()
+        command = [
+            *(sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--all-extras", "--universal", "--python-version", "3.11"),
+            *("--fork-strategy", "fewest", "--no-header", "--no-annotate", "--quiet", "--overrides", overrides.name),
+        ]
+        return subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout
+
+
+def requirements(resolved: str) -> str:
+    """The pins of requirements/dev.txt. torch is not among them: the Makefile installs it first."""
+    pins = [line for line in resolved.splitlines() if NEVER not in line]
+    return "\n".join(["# Generated from pyproject.toml by `make pins`. torch is pinned in the Makefile.", *pins, ""])
+
+
+def environment(pyproject: dict, makefile: str) -> str:
+    """environment.yml, for conda: everything comes by pip with the same pins."""
+    torch = re.search(r"^TORCH \?= (\S+)$", makefile, re.MULTILINE)
+    assert torch, "the Makefile has no line `TORCH ?= ...`"
+    return f"""\
+# Generated from pyproject.toml and the Makefile by `make pins`.
+name: {pyproject["project"]["name"]}
+channels:
+  - conda-forge
+dependencies:
+  - python{pyproject["project"]["requires-python"]}
+  - pip
+  - pip:
+      - {torch[1]}
+      - -r requirements/dev.txt
+      - -e .
+"""
+
+
+if __name__ == "__main__":
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (ROOT / "requirements/dev.txt").write_text(requirements(resolve()))
+    (ROOT / "environment.yml").write_text(environment(pyproject, (ROOT / "Makefile").read_text()))
