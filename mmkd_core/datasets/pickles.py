@@ -1,0 +1,166 @@
+"""Pickled scipy matrices, read without running anything that the file names.
+
+A pickle is a small program: it names classes and functions and has them called. The reader here looks every name up
+in one table, and what stands in that table are readers of our own, not numpy's or scipy's functions. Two arrays and
+a shape come out, and they are checked before any compiled code follows their indices.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from mmkd_core.data import DataError
+
+# Only numbers: a dtype of objects would hold whatever else the pickle made.
+_DTYPES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+_FORMATS = ("coo", "csr", "csc")
+_EXPECTED = "expected a pickled scipy.sparse COO, CSR or CSC matrix of numbers"
+
+
+def _array(raw: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+    if isinstance(raw, str):
+        raw = raw.encode("latin1")  # pickles of Python 2 hold bytes as text
+    return np.frombuffer(bytes(raw), dtype=dtype.name).reshape(shape, order="F" if order == "F" else "C")
+
+
+def _readers() -> dict[tuple[str, str], Any]:
+    """What each admitted name stands for; made anew for every file, so that no pickle can alter another's."""
+
+    class Matrix:
+        """State of a scipy matrix, as plain attributes. `layout` is set by the subclasses."""
+
+        layout = ""
+
+    class Array:
+        """numpy.ndarray before and after its state is set."""
+
+        value: np.ndarray
+
+        def __setstate__(self, state: tuple) -> None:
+            _, shape, dtype, fortran, raw = state
+            self.value = _array(raw, dtype, shape, "F" if fortran else "C")
+
+    class Dtype:
+        """numpy.dtype: a letter and a size, to which the state adds the byte order."""
+
+        def __init__(self, spec: str, *_: object) -> None:
+            if spec not in _DTYPES:
+                raise DataError(f"got an array of dtype {spec!r}; {_EXPECTED}")
+            self.name = spec
+
+        def __setstate__(self, state: tuple) -> None:
+            self.name = {"<": "<", ">": ">"}.get(state[1], "|") + self.name
+
+    def reconstruct(kind: type, *_: object) -> object:
+        return object.__new__(kind)
+
+    def frombuffer(raw: Any, dtype: Dtype, shape: tuple, order: str) -> Array:
+        made = Array()
+        made.value = _array(raw, dtype, shape, order)
+        return made
+
+    def scalar(dtype: Dtype, raw: Any) -> Any:
+        return _array(raw, dtype, (1,), "C")[0].item()
+
+    def encode(text: str, encoding: str = "latin1") -> bytes:
+        return text.encode(encoding)
+
+    table: dict[tuple[str, str], Any] = {
+        ("numpy", "ndarray"): Array,
+        ("numpy", "dtype"): Dtype,
+        ("_codecs", "encode"): encode,  # how protocols 0 to 2 write bytes
+        ("copyreg", "_reconstructor"): reconstruct,  # how protocols 0 and 1 make an object
+        ("copy_reg", "_reconstructor"): reconstruct,
+        ("builtins", "object"): object,
+        ("__builtin__", "object"): object,
+    }
+    for core in ("numpy.core", "numpy._core"):  # numpy 1 and numpy 2
+        table[f"{core}.multiarray", "_reconstruct"] = reconstruct
+        table[f"{core}.multiarray", "scalar"] = scalar
+        table[f"{core}.numeric", "_frombuffer"] = frombuffer
+    for layout in _FORMATS:
+        for kind in ("matrix", "array"):
+            reader = type(f"{layout}_{kind}", (Matrix,), {"layout": layout})
+            for module in (f"scipy.sparse.{layout}", f"scipy.sparse._{layout}"):  # before and after scipy 1.8
+                table[module, f"{layout}_{kind}"] = reader
+    return table
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data), encoding="latin1")
+        self._readers = _readers()
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        if (module_name, global_name) not in self._readers:
+            raise DataError(f"refused: it names {module_name}.{global_name}; {_EXPECTED}")
+        return self._readers[module_name, global_name]
+
+
+def load_matrix(path: Path) -> sp.coo_array:
+    """The pickled users x items matrix in `path`, as a float64 COO array without stored zeros or duplicates.
+
+    Raises `DataError` naming `path` when it is missing, is no pickle, names anything but numpy arrays and scipy
+    matrices (nothing it names is run), or when its indices, shape or values contradict each other.
+    """
+    try:
+        found = _Unpickler(path.read_bytes()).load()
+        state = vars(found) if hasattr(found, "layout") else None
+        if state is None:
+            raise DataError(f"got a pickled {type(found).__name__}; {_EXPECTED}")
+        return _matrix(found.layout, state)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); {_EXPECTED}") from error
+    # A damaged pickle can fail in any way that its opcodes can; all of them mean the same to the caller.
+    except Exception as error:
+        raise DataError(f"{path}: not a whole pickle ({type(error).__name__}: {error}); {_EXPECTED}") from error
+
+
+def _matrix(layout: str, state: dict[str, Any]) -> sp.coo_array:
+    shape = tuple(int(size) for size in state["_shape"])
+    if len(shape) != 2 or min(shape) < 1 or shape[0] * shape[1] >= 2**63:
+        raise DataError(f"got shape {shape}; expected (num_users, num_items)")
+    if layout == "coo":
+        rows, cols = state["coords"] if "coords" in state else (state["row"], state["col"])
+        rows, cols = _indices(rows), _indices(cols)
+    else:
+        minor = _indices(state["indices"])
+        major = _expand(_indices(state["indptr"]), shape[0 if layout == "csr" else 1], len(minor))
+        rows, cols = (major, minor) if layout == "csr" else (minor, major)
+    values = state["data"].value
+    if values.ndim != 1 or not len(rows) == len(cols) == len(values):
+        raise DataError(f"got {len(rows)} rows, {len(cols)} columns, values {values.shape}; expected as many of each")
+    for what, ids, size in (("user", rows, shape[0]), ("item", cols, shape[1])):
+        bad = np.flatnonzero((ids < 0) | (ids >= size))
+        if len(bad):
+            raise DataError(f"entry {bad[0]}: {what} id {ids[bad[0]]} is out of range; expected 0 to {size - 1}")
+    values = values.astype(np.float64)
+    bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+    if len(bad):
+        raise DataError(f"entry {bad[0]}: value {values[bad[0]]}; expected a count of interactions, 0 or more")
+    matrix = sp.coo_array((values, (rows, cols)), shape=shape)
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def _indices(stored: Any) -> np.ndarray:
+    ids = stored.value
+    if ids.ndim != 1 or ids.dtype.kind not in "iu":
+        raise DataError(f"got indices of shape {ids.shape} and dtype {ids.dtype}; expected a row of integers")
+    return ids.astype(np.int64)
+
+
+def _expand(indptr: np.ndarray, size: int, stored: int) -> np.ndarray:
+    lengths = np.diff(indptr)
+    if len(indptr) != size + 1 or indptr[0] != 0 or indptr[-1] != stored or (lengths < 0).any():
+        raise DataError(f"index pointer contradicts {size} rows and {stored} entries; expected 0 rising to {stored}")
+    return np.repeat(np.arange(size), lengths)
