@@ -1,0 +1,88 @@
+"""What a model costs: parameters, seconds, memory, and the machine that it ran on."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmkd_core.evaluation import Scorer
+
+
+def parameters(model: nn.Module, served: Scorer) -> dict[str, int]:
+    """Numbers held: `trained` (with requires_grad), `frozen`, `constants` (buffers), `served` (the final tables)."""
+    counts = {"trained": 0, "frozen": 0}
+    for parameter in model.parameters():
+        counts["trained" if parameter.requires_grad else "frozen"] += parameter.numel()
+    tables = [part for part in (served if isinstance(served, tuple) else ()) if isinstance(part, Tensor)]
+    return counts | {
+        "constants": sum(buffer.numel() for buffer in model.buffers()),
+        "served": sum(table.numel() for table in tables),
+    }
+
+
+@contextmanager
+def measured(device: torch.device) -> Iterator[dict[str, Any]]:
+    """Fills the yielded dict at the end: wall and CPU seconds, and the peak memory so far, in MiB.
+
+    On a CPU the peak is the process's, everything imported included.
+    """
+    cost: dict[str, Any] = {}
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield cost
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    cost["seconds"] = round(time.perf_counter() - wall, 2)
+    cost["cpu_seconds"] = round(time.process_time() - cpu, 2)
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
+    cost["peak_memory_mib"] = round(resident)
+    if device.type == "cuda":
+        cost["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated(device) / 1024**2)
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Versions, processor, device, threads, commit and date (UTC)."""
+    return {
+        "mmkd_core": version("mmkd-book"),
+        "commit": _commit(),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": version("numpy"),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the working copy that this file lies in, marked where there are changes; None outside of one."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude", "*"]
+    try:
+        done = subprocess.run(git, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()

@@ -1,0 +1,245 @@
+"""An experiment is a frozen value; its record is a file named by the hash of that value and of its data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from mmkd_core.cost import environment, measured, parameters
+from mmkd_core.data import Dataset
+from mmkd_core.datasets import load
+from mmkd_core.evaluation import evaluate
+from mmkd_core.models import MODELS, build, settings_of
+from mmkd_core.models.base import Recommender
+from mmkd_core.models.teacher import Teacher
+from mmkd_core.training import FitConfig, History, choose_device, fit
+
+KS = (20, 50)
+OnTraining = Callable[["Experiment", int, History], None]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All that decides a result: data (with the options of `load`), model, settings, training, seed, teacher.
+
+    `hparams` holds every setting of the model, so that a later change of a default cannot change a record's meaning.
+    """
+
+    dataset: str
+    model: str
+    seed: int = 0
+    hparams: Mapping[str, Any] = field(default_factory=dict)
+    fit: FitConfig = field(default_factory=FitConfig)
+    teacher: Experiment | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = settings_of(self.model)
+        for name in self.hparams:
+            if name not in known:
+                raise ValueError(f"unknown setting {name!r} of {self.model}; one of {sorted(known)}")
+        object.__setattr__(self, "hparams", known | dict(self.hparams))
+        object.__setattr__(self, "fit", replace(self.fit, seed=self.seed))
+        object.__setattr__(self, "options", dict(self.options))
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Experiment:
+        """The inverse of `as_dict`."""
+        teacher = values["teacher"] and cls.from_dict(values["teacher"])
+        return cls(**{**values, "fit": FitConfig(**values["fit"]), "teacher": teacher})
+
+    def key(self, fingerprint: str) -> str:
+        """16 hexadecimal digits of sha256 over the experiment's canonical JSON and the data set's fingerprint."""
+        text = json.dumps(self.as_dict(), sort_keys=True) + fingerprint
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def plan(
+    model: str,
+    dataset: str,
+    *,
+    seed: int = 0,
+    hparams: Mapping[str, Any] | None = None,
+    fit: Mapping[str, Any] | None = None,
+    teacher: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Experiment:
+    """The experiment with the settings of `hparams/<model>.toml` for `dataset`, changed by what is given.
+
+    For "mmkd" the teacher's experiment is planned too; `teacher` changes it: its settings, and "fit" for its training.
+    Raises `ValueError` for an unknown model or setting.
+    """
+    chosen, training = _tuned(model, dataset)
+    nested = None
+    if model == "mmkd":
+        teacher = dict(teacher or {})
+        teacher_fit = teacher.pop("fit", None)
+        nested = plan("teacher", dataset, seed=seed, hparams=teacher, fit=teacher_fit, options=options)
+    elif teacher:
+        raise ValueError(f"{model} has no teacher, so settings {sorted(teacher)} of one mean nothing")
+    training |= dict(fit or {})
+    known = [f.name for f in fields(FitConfig) if f.name != "seed"]
+    for name in training:
+        if name not in known:
+            raise ValueError(f"unknown setting {name!r} of the training; one of {sorted(known)}")
+    return Experiment(dataset, model, seed, chosen | dict(hparams or {}), FitConfig(**training), nested, options or {})
+
+
+def _tuned(model: str, dataset: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The model's settings and its training's for a data set: the table [default], overlaid with [<dataset>]."""
+    settings_of(model)  # an unknown model is named as such
+    file = resources.files("mmkd_core") / "hparams" / f"{model}.toml"
+    tables = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    settings: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    for table in (tables.get("default", {}), tables.get(dataset, {})):
+        training |= table.get("fit", {})
+        settings |= {name: value for name, value in table.items() if name not in ("fit", "how")}
+    return settings, training
+
+
+@dataclass(frozen=True)
+class Record:
+    """What an experiment gave: test means, validation means, history, cost and where it ran."""
+
+    experiment: Experiment
+    metrics: dict[str, float]
+    validation: dict[str, float]
+    history: dict[str, Any]
+    cost: dict[str, Any]
+    environment: dict[str, Any]
+    data: dict[str, Any]
+
+    @cached_property
+    def key(self) -> str:
+        return self.experiment.key(self.data["fingerprint"])
+
+    def save(self, store: Path) -> Path:
+        """Writes `<store>/<key>.json`, whole or not at all."""
+        path = store / f"{self.key}.json"
+        values = {f.name: getattr(self, f.name) for f in fields(self)} | {"experiment": self.experiment.as_dict()}
+        text = json.dumps(values, indent=1) + "\n"
+        write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        return path
+
+    @classmethod
+    def read(cls, path: str | Path) -> Record:
+        """The record in a file; raises `ValueError` naming the file when it is missing or is not a record."""
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+            return cls(**{**values, "experiment": Experiment.from_dict(values["experiment"])})
+        except FileNotFoundError:
+            raise ValueError(f"{path}: no such record; expected a file that `mmkd run` wrote") from None
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, TypeError, KeyError) as error:
+            raise ValueError(f"{path}: not a record ({error}); expected a JSON file that `mmkd run` wrote") from None
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Lets `write` fill a temporary file beside `path`, then renames it: a reader never meets half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def run(
+    experiment: Experiment,
+    store: str | Path = "runs",
+    *,
+    data: Dataset | None = None,
+    device: str | None = None,
+    on_epoch: OnTraining | None = None,
+) -> Record:
+    """The record of `experiment`: read if the store holds it, else trained, selected on validation, tested once, saved.
+
+    A nested teacher is run first, in the same store, and its weights are kept there for the next student.
+    `data` spares loading the data set again; `on_epoch(experiment, epoch, history)` reports progress.
+    """
+    data = data if data is not None else load(experiment.dataset, **experiment.options)
+    path = Path(store) / f"{experiment.key(data.fingerprint)}.json"
+    if path.exists():
+        return Record.read(path)
+    return train(experiment, Path(store), data, device=device, on_epoch=on_epoch)[1]
+
+
+def train(
+    experiment: Experiment,
+    store: Path,
+    data: Dataset,
+    *,
+    device: str | None = None,
+    on_epoch: OnTraining | None = None,
+) -> tuple[Recommender, Record]:
+    """The trained model and its record; both are read from the store if it holds both, else made and saved there."""
+    record_file = store / f"{experiment.key(data.fingerprint)}.json"
+    weights_file = record_file.with_suffix(".safetensors")
+    if record_file.exists() and weights_file.exists():
+        return restore(record_file, data), Record.read(record_file)
+    settings: dict[str, Any] = {}
+    if experiment.teacher is not None:
+        settings["teacher"], _ = train(experiment.teacher, store, data, device=device, on_epoch=on_epoch)
+    target = choose_device(device)
+    with measured(target) as cost:
+        torch.manual_seed(experiment.seed)
+        model = build(experiment.model, data, experiment.hparams, **settings)
+        report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
+        history = fit(model, data, experiment.fit, on_epoch=report, device=device)
+    with torch.no_grad():
+        tables = model.embed()
+    means = {name: float(values.mean()) for name, values in evaluate(tables, data, "test", KS).items()}
+    record = Record(
+        experiment=experiment,
+        metrics=means,
+        validation=history.best,
+        history=history.as_dict(),
+        cost=cost | {"epochs": len(history.losses), "parameters": parameters(model, tables)},
+        environment=environment(target),
+        data={"fingerprint": data.fingerprint, "num_users": data.num_users, "num_items": data.num_items}
+        | {split: len(getattr(data, split)) for split in ("train", "val", "test")}
+        | {"features": {modality: x.shape[1] for modality, x in data.features.items()}},
+    )
+    state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    write_whole(weights_file, lambda temporary: save_file(state, temporary))
+    record.save(store)
+    return model, record
+
+
+def restore(record_file: str | Path, data: Dataset) -> Recommender:
+    """The trained model of a record, rebuilt from the weights that lie beside it, in evaluation mode.
+
+    Raises `ValueError` when the weights are not there, for example because the record was committed without them.
+    """
+    experiment = Record.read(record_file).experiment
+    weights_file = Path(record_file).with_suffix(".safetensors")
+    if not weights_file.exists():
+        raise ValueError(
+            f"{weights_file}: no weights beside the record; train it again: "
+            f"mmkd run {experiment.model} --data {experiment.dataset} --seed {experiment.seed}"
+        )
+    settings: dict[str, Any] = {}
+    if experiment.teacher is not None:
+        settings["teacher"] = Teacher(data, **experiment.teacher.hparams)
+    model = build(experiment.model, data, experiment.hparams, **settings)
+    model.load_state_dict(load_file(weights_file))
+    model.refresh()
+    return model.eval()
+
+
+__all__ = ["KS", "MODELS", "Experiment", "Record", "plan", "restore", "run", "train", "write_whole"]

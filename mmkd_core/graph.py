@@ -1,0 +1,160 @@
+"""Constant sparse matrices over users and items, and the propagation that LightGCN-like models share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+class Graph(nn.Module):
+    """A constant sparse matrix of shape (rows, cols); `graph @ x` is dense, differentiable in `x` alone.
+
+    Both the matrix and its transpose are kept as compressed rows, so that forward and backward are the same
+    gather-and-sum over rows. That product runs through `embedding_bag`: on a CPU it is about ten times faster than
+    torch's own CSR product at these sizes (CONTRIBUTING, design notes).
+    The tensors are buffers: they move with a model's `.to(device)` and stay out of its `state_dict`.
+    """
+
+    crow: Tensor
+    col: Tensor
+    values: Tensor
+    transposed_crow: Tensor
+    transposed_col: Tensor
+    transposed_values: Tensor
+
+    def __init__(
+        self, rows: Int[Tensor, " edge"], cols: Int[Tensor, " edge"], values: Tensor, shape: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        self.shape = shape
+        for prefix, (first, second), size in (("", (rows, cols), shape[0]), ("transposed_", (cols, rows), shape[1])):
+            order = torch.argsort(first, stable=True)
+            counts = torch.bincount(first, minlength=size)
+            crow = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+            self.register_buffer(f"{prefix}crow", crow.to(torch.int32), persistent=False)
+            self.register_buffer(f"{prefix}col", second[order].to(torch.int32), persistent=False)
+            self.register_buffer(f"{prefix}values", values[order].to(torch.float32), persistent=False)
+
+    def __matmul__(self, x: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows dim"]:
+        """The product with a dense matrix; O(edges x dim), memory of the result alone."""
+        if x.shape[0] != self.shape[1]:
+            raise ValueError(f"got {x.shape[0]} rows for a graph of shape {self.shape}; expected {self.shape[1]}")
+        return _Product.apply(x, self)  # pyright: ignore[reportReturnType]
+
+    def dense_rows(self, rows: Int[Tensor, " batch"]) -> Float[Tensor, "batch cols"]:
+        """The named rows as a dense matrix."""
+        start, stop = self.crow[rows].long(), self.crow[rows + 1].long()
+        counts = stop - start
+        row = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), counts)
+        offset = torch.arange(len(row), device=rows.device) - (counts.cumsum(0) - counts)[row]
+        position = start[row] + offset
+        dense = self.values.new_zeros(len(rows), self.shape[1])
+        dense[row, self.col[position].long()] = self.values[position]
+        return dense
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, graph: Graph) -> Tensor:
+        ctx.graph = graph
+        return _sum_rows(graph.crow, graph.col, graph.values, x)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        graph = ctx.graph
+        return _sum_rows(graph.transposed_crow, graph.transposed_col, graph.transposed_values, grad_outputs[0]), None
+
+
+def _sum_rows(crow: Tensor, col: Tensor, values: Tensor, x: Tensor) -> Tensor:
+    return F.embedding_bag(
+        col, x.contiguous(), crow, mode="sum", per_sample_weights=values.to(x.dtype), include_last_offset=True
+    )
+
+
+def bipartite(edges: Int[Tensor, "edge 2"], num_users: int, num_items: int) -> Graph:
+    """LightGCN's operator: D^-1/2 [[0, A], [A^T, 0]] D^-1/2 over the stack of users and items, users first.
+
+    `edges` holds (user, item) rows. A node without edges has an empty row, so it comes out as zeros.
+    """
+    users, items = edges[:, 0], edges[:, 1]
+    user_degree = torch.bincount(users, minlength=num_users)
+    item_degree = torch.bincount(items, minlength=num_items)
+    values = (user_degree[users] * item_degree[items]).to(torch.float64).rsqrt()
+    nodes = num_users + num_items
+    return Graph(
+        torch.cat([users, items + num_users]),
+        torch.cat([items + num_users, users]),
+        torch.cat([values, values]),
+        (nodes, nodes),
+    )
+
+
+def neighbour_mean(rows: Int[Tensor, " edge"], cols: Int[Tensor, " edge"], shape: tuple[int, int]) -> Graph:
+    """D^-1 A of shape (rows, cols): each row becomes the mean over its neighbours; zeros where there is none."""
+    degree = torch.bincount(rows, minlength=shape[0])
+    return Graph(rows, cols, degree[rows].to(torch.float64).reciprocal(), shape)
+
+
+def propagate(graph: Graph, x: Float[Tensor, "node dim"], layers: int) -> Float[Tensor, "node dim"]:
+    """Mean over the layers 0..`layers` of repeated products, LightGCN's Eq. 8 with equal weights."""
+    total = x
+    for _ in range(layers):
+        x = graph @ x
+        total = total + x
+    return total / (layers + 1) if layers else total
+
+
+def listed_scores(
+    users: Float[Tensor, "user feat"],
+    items: Float[Tensor, "item feat"],
+    rows: Int[Tensor, " batch"],
+    lists: Int[Tensor, "batch list"],
+    parts: int = 1,
+) -> Float[Tensor, "batch list parts"]:
+    """Inner products users[rows[b]] . items[lists[b, l]], taken separately over `parts` equal slices of the columns.
+
+    A product of two dense tables at chosen places: the rows of all lists are never held at once, and both gradients are
+    weighted sums of rows, which is three times faster than autograd through the gathered rows.
+    """
+    return _ListedScores.apply(users, items, rows, lists, parts)  # pyright: ignore[reportReturnType]
+
+
+class _ListedScores(torch.autograd.Function):
+    CHUNK = 256  # rows at once: what they gather stays in a core's cache
+
+    @staticmethod
+    def forward(ctx: Any, users: Tensor, items: Tensor, rows: Tensor, lists: Tensor, parts: int) -> Tensor:  # noqa: PLR0917
+        ctx.save_for_backward(users, items, rows, lists)
+        ctx.parts = parts
+        chunk = _ListedScores.CHUNK if users.device.type == "cpu" else len(rows)
+        scores = users.new_empty(*lists.shape, parts)
+        for start in range(0, len(rows), chunk):
+            part = slice(start, start + chunk)
+            product = F.embedding(lists[part], items).mul_(F.embedding(rows[part], users)[:, None])
+            torch.sum(product.unflatten(-1, (parts, -1)), -1, out=scores[part])
+        return scores
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        users, items, rows, lists = ctx.saved_tensors
+        parts, (batch, length) = ctx.parts, lists.shape
+        width = users.shape[1] // parts
+        # one row a (user, part): its list is `length` rows of the items' (item x parts, width) view
+        cells = (lists[:, None] * parts + torch.arange(parts, device=lists.device)[:, None]).reshape(-1)
+        weights = grad_outputs[0].transpose(1, 2).reshape(-1)
+        owners = torch.arange(batch * parts, device=lists.device).repeat_interleave(length)
+        user_grad = item_grad = None
+        if ctx.needs_input_grad[0]:
+            crow = torch.arange(0, len(cells) + 1, length, device=lists.device)
+            sums = _sum_rows(crow, cells, weights, items.reshape(-1, width))
+            user_grad = torch.zeros_like(users).index_add_(0, rows, sums.view(batch, -1))
+        if ctx.needs_input_grad[1]:
+            ordered, order = cells.sort()
+            crow = torch.searchsorted(ordered, torch.arange(items.shape[0] * parts + 1, device=lists.device))
+            sources = F.embedding(rows, users).view(-1, width)
+            item_grad = _sum_rows(crow, owners[order], weights[order], sources).view(items.shape)
+        return user_grad, item_grad, None, None, None

@@ -1,0 +1,101 @@
+"""The losses of MMKD as pure functions of tensors: Eq. 5-13 of the paper, each erratum resolved.
+
+The teacher always comes first. Each function says what it averages over and what it replaces in the paper.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+
+def bpr(pos: Float[Tensor, " batch"], neg: Float[Tensor, " batch ..."]) -> Float[Tensor, ""]:
+    """Bayesian personalised ranking (Eq. 13): mean of -log sigmoid(pos - neg).
+
+    `pos` has shape (batch,); `neg` (batch,) or (batch, negatives), each negative compared with its row's positive.
+    The paper sums over the triples; the mean keeps its weight beside the other losses free of the batch's size.
+    """
+    _check("bpr", neg.shape[:1] == pos.shape, f"pos {tuple(pos.shape)}, neg {tuple(neg.shape)}", "one row a positive")
+    margin = (pos if neg.dim() == 1 else pos.unsqueeze(1)) - neg
+    return -F.logsigmoid(margin).mean()
+
+
+def l2(*rows: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
+    """Half the squared norm of the rows that a batch uses, divided by the batch's size (the first argument's rows)."""
+    return 0.5 * sum((row.square().sum() for row in rows), rows[0].new_zeros(())) / len(rows[0])
+
+
+def pair_kd(
+    teacher_margin: Float[Tensor, " batch"], student_margin: Float[Tensor, " batch"], temperature: float = 1.0
+) -> Float[Tensor, ""]:
+    """Pair-wise distillation (Eq. 5): temperature^2 x mean KL between Bernoulli(sigmoid(margin / temperature)).
+
+    Margins are score(u, i+) - score(u, i-), shape (batch,). Zero exactly where the margins agree, never negative.
+    Eq. 5 as printed takes the logarithm of a negative number (errata B1); this is the KL divergence its text describes.
+    Raises `ValueError` for unequal shapes or a temperature that is not positive.
+    """
+    _check_pair("pair_kd", teacher_margin, student_margin, temperature)
+    t, s = teacher_margin / temperature, student_margin / temperature
+    p = torch.sigmoid(t)
+    kl = p * (F.logsigmoid(t) - F.logsigmoid(s)) + (1 - p) * (F.logsigmoid(-t) - F.logsigmoid(-s))
+    return temperature**2 * kl.mean()
+
+
+def list_kd(
+    teacher_logits: Float[Tensor, "batch list"],
+    student_logits: Float[Tensor, "batch list"],
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    temperature: float = 1.0,
+) -> Float[Tensor, ""]:
+    """Disentangled list-wise distillation (Eq. 6-10), mean over the rows, times temperature^2.
+
+    Column 0 is the observed item, the others are unobserved. With p = softmax(logits / temperature), b = (p_1, 1 - p_1)
+    and q = p restricted to the unobserved items and rescaled to sum to one, each row contributes
+    alpha KL(b^T || b^S) + beta (1 - b+^T) KL(q^T || q^S). At alpha = beta = 1 that is exactly KL(p^T || p^S), so only
+    other weights re-weight anything (errata B10). With two columns KL(q) is zero.
+    Raises `ValueError` for unequal shapes, fewer than two columns or a temperature that is not positive.
+    """
+    _check_pair("list_kd", teacher_logits, student_logits, temperature)
+    shape = tuple(teacher_logits.shape)
+    _check("list_kd", len(shape) == 2 and shape[1] >= 2, f"shape {shape}", "(batch, list) with at least 2 columns")
+    t, s = teacher_logits / temperature, student_logits / temperature
+    log_b_t, log_b_s = _log_binary(t), _log_binary(s)
+    kl_b = (log_b_t.exp() * (log_b_t - log_b_s)).sum(1)
+    log_q_t, log_q_s = t[:, 1:].log_softmax(1), s[:, 1:].log_softmax(1)
+    kl_q = (log_q_t.exp() * (log_q_t - log_q_s)).sum(1)
+    unobserved = log_b_t[:, 1].exp()
+    return temperature**2 * (alpha * kl_b + beta * unobserved * kl_q).mean()
+
+
+def _log_binary(logits: Tensor) -> Tensor:  # (batch, list) -> (batch, 2): log b+, log b-, finite when b+ tends to 1
+    total = logits.logsumexp(1)
+    return torch.stack([logits[:, 0] - total, logits[:, 1:].logsumexp(1) - total], 1)
+
+
+def scaled_cosine_error(
+    teacher: Float[Tensor, "*rows dim"], student: Float[Tensor, "*rows dim"], gamma: float = 2.0
+) -> Float[Tensor, ""]:
+    """Embedding distillation (Eq. 11): mean over the rows of (1 - cos(teacher, student))^gamma, in [0, 2^gamma].
+
+    1 - cos is clamped at 0, so that a fractional gamma meets no negative rounding error. A row of zeros has cosine 0
+    with everything. Raises `ValueError` for unequal shapes or gamma < 1.
+    """
+    _check("scaled_cosine_error", teacher.shape == student.shape, f"{tuple(teacher.shape)}, {tuple(student.shape)}",
+           "equal shapes")  # fmt: skip
+    _check("scaled_cosine_error", gamma >= 1, f"gamma={gamma}", "gamma >= 1, as Eq. 11 says")
+    norms = teacher.norm(dim=-1) * student.norm(dim=-1)
+    cosine = (teacher * student).sum(-1) / torch.where(norms > 0, norms, 1)
+    return (1 - cosine).clamp_min(0).pow(gamma).mean()
+
+
+def _check_pair(name: str, teacher: Tensor, student: Tensor, temperature: float) -> None:
+    _check(name, teacher.shape == student.shape, f"{tuple(teacher.shape)}, {tuple(student.shape)}", "equal shapes")
+    _check(name, temperature > 0, f"temperature={temperature}", "temperature > 0")
+
+
+def _check(name: str, right: bool, got: str, expected: str) -> None:
+    if not right:
+        raise ValueError(f"{name}: got {got}; expected {expected}")

@@ -1,0 +1,99 @@
+"""The one protocol of all models: `embed()` and `loss(batch)`; `refresh()` and `monitor()` for those that need them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mmkd_core import losses
+from mmkd_core.data import Batch, Dataset, Embeddings
+from mmkd_core.evaluation import Scorer
+from mmkd_core.graph import listed_scores
+from mmkd_core.layers import embedding
+
+
+class Rows(NamedTuple):
+    """The rows of two tables that a batch uses; `items[:, 0]` is the positive, the others are the negatives."""
+
+    users: Float[Tensor, "batch dim"]
+    items: Float[Tensor, "batch list dim"]
+
+
+def take(table: Float[Tensor, "rows dim"], ids: Tensor) -> Tensor:
+    """Rows of a table; `F.embedding` because its backward is much faster than that of indexing."""
+    return F.embedding(ids, table)
+
+
+def gather(users: Tensor, items: Tensor, batch: Batch) -> Rows:
+    """The rows of a user and an item table that `batch` names."""
+    return Rows(take(users, batch.users), take(items, torch.cat([batch.pos[:, None], batch.neg], dim=1)))
+
+
+def logits(
+    users: Float[Tensor, "user feat"], items: Float[Tensor, "item feat"], batch: Batch, parts: int = 1
+) -> Float[Tensor, "batch list parts"]:
+    """Scores of each user's positive (column 0) and negatives, separately for each of `parts` slices of the columns."""
+    return listed_scores(users, items, batch.users, torch.cat([batch.pos[:, None], batch.neg], dim=1), parts)
+
+
+def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weight: float) -> dict[str, Tensor]:
+    """The term "l2": `weight` x 1/2 squared norm of the rows of the batch's (user, positive, first negative) / batch.
+
+    `table` stacks users and items. Empty when the weight is zero. LightGCN regularises layer-0 rows in this way.
+    """
+    if not weight:
+        return {}
+    rows = take(table, torch.stack([batch.users, num_users + batch.pos, num_users + batch.neg[:, 0]]))
+    return {"l2": weight * losses.l2(*rows)}
+
+
+class Recommender(nn.Module):
+    """Base of all models. A model's keyword arguments are its settings; `negatives` is what a batch must hold."""
+
+    negatives: int = 1
+
+    def __init__(self, data: Dataset) -> None:
+        super().__init__()
+        self.num_users, self.num_items = data.num_users, data.num_items
+
+    def embed(self) -> Any:
+        """The pair of tables that serves: `Embeddings(users, items)`."""
+        raise NotImplementedError
+
+    def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """The weighted terms by name; training minimises their sum."""
+        raise NotImplementedError
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return self.loss(batch)
+
+    def refresh(self) -> None:
+        """Brings cached values up to date: called before each epoch and after the best state is restored."""
+
+    def monitor(self, score: Callable[[Scorer], float]) -> dict[str, float]:
+        """Values worth a line in the history at each evaluation; `score` gives tables' validation Recall."""
+        return {}
+
+
+class IdModel(Recommender):
+    """A model whose own table holds one row a user and one an item, trained with BPR and L2 of the rows it uses."""
+
+    def __init__(self, data: Dataset, *, dim: int, l2: float) -> None:
+        super().__init__(data)
+        self.l2 = l2
+        self.nodes = embedding(data.num_users + data.num_items, dim)  # users first
+
+    def split(self, nodes: Float[Tensor, "node dim"]) -> Embeddings:
+        """The stack of users and items as a pair of tables."""
+        return Embeddings(*nodes.split([self.num_users, self.num_items]))
+
+    def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        tables = self.embed()
+        scores = logits(tables.users, tables.items, batch)[..., 0]
+        terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
+        return terms | row_l2(self.nodes.weight, self.num_users, batch, self.l2)

@@ -1,0 +1,155 @@
+"""MMKD's teacher and prompt: the paper's Sec. 3.1, Eq. 1, 3 and 4.
+
+    p      = Linear(mean over m of PCA_d(X^m))                                            prompt, Eq. 3
+    f^m    = dropout((X^m + prompt_rate p p^T X^m / I) W^m + b^m)                         reduction, Eq. 4
+    F_u^m  = D_u^-1 A f^m          F_i^m = D_i^-1 A^T F_u^m                               content through the graph
+    E^T    = mean over l of E^(l) + content_weight * sum over m of F^m / ||F^m||          fusion
+    L      = BPR(E^T) + l2 term [+ modality_bpr * mean over m of BPR(F^m)]
+
+Differs from the paper: 1. Eq. 1 names a GNN without giving it; the mean over neighbours is ours. 2. The fusion is the
+released code's: without it neither W nor the prompt would get a gradient from BPR(E^T). 3. The prompt's term is divided
+by the number of items, so that prompt_rate means the same on every catalogue.
+Differs from the released code: 1. All modalities are used. 2. No softmax over the channels of the last layer. 3. The
+prompt is not added to the ID tables, so there is one prompt layer (items), not two. 4. The prompt's term is not
+row-normalised. 5. The PCA scores are scaled to unit variance before the mean, so that no modality drowns another.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from sklearn.decomposition import PCA
+from torch import Tensor, nn
+
+from mmkd_core import losses
+from mmkd_core.data import Batch, DataError, Dataset, Embeddings
+from mmkd_core.graph import bipartite, neighbour_mean, propagate
+from mmkd_core.layers import Reduction, standardise, unit_rows
+from mmkd_core.models.base import IdModel, gather, logits, row_l2
+
+
+class Knowledge(NamedTuple):
+    """What the teacher hands on: LightGCN's part of E^T and the content F^m, all modalities side by side.
+
+    The fusion waits until rows are asked for, because a training step needs the rows of its batch alone.
+    """
+
+    users: Float[Tensor, "user dim"]
+    items: Float[Tensor, "item dim"]
+    user_content: Float[Tensor, "user feat"]  # feat = modalities x dim
+    item_content: Float[Tensor, "item feat"]
+    content_weight: float
+
+    def _fuse(self, collaborative: Tensor, content: Tensor) -> Tensor:
+        by_modality = content.unflatten(-1, (-1, collaborative.shape[-1]))
+        return collaborative + self.content_weight * unit_rows(by_modality).sum(-2)
+
+    def embeddings(self) -> Embeddings:
+        """E^T of all users and items."""
+        return Embeddings(self._fuse(self.users, self.user_content), self._fuse(self.items, self.item_content))
+
+    def logits(self, batch: Batch) -> Float[Tensor, "batch list"]:
+        """Scores by E^T of the positive (column 0) and the negatives."""
+        ids, content = gather(self.users, self.items, batch), gather(self.user_content, self.item_content, batch)
+        users, items = self._fuse(ids.users, content.users), self._fuse(ids.items, content.items)
+        return (users[:, None] * items).sum(-1)
+
+    def content_logits(self, batch: Batch) -> Float[Tensor, "batch list modality"]:
+        """Scores by each modality's content alone, F_u^m . F_i^m, of the positive (column 0) and the negatives."""
+        parts = self.user_content.shape[1] // self.users.shape[1]
+        return logits(self.user_content, self.item_content, batch, parts)
+
+    def content_of_items(self) -> Float[Tensor, "item modality dim"]:
+        """F_i^m of all items."""
+        return self.item_content.unflatten(1, (-1, self.items.shape[1]))
+
+
+class Prompt(nn.Module):
+    """Soft prompt of Eq. 3, one row an item: a linear layer over the mean of the modalities' PCA scores.
+
+    A modality narrower than `dim` fills its first columns alone. The scores are constants.
+    """
+
+    def __init__(self, data: Dataset, dim: int) -> None:
+        super().__init__()
+        scores = torch.stack([_semantic_scores(x, dim) for _, x in sorted(data.features.items())])
+        self.register_buffer("semantics", scores.mean(0), persistent=False)
+        self.linear = nn.Linear(dim, dim)
+
+    def forward(self) -> Float[Tensor, "item dim"]:
+        return self.linear(self.get_buffer("semantics"))
+
+
+def _semantic_scores(x: Tensor, dim: int) -> Tensor:
+    x = standardise(x)
+    width = min(dim, *x.shape)
+    scores = PCA(width, whiten=True, svd_solver="full").fit_transform(x.double().numpy())
+    padded = x.new_zeros(len(x), dim)
+    padded[:, :width] = torch.from_numpy(scores)
+    return padded.nan_to_num(0, 0, 0)  # whitening divides by zero where a direction has no variance
+
+
+class Teacher(IdModel):
+    def __init__(
+        self,
+        data: Dataset,
+        *,
+        dim: int = 64,
+        layers: int = 2,
+        content_weight: float = 0.1,
+        prompt_rate: float = 1.0,
+        dropout: float = 0.2,
+        l2: float = 1e-4,
+        modality_bpr: float = 0.0,
+    ) -> None:
+        if not data.features:
+            raise DataError(f"{data.name}: no modality; the teacher needs item features, for example image_feat.npy")
+        super().__init__(data, dim=dim, l2=l2)
+        self.layers, self.content_weight, self.modality_bpr = layers, content_weight, modality_bpr
+        self.prompt_rate = prompt_rate
+        self.reduction = Reduction(data.features, dim, dropout)
+        self.prompt = Prompt(data, dim) if prompt_rate else None
+        users, items = data.train.T
+        self.graph = bipartite(data.train, data.num_users, data.num_items)
+        self.item_to_user = neighbour_mean(users, items, (data.num_users, data.num_items))
+        self.user_to_item = neighbour_mean(items, users, (data.num_items, data.num_users))
+        self.register_buffer("collaborative", None, persistent=False)
+
+    def know(self, *, with_prompt: bool = True) -> Knowledge:
+        """E^T and F^m; `with_prompt=False` computes them as if the prompt were not there."""
+        prompt = self.prompt() if self.prompt is not None and with_prompt else None
+        content = self.reduction(prompt, self.prompt_rate)
+        user_content = self.item_to_user @ content
+        item_content = self.user_to_item @ user_content
+        users, items = self.split(self.collaborate())
+        return Knowledge(users, items, user_content, item_content, self.content_weight)
+
+    def collaborate(self) -> Float[Tensor, "node dim"]:
+        """LightGCN's part of E^T; the stored one if it was frozen."""
+        if self.collaborative is not None:
+            return self.collaborative
+        return propagate(self.graph, self.nodes.weight, self.layers)
+
+    def embed(self) -> Embeddings:
+        return self.know().embeddings()
+
+    def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        know = self.know()
+        scores = know.logits(batch)
+        terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
+        terms |= row_l2(self.nodes.weight, self.num_users, batch, self.l2)
+        if self.modality_bpr:
+            by_modality = know.content_logits(batch).unbind(2)
+            bpr = torch.stack([losses.bpr(scores[:, 0], scores[:, 1:]) for scores in by_modality])
+            terms["modality_bpr"] = self.modality_bpr * bpr.mean()
+        return terms
+
+    @torch.no_grad()
+    def freeze(self) -> None:
+        """Keeps all but the prompt from training, and stores what no longer changes: XW and LightGCN's part."""
+        self.requires_grad_(False)
+        self.collaborative = None
+        self.collaborative = self.collaborate()
+        self.reduction.freeze()

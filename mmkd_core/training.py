@@ -1,0 +1,173 @@
+"""One training loop for every model: it knows no model, and it never sees the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmkd_core.data import Batch, Dataset
+from mmkd_core.evaluation import Scorer, evaluate
+from mmkd_core.models.base import Recommender
+from mmkd_core.sampling import Sampler
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How to train. `patience` counts evaluations without improvement; `weight_decay` is AdamW's decoupled decay.
+
+    The models regularise through their own `l2` term by default, so `weight_decay` is 0: never both unsaid.
+    """
+
+    epochs: int = 1000
+    batch_size: int = 2048
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    patience: int = 10
+    evaluate_every: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "patience", "evaluate_every"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and value >= 1):
+                raise ValueError(f"{name}={value!r}; expected a whole number of at least 1")
+        if not self.lr > 0 or not self.weight_decay >= 0:
+            raise ValueError(f"lr={self.lr}, weight_decay={self.weight_decay}; expected lr > 0 and weight_decay >= 0")
+
+
+@dataclass
+class History:
+    """What happened: mean loss terms an epoch, the metrics of each evaluation, and the epoch that was kept.
+
+    `losses[e]` maps each named (weighted) term of epoch e + 1 to its mean over the batches. `validation` has one row an
+    evaluation, with its `epoch`. `best_epoch` is 0 when the untrained state was never beaten or nothing is trained.
+    """
+
+    losses: list[dict[str, float]] = field(default_factory=list)
+    validation: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    best: dict[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+OnEpoch = Callable[[int, History], None]
+
+
+def choose_device(device: str | torch.device | None = None) -> torch.device:
+    """The named device, or a CUDA GPU if there is one, or the CPU."""
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def fit(
+    model: Recommender,
+    data: Dataset,
+    config: FitConfig | None = None,
+    *,
+    on_epoch: OnEpoch | None = None,
+    device: str | torch.device | None = None,
+) -> History:
+    """Trains `model` in place and leaves it, in evaluation mode, at the state with the best validation Recall@20.
+
+    AdamW on the sum of the model's loss terms; the untrained model is evaluated as epoch 0, then every
+    `evaluate_every` epochs and after the last one; it stops after `patience` evaluations without improvement.
+    `on_epoch(epoch, history)` is called after each epoch. The same seed on the same machine gives the same history,
+    bit for bit. Raises `ValueError` when there is no validation interaction to select on and `FloatingPointError`
+    when a loss is no longer finite.
+    """
+    config = config or FitConfig()
+    if len(data.val) == 0:
+        raise ValueError(f"{data.name}: no validation interaction, so no epoch can be selected; hold some back as val")
+    target = choose_device(device)
+    model.to(target)
+    history = History()
+    select = _Selection(model, data, config.patience)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    with _seeded(config.seed, target):
+        model.refresh()
+        select.consider(0, history)
+        if parameters:
+            optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+            sampler = Sampler(data.train.to(target), data.num_items, model.negatives)
+            generator = torch.Generator(target).manual_seed(config.seed)
+            for epoch in range(1, config.epochs + 1):
+                model.train()
+                model.refresh()
+                batches = sampler.epoch(config.batch_size, generator)
+                history.losses.append(_epoch(model, batches, optimizer, epoch))
+                if epoch % config.evaluate_every == 0 or epoch == config.epochs:
+                    select.consider(epoch, history)
+                if on_epoch is not None:
+                    on_epoch(epoch, history)
+                if select.exhausted:
+                    break
+    select.restore()
+    return history
+
+
+def _epoch(
+    model: Recommender, batches: Iterator[Batch], optimizer: torch.optim.Optimizer, epoch: int
+) -> dict[str, float]:
+    totals: dict[str, Tensor] = {}  # on the device: no synchronisation inside the loop
+    steps = 0
+    for batch in batches:
+        terms = model(batch)
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        optimizer.step()
+        for name, term in terms.items():
+            totals[name] = totals.get(name, 0) + term.detach()
+        steps += 1
+    means = {name: float(total) / steps for name, total in totals.items()}
+    if not all(torch.isfinite(total) for total in totals.values()):
+        raise FloatingPointError(f"epoch {epoch}: loss terms {means}; expected finite numbers. Try a lower lr")
+    return means
+
+
+class _Selection:
+    """Keeps the best state by validation Recall@20 (Recall of all items where the catalogue is smaller)."""
+
+    def __init__(self, model: Recommender, data: Dataset, patience: int) -> None:
+        self.model, self.data = model, data
+        self.k = min(20, data.num_items)
+        self.patience = self.waited = patience
+        self.state: dict[str, Tensor] = {}
+
+    @property
+    def exhausted(self) -> bool:
+        return self.waited <= 0
+
+    def _score(self, scorer: Scorer) -> float:
+        return float(evaluate(scorer, self.data, "val", (self.k,))[f"recall@{self.k}"].mean())
+
+    @torch.no_grad()
+    def consider(self, epoch: int, history: History) -> None:
+        self.model.eval()
+        metrics = evaluate(self.model.embed(), self.data, "val", (self.k,))
+        means = {name: float(values.mean()) for name, values in metrics.items()}
+        history.validation.append({"epoch": epoch, **means, **self.model.monitor(self._score)})
+        if not self.state or means[f"recall@{self.k}"] > history.best[f"recall@{self.k}"]:
+            history.best_epoch, history.best = epoch, means
+            self.state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            self.waited = self.patience
+        else:
+            self.waited -= 1
+
+    def restore(self) -> None:
+        self.model.load_state_dict(self.state)
+        self.model.refresh()
+        self.model.eval()
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """torch's global generators at `seed` inside (dropout draws from them), as they were outside."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
