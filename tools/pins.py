@@ -16,10 +16,9 @@ def resolve() -> str:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as overrides:
         overrides.write(f"torch ; {NEVER}")
         overrides.flush()
-        command = [
-            *(sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--all-extras", "--universal", "--python-version", "3.11"),
-            *("--fork-strategy", "fewest", "--no-header", "--no-annotate", "--quiet", "--overrides", overrides.name),
-        ]
+        command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--all-extras", "--universal"]
+        command += ["--python-version", "3.11", "--fork-strategy", "fewest", "--overrides", overrides.name]
+        command += ["--no-header", "--no-annotate", "--quiet"]
         return subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout
 
 
@@ -29,10 +28,16 @@ def requirements(resolved: str) -> str:
     return "\n".join(["# Generated from pyproject.toml by `make pins`. torch is pinned in the Makefile.", *pins, ""])
 
 
+def torch(makefile: str) -> str:
+    """The requirement that the Makefile's variable TORCH holds."""
+    match = re.search(r"^TORCH \?= (\S+)$", makefile, re.MULTILINE)
+    if not match:
+        raise ValueError("the Makefile has no line `TORCH ?= ...`")
+    return match[1]
+
+
 def environment(pyproject: dict, makefile: str) -> str:
     """environment.yml, for conda: everything comes by pip with the same pins."""
-    torch = re.search(r"^TORCH \?= (\S+)$", makefile, re.MULTILINE)
-    assert torch, "the Makefile has no line `TORCH ?= ...`"
     return f"""\
 # Generated from pyproject.toml and the Makefile by `make pins`.
 name: {pyproject["project"]["name"]}
@@ -42,7 +47,7 @@ dependencies:
   - python{pyproject["project"]["requires-python"]}
   - pip
   - pip:
-      - {torch[1]}
+      - {torch(makefile)}
       - -r requirements/dev.txt
       - -e .
 """

@@ -1,0 +1,135 @@
+"""What every notebook pair must be like; nbval compares its numbers."""
+
+import ast
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+from jupytext.compare import NotebookDifference, compare_notebooks
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+ABSOLUTE_PATH = re.compile(r"(?<![\w.:/<])(/(home|root|Users|tmp|var|usr|opt|work|content|private|mnt)/|[A-Z]:\\)")
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def cells_tagged(notebook, tag):
+    return [cell for cell in code_cells(notebook) if tag in cell.metadata.get("tags", [])]
+
+
+def output_texts(notebook):
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            yield output.get("text", "")
+            yield from (str(content) for mime, content in output.get("data", {}).items() if mime != "image/png")
+
+
+def definitions_and_loops(source):
+    """The statements that belong in mmkd_core: definitions, and loops that take optimiser steps."""
+    for node in ast.walk(ast.parse(TransformerManager().transform_cell(source))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            yield node
+        if isinstance(node, ast.For | ast.While):
+            calls = {
+                n.func.attr for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
+            }
+            if calls & {"backward", "step"}:
+                yield node
+
+
+def test_every_notebook_has_its_twin():
+    assert NOTEBOOKS
+    assert [path.stem for path in NOTEBOOKS] == sorted(path.stem for path in FOLDER.glob("*.md"))
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def notebook(path):
+    return read(path)
+
+
+def test_twins_agree(path, notebook):
+    try:
+        compare_notebooks(notebook, jupytext.read(path.with_suffix(".md")), fmt="md:myst")
+    except NotebookDifference as difference:
+        pytest.fail(f"{path.stem}: run `make sync`. {difference}")
+
+
+def test_ran_from_top_to_bottom(notebook):
+    cells = [cell for cell in code_cells(notebook) if cell.source.strip()]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+
+
+def test_has_parameters(notebook):
+    assert len(cells_tagged(notebook, "parameters")) == 1
+
+
+def test_has_checked_output(notebook):
+    assert any(cell.outputs for cell in cells_tagged(notebook, "nbval-check-output"))
+
+
+def test_only_calls_the_library(notebook):
+    found = [ast.unparse(node) for cell in code_cells(notebook) for node in definitions_and_loops(cell.source)]
+    assert not found, "definitions and training loops belong in mmkd_core"
+
+
+def test_outputs_have_no_errors_or_warnings(notebook):
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+
+
+def test_outputs_name_no_absolute_path(notebook):
+    assert not [text for text in output_texts(notebook) if ABSOLUTE_PATH.search(text)]
+
+
+def test_has_no_metadata_of_one_run(notebook):
+    assert set(notebook.metadata) <= {"kernelspec", "jupytext"}
+    assert not [cell.metadata for cell in notebook.cells if not set(cell.metadata) <= {"tags", "mystnb"}]
+
+
+def test_is_small(path):
+    assert path.stat().st_size < 500_000
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(): pass",
+        "class A: pass",
+        "f = lambda x: x",
+        "for b in data:\n    loss(b).backward()",
+        "%time\nasync def f(): pass",
+    ],
+)
+def test_the_gate_finds(source):
+    assert list(definitions_and_loops(source))
+
+
+def test_the_gate_lets_through():
+    source = "%matplotlib inline\nloss.backward()\nfor name, p in model.named_parameters():\n    print(name, p.grad)"
+    assert not list(definitions_and_loops(source))
+
+
+@pytest.mark.parametrize(
+    "change", [("source", "changed = 1"), ("metadata", {"tags": ["remove-cell"]}), ("cell_type", "raw")]
+)
+def test_the_twin_gate_finds(change):
+    notebook, changed = read(NOTEBOOKS[0]), jupytext.read(NOTEBOOKS[0].with_suffix(".md"))
+    key, value = change
+    cells_tagged(changed, "parameters")[0][key] = nbformat.from_dict(value)
+    with pytest.raises(NotebookDifference):
+        compare_notebooks(notebook, changed, fmt="md:myst")

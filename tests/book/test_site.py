@@ -1,0 +1,162 @@
+"""The rendered book, page by page: what its HTML says, and what a browser makes of it."""
+
+import functools
+import http.server
+import json
+import shutil
+import threading
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
+
+SITE = Path(__file__).parents[2] / "_build/html"
+PAGES = sorted(set(SITE.rglob("*.html")) - set(SITE.glob("_static/**/*.html")))
+MEGABYTES_A_PAGE = 3
+
+pytestmark = pytest.mark.skipif(not PAGES, reason="no rendered book: run `make html`")
+
+
+@functools.cache
+def soup(path):
+    return BeautifulSoup(path.read_text(), "html.parser")
+
+
+@functools.cache
+def anchors(path):
+    return {tag[key] for tag in soup(path).find_all(True) for key in ("id", "name") if tag.has_attr(key)}
+
+
+def broken(page, address):
+    """Why an address on a page leads nowhere in this site, or None."""
+    target, anchor = urldefrag(urljoin(page.as_uri(), address))
+    if urlsplit(target).scheme != "file":
+        return None
+    path = Path(unquote(urlsplit(target).path))
+    if not (path.is_file() and path.is_relative_to(SITE)):
+        return f"{address}: no such file"
+    if anchor and path.suffix == ".html" and unquote(anchor) not in anchors(path):
+        return f"{address}: no such anchor"
+    return None
+
+
+@pytest.fixture(params=PAGES, ids=lambda page: page.relative_to(SITE).as_posix())
+def page(request):
+    return request.param
+
+
+def test_internal_links_and_anchors_resolve(page):
+    addresses = [tag[key] for key in ("href", "src") for tag in soup(page).find_all(attrs={key: True})]
+    assert not [why for address in addresses if (why := broken(page, address))]
+
+
+def test_images_have_alternative_text(page):
+    assert not [image["src"] for image in soup(page).find_all("img") if not image.has_attr("alt")]
+    figures = soup(page).select("article img")
+    assert not [image["src"] for image in figures if not image["alt"].strip() or image["alt"].endswith(".png")]
+
+
+def test_is_light(page):
+    images = {page.parent / unquote(urlsplit(tag["src"]).path) for tag in soup(page).find_all("img", src=True)}
+    size = page.stat().st_size + sum(image.stat().st_size for image in images if image.is_file())
+    assert size < MEGABYTES_A_PAGE * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("address", "works"),
+    [
+        ("other.html#here", True),
+        ("#top", True),
+        ("other.html#gone", False),
+        ("gone.html", False),
+        ("../outside.html", False),
+        ("https://example.org/gone", True),
+        ("mailto:someone@example.org", True),
+    ],
+)
+def test_the_link_gate(tmp_path, monkeypatch, address, works):
+    monkeypatch.setattr(f"{__name__}.SITE", tmp_path / "site")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "outside.html").touch()
+    (tmp_path / "site/other.html").write_text('<p id="here">')
+    start = tmp_path / "site/start.html"
+    start.write_text('<p id="top">')
+    assert (broken(start, address) is None) == works
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The address at which the site is served, on this machine alone."""
+    handler = functools.partial(Quiet, directory=SITE)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("no browser: install chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = webdriver.Chrome(options=options, service=Service(driver))
+    yield browser
+    browser.quit()
+
+
+def visit(browser, address, width):
+    """Opens a page, waits until its equations are set, and returns (console errors, requests, failed requests)."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get(address)
+    ready = "return document.readyState === 'complete' && (!window.MathJax || !!MathJax.startup?.promise)"
+    WebDriverWait(browser, 20).until(lambda b: b.execute_script(ready))
+    browser.execute_async_script(
+        "Promise.all([window.MathJax?.startup?.promise, document.fonts.ready]).then(() => arguments[0]())"
+    )
+    errors = [entry["message"] for entry in browser.get_log("browser") if entry["level"] in {"SEVERE", "WARNING"}]
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    failed = [e["params"] for e in events if e["method"] == "Network.loadingFailed"]
+    failed += [
+        e["params"]["response"]
+        for e in events
+        if e["method"] == "Network.responseReceived" and e["params"]["response"]["status"] >= 400
+    ]
+    return errors, sent, failed
+
+
+@pytest.mark.parametrize("width", [1300, 390])
+def test_in_a_browser(browser, server, page, width):
+    errors, sent, failed = visit(browser, f"{server}/{page.relative_to(SITE).as_posix()}", width)
+    assert errors == []
+    assert failed == []
+    assert sent
+    assert not [url for url in sent if not url.startswith((server, "data:", "blob:"))]
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert not browser.find_elements("css selector", "mjx-merror, [data-mjx-error]")
+
+
+def test_the_browser_gate_sees_errors_and_other_hosts(browser, server, tmp_path, monkeypatch):
+    scripts = '<script src="http://127.0.0.2:9/x.js"></script><script>throw Error("x")</script>'
+    monkeypatch.setattr(Quiet, "translate_path", lambda *_: str(tmp_path / "bad.html"))
+    (tmp_path / "bad.html").write_text(scripts)
+    errors, sent, failed = visit(browser, f"{server}/bad.html", 1300)
+    assert any("Error: x" in error for error in errors)
+    assert "http://127.0.0.2:9/x.js" in sent
+    assert failed
