@@ -165,7 +165,8 @@ class MMKD(Recommender):
             self.register_buffer(prefix + name, getattr(know, name).detach(), persistent=False)
 
     def _stored(self, prefix: str) -> Knowledge:
-        return Knowledge(*(self.get_buffer(prefix + name) for name in TABLES), self.teacher.content_weight)
+        tables = {name: self.get_buffer(prefix + name) for name in TABLES}
+        return Knowledge(**tables, content_weight=self.teacher.content_weight)
 
     def knowledge(self) -> Knowledge:
         """What the teacher hands on now: computed afresh while the prompt is live, else the stored constants."""

@@ -1,0 +1,209 @@
+"""The command `mmkd`: data sets, training runs and recommendations."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from tqdm import tqdm
+
+from mmkd_core import __version__
+from mmkd_core.data import Dataset
+from mmkd_core.datasets import CATALOGUE, check, fetch, load
+from mmkd_core.evaluation import rank
+from mmkd_core.experiment import Experiment, Record, plan, restore, run
+from mmkd_core.models import MODELS, settings_of
+from mmkd_core.training import History
+
+EXAMPLES = """\
+examples:
+  mmkd data list                                   data sets that can be had, and where from
+  mmkd run lightgcn --data demo                    train on the embedded demo, test once, write a record
+  mmkd run mmkd --data tiktok --seed 1             teacher first, then the student that learns from it
+  mmkd run mmkd --data demo --set list=0.1 --set teacher.layers=3 --set fit.lr=0.002 --set data.noise=0.3
+  mmkd recommend runs/RECORD.json --user 7         what the trained model would show to user 7
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A wrong argument is one line and exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (`{self.prog} --help` shows how)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status, 2 for anything that the caller can mend."""
+    options = _parser().parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    try:
+        return options.action(options)
+    except (ValueError, FloatingPointError, OSError) as error:
+        print(f"mmkd: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mmkd: stopped; nothing half-written is left", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(prog="mmkd", description="Multi-modal recommendation, measured.", epilog=EXAMPLES,
+                     formatter_class=raw)  # fmt: skip
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1; 0: torch's own choice)")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_data(commands)
+    _add_run(commands)
+    _add_recommend(commands)
+    return parser
+
+
+def _add_data(commands: Any) -> None:
+    data = commands.add_parser("data", help="list, fetch or check data sets")
+    actions = data.add_subparsers(required=True, metavar="ACTION")
+    actions.add_parser("list", help="what there is, from where, on what terms").set_defaults(action=_list)
+    for name, action, text in (
+        ("fetch", _fetch, "download a data set and check its sums"),
+        ("check", _check, "load a data set or a folder, check its files, show its size"),
+    ):
+        parser = actions.add_parser(name, help=text)
+        parser.add_argument("name", help="a name of `mmkd data list`, or a folder")
+        parser.set_defaults(action=action)
+
+
+def _add_run(commands: Any) -> None:
+    raw = argparse.RawDescriptionHelpFormatter
+    models = "\n".join(f"  {name:<11} {_settings_line(name)}" for name in MODELS)
+    parser = commands.add_parser(
+        "run", help="train a model, test it once, write a record", formatter_class=raw,
+        description="Trains MODEL, keeps its best epoch by validation Recall@20, tests once, writes a record.\n"
+        "A run whose record exists is not repeated: the record is shown.",
+        epilog=f"models and their settings (defaults before those of the data set):\n{models}\n\n"
+        "--set NAME=VALUE takes these, fit.NAME (epochs, batch_size, lr, weight_decay, patience, evaluate_every),\n"
+        "teacher.NAME and teacher.fit.NAME (for mmkd) and data.NAME (options of the data set, such as data.noise).",
+    )  # fmt: skip
+    parser.add_argument("model", metavar="MODEL", help=f"one of {', '.join(MODELS)}")
+    parser.add_argument("--data", required=True, metavar="NAME", help="a data set's name, or a folder")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; repeatable")
+    parser.add_argument("--store", default="runs", metavar="FOLDER", help="where records and weights go (default runs)")
+    parser.add_argument("--device", help="cpu or cuda (default: a GPU if there is one)")
+    parser.set_defaults(action=_run)
+
+
+def _add_recommend(commands: Any) -> None:
+    parser = commands.add_parser("recommend", help="a trained model's best items for a user")
+    parser.add_argument("record", metavar="RECORD", help="the file that `mmkd run` wrote, its weights beside it")
+    parser.add_argument("--user", type=int, required=True, metavar="ID")
+    parser.add_argument("--top", type=int, default=10, metavar="K", help="length of the list (default 10)")
+    parser.set_defaults(action=_recommend)
+
+
+def _settings_line(name: str) -> str:
+    return " ".join(f"{setting}={value}" for setting, value in settings_of(name).items()) or "(no settings)"
+
+
+def _list(_: argparse.Namespace) -> int:
+    for name, entry in CATALOGUE.items():
+        print(f"{name:<14} {entry.summary}\n{'':<14} from {entry.source}\n{'':<14} terms: {entry.terms}")
+    return 0
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    print(f"{options.name}: {fetch(options.name)}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    problems = 0
+    for file, verdict in check(options.name):
+        print(f"{file}: {verdict}")
+        problems += verdict != "ok"
+    if problems:
+        return 2
+    data = load(options.name)
+    widths = ", ".join(f"{modality} {x.shape[1]}-d" for modality, x in data.features.items()) or "none"
+    print(f"{data.name}: {data.num_users:,} users x {data.num_items:,} items")
+    print(f"train {len(data.train):,}, validation {len(data.val):,}, test {len(data.test):,} interactions")
+    print(f"features: {widths}\nfingerprint {data.fingerprint}")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    experiment = planned(options.model, options.data, options.seed, options.set)
+    data = load(options.data, **experiment.options)
+    bars: dict[str, tqdm] = {}
+
+    def show(stage: Experiment, epoch: int, history: History) -> None:
+        if stage.model not in bars:
+            bars[stage.model] = tqdm(total=stage.fit.epochs, desc=stage.model, unit="epoch", file=sys.stderr)
+        bars[stage.model].update()
+        bars[stage.model].set_postfix(best=f"{history.best.get('recall@20', 0):.4f}", at=history.best_epoch)
+
+    record = run(experiment, options.store, data=data, device=options.device, on_epoch=show)
+    for bar in bars.values():
+        bar.close()
+    print(f"{options.model} on {options.data}, seed {options.seed}, epoch {record.history['best_epoch']} kept")
+    print("test        " + "  ".join(f"{name} {value:.4f}" for name, value in record.metrics.items()))
+    print("validation  " + "  ".join(f"{name} {value:.4f}" for name, value in record.validation.items()))
+    print(f"cost        {record.cost['seconds']:.0f} s, {record.cost['parameters']['trained']:,} parameters trained")
+    print(f"record      {Path(options.store) / record.key}.json")
+    return 0
+
+
+def planned(model: str, dataset: str, seed: int, settings: Sequence[str]) -> Experiment:
+    """The experiment that `--set NAME=VALUE` arguments ask for."""
+    groups: dict[str, dict[str, Any]] = {"": {}, "fit": {}, "teacher": {}, "teacher.fit": {}, "data": {}}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        group, _, leaf = name.rpartition(".")
+        if not equals or not leaf or group not in groups:
+            raise ValueError(
+                f"--set {setting}: expected NAME=VALUE, NAME with one of {[g for g in groups if g]} in front"
+            )
+        try:
+            groups[group][leaf] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            groups[group][leaf] = text
+    teacher = groups["teacher"] | ({"fit": groups["teacher.fit"]} if groups["teacher.fit"] else {})
+    return plan(
+        model, dataset, seed=seed, hparams=groups[""], fit=groups["fit"], teacher=teacher, options=groups["data"]
+    )
+
+
+def _recommend(options: argparse.Namespace) -> int:
+    record = Record.read(options.record)
+    data = load(record.experiment.dataset, **record.experiment.options)
+    if data.fingerprint != record.data["fingerprint"]:
+        raise ValueError(f"{options.record}: made from other data than {data.name} is now; train again on these data")
+    if not 0 <= options.user < data.num_users:
+        raise ValueError(f"user {options.user} of {data.name}; expected 0 to {data.num_users - 1}")
+    model = restore(options.record, data)
+    with torch.no_grad():
+        best = rank(model.embed(), torch.tensor([options.user]), data.train, options.top, data.num_items)
+    history = data.train[data.train[:, 0] == options.user, 1].tolist()
+    if not history:
+        print(
+            f"user {options.user} has no training history: the list rests on the model's start alone", file=sys.stderr
+        )
+    print(f"user {options.user} of {data.name}, {len(history)} training items: {_named(data, history[:5])}")
+    for place, (item, score) in enumerate(zip(best.items[0].tolist(), best.scores[0].tolist(), strict=True), 1):
+        if item >= 0:
+            print(f"{place:>3}. {_named(data, [item])}  {score:.3f}")
+    return 0
+
+
+def _named(data: Dataset, items: Sequence[int]) -> str:
+    captions = getattr(data, "captions", None)
+    return ", ".join(f"{captions[item]} ({item})" if captions else f"item {item}" for item in items)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
