@@ -14,12 +14,13 @@ JUPYTER_BOOK := $(BIN)/jupyter-book build . -W -n --keep-going
 # One thread: the numbers then do not depend on how many cores the machine has.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book test check html notebooks notebook sync format live pins vendor clean
+.NOTPARALLEL:
+.PHONY: help book test check html train notebooks notebook sync format live pins vendor clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-book: notebooks html  ## train on the demo data, execute the notebooks, render the book to _build/html/
+book: train notebooks html  ## train on the demo data, execute the notebooks, render the book to _build/html/
 	@echo "The book is in _build/html/index.html"
 
 test: check html  ## run every check there is
@@ -34,6 +35,9 @@ check: $(INSTALLED)  ## lint, types, spelling, import layers
 
 html: $(INSTALLED)  ## render the notebooks as they are
 	$(JUPYTER_BOOK)
+
+train: $(INSTALLED)  ## teacher, then student, on the demo data; a run whose record exists is not repeated
+	$(BIN)/mmkd run mmkd --data demo
 
 notebooks: $(INSTALLED)  ## execute all notebooks in place
 	$(BIN)/python tools/execute.py $(NOTEBOOKS)
