@@ -2,20 +2,68 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets.layouts import load_folder
+from mmkd_core.datasets.demo import load_demo
+from mmkd_core.datasets.layouts import LAYOUTS, load_folder
+from mmkd_core.datasets.ml_100k import load_ml_100k
+from mmkd_core.datasets.registry import CATALOGUE, check, fetch, locate
 
-__all__ = ["load"]
+__all__ = ["CATALOGUE", "LAYOUTS", "LOADERS", "check", "fetch", "load"]
+
+# Those that are read take the folder and the name first; the keyword-only parameters are the options of `load`.
+LOADERS: dict[str, Callable[..., Dataset]] = {
+    "demo": load_demo,
+    "tiktok": load_folder,
+    "lfm2k": load_folder,
+    "amazon-beauty": load_folder,
+    "ml-100k": load_ml_100k,
+}
 
 
-def load(name: str, *, root: Path | str | None = None) -> Dataset:
-    """The data set in the folder `root/name` (default root: the environment's MMKD_DATA) or in the folder `name`."""
-    root = root or os.environ.get("MMKD_DATA")
+def load(name: str | Path, *, root: Path | str | None = None, download: bool = True, **options: Any) -> Dataset:
+    """The data set called `name`: one of `LOADERS`, a folder `root/name`, or the path of a folder.
+
+    `root` is the environment's MMKD_DATA unless given. A named data set is looked for in `root/name`, then in the
+    user's cache; what is nowhere is fetched, with `download`, and checked against its sha256. Options: `seed`,
+    `noise`, `redundancy` for demo, `seed` for ml-100k, `layout` (one of `LAYOUTS`) for whatever is read from files.
+
+    Raises `DataError`: an unknown name or option, files that can be neither found nor fetched, a wrong sum, and
+    whatever the files say that makes no valid `Dataset`.
+    """
+    name = os.fspath(name)
+    if name not in LOADERS:
+        folder = _folder(name, root)
+        _check_options(name, load_folder, options)
+        return load_folder(folder, folder.resolve().name, **options)
+    loader = LOADERS[name]
+    if not CATALOGUE[name].forms:
+        _check_options(name, loader, options)
+        return loader(**options)
+    found = locate(name, root, download)
+    loader = loader if found.known else load_folder
+    _check_options(name, loader, options)
+    return loader(found.folder, name, **options)
+
+
+def _folder(name: str, root: Path | str | None) -> Path:
+    root = root if root is not None else os.environ.get("MMKD_DATA")
     places = [Path(root) / name, Path(name)] if root else [Path(name)]
     for folder in places:
         if folder.is_dir():
-            return load_folder(folder)
-    raise DataError(f"unknown data set {name!r}; no folder {' or '.join(map(str, places))}")
+            return folder
+    looked = " and ".join(f"{folder}" for folder in places)
+    hint = "" if root else "; set MMKD_DATA to the folder that holds your data sets to load them by name"
+    raise DataError(f"unknown data set {name!r}; one of {list(LOADERS)} or a folder (looked for {looked}{hint})")
+
+
+def _check_options(name: str, loader: Callable[..., Dataset], options: dict[str, Any]) -> None:
+    allowed = [key for key, value in inspect.signature(loader).parameters.items() if value.kind is value.KEYWORD_ONLY]
+    unknown = [key for key in options if key not in allowed]
+    if unknown:
+        raise DataError(f"{name}: unknown option {unknown[0]!r}; one of {allowed}")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mmkd_core.data import SPLITS, DataError, Dataset
-from mmkd_core.datasets.features import read_features
 
 
 @dataclass(frozen=True)
@@ -30,43 +30,45 @@ class Pairs:
 def assemble(
     name: str,
     splits: Mapping[str, Pairs],
-    feature_files: Mapping[str, Path],
+    features: Mapping[str, Tensor],
+    files: Mapping[str, Path],
     shape: tuple[int, int] | None = None,
 ) -> Dataset:
-    """The `Dataset` of `splits` (train, val, test) and of the feature files (modality -> .npy).
+    """The `Dataset` of `splits` (train, val, test) and `features`; `files` says where each modality was read.
 
     `shape` is (num_users, num_items) where the files state it; else users are counted by the largest id, items by
     the rows of the features or, without any, by the largest id. Raises `DataError` with file and line or entry for
-    an id out of range, a pair that stands twice, in one split or in two, and whatever `Dataset` refuses.
+    an id out of range and for a pair that stands twice, in one split or in two, and whatever `Dataset` refuses.
     """
-    features = read_features(dict(feature_files))
-    rows = {feature_files[modality].name: len(x) for modality, x in features.items()}
-    if shape is None:
-        if len(set(rows.values())) > 1:
-            raise DataError(f"{name}: got rows {rows}; expected one row an item, so as many in each file")
-        num_users = 1 + max((int(pairs.users.max()) for pairs in splits.values() if len(pairs.users)), default=-1)
-        num_items = next(iter(rows.values()), None)
-        if num_items is None:
-            num_items = 1 + max((int(pairs.items.max()) for pairs in splits.values() if len(pairs.items)), default=-1)
-    else:
-        num_users, num_items = shape
-    _check_range(splits, num_users, num_items, ", ".join(rows))
+    num_users, num_items = shape or _count(name, splits, features, files)
+    by = f" (one row an item in {', '.join(path.name for path in files.values())})" if files else ""
+    for split in SPLITS:
+        _check_range(splits[split], "user", splits[split].users, num_users)
+        _check_range(splits[split], "item", splits[split].items, num_items, by)
     _check_once(splits, num_items)
     edges = {split: torch.from_numpy(np.stack([splits[split].users, splits[split].items], axis=1)) for split in SPLITS}
     sources = {split: str(splits[split].file) for split in SPLITS}
-    sources |= {modality: str(path) for modality, path in feature_files.items()}
-    return Dataset(name, num_users, num_items, **edges, features=features, sources=sources)
+    sources |= {modality: str(path) for modality, path in files.items()}
+    return Dataset(name, num_users, num_items, **edges, features=dict(features), sources=sources)
 
 
-def _check_range(splits: Mapping[str, Pairs], num_users: int, num_items: int, files: str) -> None:
-    for pairs in splits.values():
-        for what, ids, size in (("user", pairs.users, num_users), ("item", pairs.items, num_items)):
-            bad = np.flatnonzero((ids < 0) | (ids >= size))
-            if len(bad):
-                by = f" (one row an item in {files})" if what == "item" and files else ""
-                raise DataError(
-                    f"{pairs.where(int(bad[0]))}: {what} id {ids[bad[0]]} is out of range; expected 0 to {size - 1}{by}"
-                )
+def _count(
+    name: str, splits: Mapping[str, Pairs], features: Mapping[str, Tensor], files: Mapping[str, Path]
+) -> tuple[int, int]:
+    rows = {str(files[modality]): len(x) for modality, x in features.items()}
+    if len(set(rows.values())) > 1:
+        raise DataError(f"{name}: got rows {rows}; expected one row an item, so as many in each file")
+    num_users = 1 + max((int(pairs.users.max()) for pairs in splits.values() if len(pairs.users)), default=-1)
+    if rows:
+        return num_users, next(iter(rows.values()))
+    return num_users, 1 + max((int(pairs.items.max()) for pairs in splits.values() if len(pairs.items)), default=-1)
+
+
+def _check_range(pairs: Pairs, what: str, ids: np.ndarray, size: int, by: str = "") -> None:
+    bad = np.flatnonzero((ids < 0) | (ids >= size))
+    if len(bad):
+        row = int(bad[0])
+        raise DataError(f"{pairs.where(row)}: {what} id {ids[row]} is out of range; expected 0 to {size - 1}{by}")
 
 
 def _check_once(splits: Mapping[str, Pairs], num_items: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets.assemble import Pairs, assemble
-from mmkd_core.datasets.features import feature_files
+from mmkd_core.datasets.features import feature_files, read_features
 from mmkd_core.datasets.pickles import load_matrix
 
 FILES = {"train": "trnMat.pkl", "val": "valMat.pkl", "test": "tstMat.pkl"}
@@ -31,4 +31,5 @@ def matrix_pairs(files: dict[str, Path]) -> tuple[dict[str, Pairs], tuple[int, i
 def load_diffmm(folder: Path, name: str) -> Dataset:
     """The data set in `folder`; users and items are counted by the shape of the matrices."""
     splits, shape = matrix_pairs({split: folder / file for split, file in FILES.items()})
-    return assemble(name, splits, feature_files(folder), shape)
+    files = feature_files(folder)
+    return assemble(name, splits, read_features(files), files, shape)

@@ -7,45 +7,60 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets import diffmm, mmrec
+from mmkd_core.datasets import diffmm, megcf, mmrec, promptmm
 
 
 class Layout(NamedTuple):
-    """`marks`: patterns of which any file tells the layout; `needs`: what a folder must hold, in words."""
+    """`needs`: for each file that must be there, the patterns of which one must match; `adds`: what may be there."""
 
     load: Callable[[Path, str], Dataset]
-    marks: tuple[str, ...]
-    needs: str
+    needs: tuple[tuple[str, ...], ...]
+    adds: str
+
+    def __str__(self) -> str:
+        return f"{', '.join(' or '.join(options) for options in self.needs)} and any number of {self.adds}"
 
 
 LAYOUTS: dict[str, Layout] = {
-    "mmrec": Layout(mmrec.load_mmrec, ("*.inter",), "<any>.inter (columns userID, itemID, x_label) and any *.npy"),
-    "diffmm": Layout(
-        diffmm.load_diffmm, tuple(diffmm.FILES.values()), "trnMat.pkl, valMat.pkl, tstMat.pkl and any *_feat.npy"
-    ),
+    "mmrec": Layout(mmrec.load_mmrec, (("*.inter",),), "*.npy"),
+    "promptmm": Layout(promptmm.load_promptmm, tuple(promptmm.FILES.values()), "*_feat.npy"),
+    "diffmm": Layout(diffmm.load_diffmm, tuple((file,) for file in diffmm.FILES.values()), "*_feat.npy"),
+    "megcf": Layout(megcf.load_megcf, tuple((file,) for file in megcf.FILES.values()), "i2e_*.txt"),
 }
 
 
 def detect(folder: Path) -> list[str]:
-    """The layouts of which `folder` holds at least one file that marks them."""
-    return [name for name, layout in LAYOUTS.items() if any(any(folder.glob(mark)) for mark in layout.marks)]
+    """The layouts of which `folder` holds at least one needed file."""
+    return [
+        name
+        for name, layout in LAYOUTS.items()
+        if any(_holds(folder, pattern) for options in layout.needs for pattern in options)
+    ]
 
 
-def load_folder(folder: Path, name: str | None = None, layout: str | None = None) -> Dataset:
+def load_folder(folder: Path, name: str | None = None, *, layout: str | None = None) -> Dataset:
     """The data set in `folder`, whichever layout it has; `layout` chooses where two fit.
 
-    Raises `DataError` when no layout fits (the message lists what each needs), when two do, and for what is wrong
-    in the files.
+    Raises `DataError` when no layout fits (the message lists what each needs), when two do, when a file is missing,
+    and for what is wrong in the files.
     """
-    needs = "; ".join(f"{key}: {value.needs}" for key, value in LAYOUTS.items())
     if layout is not None and layout not in LAYOUTS:
         raise DataError(f"unknown layout {layout!r}; one of {list(LAYOUTS)}")
     found = [layout] if layout is not None else detect(folder)
     if not found:
-        raise DataError(f"{folder}: got {_listing(folder)}; expected one of these layouts: {needs}")
+        layouts = "; ".join(f"{key}: {value}" for key, value in LAYOUTS.items())
+        raise DataError(f"{folder}: got {_listing(folder)}; expected the files of one layout ({layouts})")
     if len(found) > 1:
-        raise DataError(f"{folder}: fits {found}; expected one, so say which with layout=")
-    return LAYOUTS[found[0]].load(folder, name or folder.resolve().name)
+        raise DataError(f"{folder}: fits the layouts {found}; expected one, so choose with layout={found[0]!r}")
+    chosen = LAYOUTS[found[0]]
+    for options in chosen.needs:
+        if not any(_holds(folder, pattern) for pattern in options):
+            raise DataError(f"{folder}: no file {' or '.join(options)}; layout {found[0]} needs {chosen}")
+    return chosen.load(folder, name or folder.resolve().name)
+
+
+def _holds(folder: Path, pattern: str) -> bool:
+    return next(folder.glob(pattern), None) is not None
 
 
 def _listing(folder: Path) -> str:

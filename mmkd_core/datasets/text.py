@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from mmkd_core.data import DataError
 
@@ -23,12 +26,28 @@ def read_lines(path: Path, encoding: str = "utf-8-sig") -> list[tuple[int, str]]
     return [(number, line.rstrip("\r")) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def integer(text: str, path: Path, line: int) -> int:
-    """`text` as an id. Raises `DataError` with file and line when it is no integer that 64 bits hold."""
+def read_columns(path: Path, lines: Sequence[tuple[int, str]], separator: str, names: Sequence[str]) -> list[list[str]]:
+    """The fields of `lines`, one list a column. Raises `DataError` with file and line for another number of fields."""
+    rows = []
+    for number, line in lines:
+        fields = line.split(separator)
+        if len(fields) != len(names):
+            raise DataError(f"{path}, line {number}: got {len(fields)} fields; expected {len(names)}: {list(names)}")
+        rows.append(fields)
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in names]
+
+
+def integers(words: Sequence[str], path: Path, places: Sequence[int]) -> np.ndarray:
+    """`words` as int64. Raises `DataError` with file and line (of `places`) for what is no integer of 64 bits."""
     try:
-        value = int(text)
+        return np.array([int(word) for word in words], dtype=np.int64)
+    except (ValueError, OverflowError):
+        row = next(row for row, word in enumerate(words) if not _is_integer(word))
+        raise DataError(f"{path}, line {places[row]}: got {words[row]!r}; expected an integer") from None
+
+
+def _is_integer(word: str) -> bool:
+    try:
+        return abs(int(word)) < 2**63
     except ValueError:
-        value = None
-    if value is None or abs(value) >= 2**63:
-        raise DataError(f"{path}, line {line}: got {text!r}; expected an integer")
-    return value
+        return False
