@@ -100,7 +100,7 @@ def fit(
                 model.train()
                 model.refresh()
                 batches = sampler.epoch(config.batch_size, generator)
-                history.losses.append(_epoch(model, batches, optimizer, epoch))
+                history.losses.append(train_epoch(model, batches, optimizer, epoch))
                 if epoch % config.evaluate_every == 0 or epoch == config.epochs:
                     select.consider(epoch, history)
                 if on_epoch is not None:
@@ -111,9 +111,10 @@ def fit(
     return history
 
 
-def _epoch(
-    model: Recommender, batches: Iterator[Batch], optimizer: torch.optim.Optimizer, epoch: int
+def train_epoch(
+    model: Recommender, batches: Iterator[Batch], optimizer: torch.optim.Optimizer, epoch: int = 0
 ) -> dict[str, float]:
+    """One pass over `batches`; the mean over them of each loss term. `epoch` is named if a loss is not finite."""
     totals: dict[str, Tensor] = {}  # on the device: no synchronisation inside the loop
     steps = 0
     for batch in batches:
