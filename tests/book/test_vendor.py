@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 VENDOR = ROOT / "book/_static/vendor"
-ROWS = re.findall(r"^\| `(.+?)` \| (\S+) ([\d.]+)(?:,.*)? \| (.+) \|$", (VENDOR / "README.md").read_text(), re.MULTILINE)
+ROWS = re.findall(r"\| `(.+?)` \| (\S+) ([\d.]+)(?:,.*)? \| (.+) \|", (VENDOR / "README.md").read_text())
 SAYS = {"Apache-2.0": "Apache License", "SIL OFL 1.1": "SIL Open Font License, Version 1.1"}
 
 
