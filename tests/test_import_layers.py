@@ -15,8 +15,8 @@ LAYERS = [
     {"experiment"},
     {"recipes", "results"},
     {"tables", "figures", "export"},
-    {"__main__"},
     {"__init__"},
+    {"__main__"},
 ]
 RANKS = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
 
