@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +15,7 @@ from mmkd_core.metrics import ndcg, recall
 BLOCK = 256  # users ranked at once: 256 x 20,000 scores are 20 MB
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """Anything that scores all items for some users: `Embeddings`, or ItemKNN's sparse neighbourhood."""
 
@@ -72,8 +73,8 @@ def evaluate(
 
     All items are ranked but the user's training items; with `mask_validation=True` the validation items are left out
     too when `split` is "test" (published protocols differ). Returns {"recall@20": tensor, "ndcg@20": ..., ...},
-    float64, one value a user, on the CPU. Raises `ValueError` for an unknown split, an empty one, or a K above the
-    number of items.
+    float64, one value a user, on the CPU. Raises `ValueError` for an unknown split, an empty one, or a K outside 1
+    to the number of items.
     """
     if split not in ("val", "test"):
         raise ValueError(f"unknown split {split!r}; one of ['val', 'test']")
@@ -82,6 +83,8 @@ def evaluate(
         raise ValueError(f"{data.name}: no interaction in split {split!r}, so nothing can be measured")
     if not ks:
         raise ValueError("ks is empty; expected cut-offs such as (20, 50)")
+    if min(ks) < 1:
+        raise ValueError(f"k={min(ks)} for a catalogue of {data.num_items} items; expected 1 to {data.num_items}")
     device = _device_of(embeddings)
     edges = edges.to(device)
     users, positives = edges[:, 0].unique(return_counts=True)
