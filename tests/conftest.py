@@ -1,5 +1,97 @@
-"""Shared by all tests: one thread (two busy cores make torch's threads fight), and a place for real data if any."""
+"""Shared by all tests: one thread, shapes checked at run time, and small data sets with known properties."""
 
+from pathlib import Path
+
+import pytest
 import torch
+from hypothesis import settings
+from jaxtyping import config, install_import_hook
 
-torch.set_num_threads(1)
+torch.set_num_threads(1)  # two busy cores make torch's threads fight
+settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=40)
+settings.load_profile("tests")
+
+# `data` and `datasets` check what they are given themselves and raise DataError; a type checker would come first.
+CORE = Path(__file__).parents[1] / "mmkd_core"
+UNHOOKED = {"__init__", "data", "datasets"}
+HOOKED = [path.stem for path in CORE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+install_import_hook([f"mmkd_core.{name}" for name in HOOKED if name not in UNHOOKED], "beartype.beartype")
+
+from mmkd_core.data import Batch, Dataset  # noqa: E402
+
+WIDTHS = {"text": 7, "image": 12, "audio": 5}
+
+
+def random_dataset(num_users=30, num_items=40, modalities=3, seed=0, missing=()):
+    """Random interactions; the last user has none in train but one in val and test, the last item none in train.
+
+    Items of `missing` have rows of zeros in the first modality.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    chosen = (torch.rand(num_users - 1, num_items - 1, generator=generator) < 0.25).nonzero()
+    part = torch.rand(len(chosen), generator=generator)
+    names = [*WIDTHS, "tags"][:modalities]
+    features = {name: torch.randn(num_items, WIDTHS.get(name, 3), generator=generator) for name in names}
+    for item in missing:
+        features[names[0]][item] = 0
+    last = torch.tensor([[num_users - 1, num_items - 1], [num_users - 1, 0]])
+    return Dataset(
+        "random",
+        num_users,
+        num_items,
+        chosen[part < 0.7],
+        torch.cat([chosen[(part >= 0.7) & (part < 0.85)], last[:1]]),
+        torch.cat([chosen[part >= 0.85], last[1:]]),
+        features,
+    )
+
+
+@pytest.fixture(scope="session")
+def make_data():
+    return random_dataset
+
+
+@pytest.fixture(scope="session")
+def data():
+    """30 users, 40 items, three modalities, an isolated user and an isolated item."""
+    return random_dataset()
+
+
+@pytest.fixture(scope="session")
+def checkerboard():
+    """Even users like even items, odd users odd ones: 30 x 60, a user's 30 items split 22 : 4 : 4."""
+    generator = torch.Generator().manual_seed(0)
+    splits = {"train": [], "val": [], "test": []}
+    for user in range(30):
+        liked = 2 * torch.randperm(30, generator=generator) + user % 2
+        for name, items in zip(splits, liked.split([22, 4, 4]), strict=True):
+            splits[name].append(torch.stack([torch.full_like(items, user), items], 1))
+    parity = torch.arange(60)[:, None] % 2 * 2.0 - 1
+    features = {name: parity + 0.1 * torch.randn(60, 6, generator=generator) for name in ("image", "text")}
+    return Dataset(
+        "checkerboard", 30, 60, **{name: torch.cat(rows) for name, rows in splits.items()}, features=features
+    )
+
+
+@pytest.fixture(scope="session")
+def make_batch():
+    def make(data, negatives=1, size=16, seed=0):
+        """Training pairs with uniform items as negatives (whether they are positives does not matter to a loss)."""
+        generator = torch.Generator().manual_seed(seed)
+        pairs = data.train[torch.randint(len(data.train), (size,), generator=generator)]
+        return Batch(*pairs.T, torch.randint(data.num_items, (size, negatives), generator=generator))
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def unchecked():
+    """Run-time type checks off: for what a function itself says about wrong shapes."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
