@@ -45,8 +45,9 @@ def build(name: str, data: Dataset, settings: Mapping[str, Any], *, teacher: Tea
 
 def _check_value(name: str, setting: str, value: Any, default: Any) -> None:
     where = f"{setting}={value!r} of {name}"
-    if default is not None and not isinstance(value, float | int if isinstance(default, float) else type(default)):
-        raise ValueError(f"{where}; expected {type(default).__name__}, for example {default!r}")
+    kind = int if default is None else type(default)  # None, a model's own choice, stands for a whole number
+    if (value, default) != (None, None) and not isinstance(value, float | int if kind is float else kind):
+        raise ValueError(f"{where}; expected {kind.__name__}, for example {default!r}")
     least = 1 if setting in ("dim", "negatives", "neighbours") else 0
     if isinstance(value, float | int) and not value >= least:
         raise ValueError(f"{where}; expected at least {least}")
