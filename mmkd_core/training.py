@@ -36,8 +36,10 @@ class FitConfig:
             value = getattr(self, name)
             if not (isinstance(value, int) and value >= 1):
                 raise ValueError(f"{name}={value!r}; expected a whole number of at least 1")
-        if not self.lr > 0 or not self.weight_decay >= 0:
-            raise ValueError(f"lr={self.lr}, weight_decay={self.weight_decay}; expected lr > 0 and weight_decay >= 0")
+        numbers = isinstance(self.lr, float | int) and isinstance(self.weight_decay, float | int)
+        if not (numbers and self.lr > 0 and self.weight_decay >= 0):
+            got = f"lr={self.lr!r}, weight_decay={self.weight_decay!r}"
+            raise ValueError(f"{got}; expected the numbers lr > 0 and weight_decay >= 0")
 
 
 @dataclass
