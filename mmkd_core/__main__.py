@@ -185,14 +185,12 @@ def _recommend(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.record}: made from other data than {data.name} is now; train again on these data")
     if not 0 <= options.user < data.num_users:
         raise ValueError(f"user {options.user} of {data.name}; expected 0 to {data.num_users - 1}")
+    history = data.train[data.train[:, 0] == options.user, 1].tolist()
+    if not history:
+        raise ValueError(f"user {options.user} of {data.name} has no training history, so there is no taste to rank by")
     model = restore(options.record, data)
     with torch.no_grad():
         best = rank(model.embed(), torch.tensor([options.user]), data.train, options.top, data.num_items)
-    history = data.train[data.train[:, 0] == options.user, 1].tolist()
-    if not history:
-        print(
-            f"user {options.user} has no training history: the list rests on the model's start alone", file=sys.stderr
-        )
     print(f"user {options.user} of {data.name}, {len(history)} training items: {_named(data, history[:5])}")
     for place, (item, score) in enumerate(zip(best.items[0].tolist(), best.scores[0].tolist(), strict=True), 1):
         if item >= 0:

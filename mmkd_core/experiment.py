@@ -192,6 +192,8 @@ def train(
     weights_file = record_file.with_suffix(".safetensors")
     if record_file.exists() and weights_file.exists():
         return restore(record_file, data), Record.read(record_file)
+    if data.num_items < max(KS):
+        raise ValueError(f"k={max(KS)} for a catalogue of {data.num_items} items; records hold Recall@{max(KS)}")
     settings: dict[str, Any] = {}
     if experiment.teacher is not None:
         settings["teacher"], _ = train(experiment.teacher, store, data, device=device, on_epoch=on_epoch)

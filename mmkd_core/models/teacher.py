@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from sklearn.decomposition import PCA
@@ -83,12 +84,15 @@ class Prompt(nn.Module):
 
 
 def _semantic_scores(x: Tensor, dim: int) -> Tensor:
+    """PCA scores of unit variance, (item, dim); zeros where the data have no further direction."""
     x = standardise(x)
-    width = min(dim, *x.shape)
-    scores = PCA(width, whiten=True, svd_solver="full").fit_transform(x.double().numpy())
+    pca = PCA(min(dim, *x.shape), random_state=0)
+    scores = pca.fit_transform(x.double().numpy())
+    deviation = np.sqrt(pca.explained_variance_)
+    varies = deviation > 1e-6 * deviation.max()
     padded = x.new_zeros(len(x), dim)
-    padded[:, :width] = torch.from_numpy(scores)
-    return padded.nan_to_num(0, 0, 0)  # whitening divides by zero where a direction has no variance
+    padded[:, : len(deviation)] = torch.from_numpy(np.where(varies, scores / np.where(varies, deviation, 1), 0))
+    return padded
 
 
 class Teacher(IdModel):
