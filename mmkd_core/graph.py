@@ -127,7 +127,7 @@ class _ListedScores(torch.autograd.Function):
     CHUNK = 256  # rows at once: what they gather stays in a core's cache
 
     @staticmethod
-    def forward(ctx: Any, users: Tensor, items: Tensor, rows: Tensor, lists: Tensor, parts: int) -> Tensor:  # noqa: PLR0917
+    def forward(ctx: Any, users: Tensor, items: Tensor, rows: Tensor, lists: Tensor, parts: int) -> Tensor:
         ctx.save_for_backward(users, items, rows, lists)
         ctx.parts = parts
         chunk = _ListedScores.CHUNK if users.device.type == "cpu" else len(rows)
@@ -150,11 +150,17 @@ class _ListedScores(torch.autograd.Function):
         user_grad = item_grad = None
         if ctx.needs_input_grad[0]:
             crow = torch.arange(0, len(cells) + 1, length, device=lists.device)
-            sums = _sum_rows(crow, cells, weights, items.reshape(-1, width))
-            user_grad = torch.zeros_like(users).index_add_(0, rows, sums.view(batch, -1))
+            sums = _sum_rows(crow, cells, weights, items.reshape(-1, width)).view(batch, -1)
+            once = weights.new_ones(batch)
+            user_grad = _sum_at(rows, torch.arange(batch, device=rows.device), once, sums, len(users))
         if ctx.needs_input_grad[1]:
-            ordered, order = cells.sort()
-            crow = torch.searchsorted(ordered, torch.arange(items.shape[0] * parts + 1, device=lists.device))
             sources = F.embedding(rows, users).view(-1, width)
-            item_grad = _sum_rows(crow, owners[order], weights[order], sources).view(items.shape)
+            item_grad = _sum_at(cells, owners, weights, sources, len(items) * parts).view(items.shape)
         return user_grad, item_grad, None, None, None
+
+
+def _sum_at(targets: Tensor, col: Tensor, values: Tensor, x: Tensor, size: int) -> Tensor:
+    """`size` rows, the one of each target holding the sum of values * x[col] over its entries, in a fixed order."""
+    ordered, order = targets.sort(stable=True)
+    crow = torch.searchsorted(ordered, torch.arange(size + 1, device=targets.device))
+    return _sum_rows(crow, col[order], values[order], x)
