@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from mmkd_core.data import SPLITS, DataError, Dataset
@@ -17,8 +18,8 @@ from mmkd_core.data import SPLITS, DataError, Dataset
 class Pairs:
     """(user, item) pairs of one split, int64, and where in `file` each stands: `unit` ("line", "user") and number."""
 
-    users: np.ndarray
-    items: np.ndarray
+    users: Int64[np.ndarray, " edge"]
+    items: Int64[np.ndarray, " edge"]
     file: Path
     places: Sequence[int] | np.ndarray
     unit: str = "line"
@@ -30,7 +31,7 @@ class Pairs:
 def assemble(
     name: str,
     splits: Mapping[str, Pairs],
-    features: Mapping[str, Tensor],
+    features: Mapping[str, Float32[Tensor, "item feat"]],
     files: Mapping[str, Path],
     shape: tuple[int, int] | None = None,
 ) -> Dataset:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from scipy.sparse import csr_array
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
@@ -35,7 +36,7 @@ def feature_files(
     return files
 
 
-def read_features(files: dict[str, Path]) -> dict[str, Tensor]:
+def read_features(files: dict[str, Path]) -> dict[str, Float32[Tensor, "_ feat"]]:
     """Each file's array as a float32 tensor of shape (rows, width). Raises `DataError` naming the file."""
     return {modality: torch.from_numpy(_read(path)) for modality, path in files.items()}
 
@@ -59,7 +60,7 @@ def _read(path: Path) -> np.ndarray:
         return np.array(stored, dtype=np.float32, order="C")
 
 
-def tfidf_features(counts: csr_array) -> Tensor:
+def tfidf_features(counts: csr_array) -> Float32[Tensor, "item feat"]:
     """Items x words counts as float32 features, TF-IDF with sublinear counts, of at most 128 columns.
 
     More words than that are reduced by a truncated SVD with a fixed seed; equal across machines only up to rounding.

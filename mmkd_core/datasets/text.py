@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int64
 
 from mmkd_core.data import DataError
 
@@ -37,7 +38,7 @@ def read_columns(path: Path, lines: Sequence[tuple[int, str]], separator: str, n
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in names]
 
 
-def integers(words: Sequence[str], path: Path, places: Sequence[int]) -> np.ndarray:
+def integers(words: Sequence[str], path: Path, places: Sequence[int]) -> Int64[np.ndarray, " edge"]:
     """`words` as int64. Raises `DataError` with file and line (of `places`) for what is no integer of 64 bits."""
     try:
         return np.array([int(word) for word in words], dtype=np.int64)

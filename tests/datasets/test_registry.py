@@ -1,0 +1,285 @@
+"""Named data sets: found locally, fetched from a server of our own, refused in one message otherwise."""
+
+import functools
+import http.server
+import inspect
+import pickle
+import shutil
+import socket
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_folders import SPLITS, write_diffmm, write_features, write_json, write_megcf, write_mmrec
+
+from mmkd_core.data import DataError
+from mmkd_core.datasets import CATALOGUE, LAYOUTS, LOADERS, check, fetch, load
+from mmkd_core.datasets.remote import retrieve_all, sum_problem
+
+
+def sha256(path):
+    return sum_problem(path, "").split()[2].strip(";")
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    """A folder that plays TikTok's files, whose sums the catalogue then knows; fetching goes nowhere."""
+    made = tmp_path / "source"
+    made.mkdir()
+    write_diffmm(made, SPLITS)
+    write_features(made)
+    point_at(monkeypatch, made, f"http://127.0.0.1:{closed_port()}/")
+    return made
+
+
+def point_at(monkeypatch, source, url):
+    sums = {path.name: sha256(path) for path in sorted(source.iterdir())}
+    entry = replace(CATALOGUE["tiktok"], forms=(sums,), download=functools.partial(retrieve_all, url, sums))
+    monkeypatch.setitem(CATALOGUE, "tiktok", entry)
+
+
+def closed_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def served(source, monkeypatch):
+    """The same files behind a web server; the list of the paths asked for grows as it serves."""
+    asked = []
+
+    class Handler(Quiet):
+        def do_GET(self):
+            asked.append(self.path)
+            super().do_GET()
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(source)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    point_at(monkeypatch, source, f"http://127.0.0.1:{server.server_port}/")
+    yield asked
+    server.shutdown()
+    server.server_close()
+
+
+def left(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file()) if folder.exists() else []
+
+
+def test_the_catalogue_and_the_loaders_name_the_same():
+    assert list(CATALOGUE) == list(LOADERS)
+    for name, entry in CATALOGUE.items():
+        assert entry.name == name
+        assert all(len(value) == 64 for form in entry.forms for value in form.values())
+        assert "\n" not in entry.summary + entry.source + entry.terms
+        assert bool(entry.forms) == (entry.download is not None) == (name != "demo")
+    assert {entry.layout for entry in CATALOGUE.values()} >= {"diffmm", "mmrec", "megcf"}
+
+
+def test_what_is_found_locally_needs_no_network(source, tmp_path, monkeypatch, cache):
+    shutil.copytree(source, tmp_path / "data" / "tiktok")
+    assert load("tiktok", root=tmp_path / "data").name == "tiktok"
+    monkeypatch.setenv("MMKD_DATA", str(tmp_path / "data"))
+    assert len(load("tiktok", download=False).train) == 5
+    assert fetch("tiktok") == tmp_path / "data" / "tiktok"
+    assert not cache.exists()
+
+
+def test_what_is_fetched_lies_in_the_cache_and_is_not_fetched_again(served, cache, source, capfd):
+    found = load("tiktok")
+    assert found.fingerprint == load(source).fingerprint
+    assert sorted(served) == [f"/{name}" for name in left(source)]
+    assert left(cache) == left(source)
+    load("tiktok")
+    assert fetch("tiktok") == cache / "tiktok"
+    assert len(served) == 5
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_root_is_where_it_is_fetched_to_and_only_what_lacks_is(served, source, tmp_path, cache):
+    (tmp_path / "here" / "tiktok").mkdir(parents=True)
+    shutil.copy(source / "trnMat.pkl", tmp_path / "here" / "tiktok")
+    load("tiktok", root=tmp_path / "here")
+    assert left(tmp_path / "here") == left(source)
+    assert "/trnMat.pkl" not in served
+    assert not cache.exists()
+
+
+def test_mmkd_data_is_looked_at_and_never_written_to(served, source, tmp_path, monkeypatch, cache):
+    (tmp_path / "data" / "tiktok").mkdir(parents=True)
+    monkeypatch.setenv("MMKD_DATA", str(tmp_path / "data"))
+    load("tiktok")
+    assert left(tmp_path / "data") == []
+    assert left(cache) == left(source)
+
+
+def test_offline_and_not_found_is_one_message(source, tmp_path, monkeypatch, cache, capfd):
+    monkeypatch.setenv("MMKD_DATA", str(tmp_path / "data"))
+    (tmp_path / "data" / "tiktok").mkdir(parents=True)
+    shutil.copy(source / "trnMat.pkl", tmp_path / "data" / "tiktok")
+    with pytest.raises(DataError) as caught:
+        load("tiktok")
+    message = str(caught.value)
+    assert "\n" not in message
+    lacks = ", ".join(name for name in left(source) if name != "trnMat.pkl")
+    assert f"{tmp_path / 'data' / 'tiktok'} lacks {lacks}" in message
+    assert f"put {', '.join(left(source))} into MMKD_DATA/tiktok/" in message
+    assert "ConnectionError" in message
+    assert "they come from https://raw.githubusercontent.com/HKUDS/DiffMM/fae20e64" in message
+    assert left(cache) == []
+    assert not (cache / "tiktok").exists()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_download_false_asks_nobody(served):
+    with pytest.raises(DataError, match=r"not found .*download=False.*MMKD_DATA/tiktok/"):
+        load("tiktok", download=False)
+    assert served == []
+
+
+@pytest.mark.parametrize("error", [TimeoutError("slow"), RuntimeError("proxy"), PermissionError(13, "denied")])
+def test_any_error_of_the_network_becomes_the_message(source, monkeypatch, cache, error):
+    def fail(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr("pooch.HTTPDownloader.__call__", fail)
+    with pytest.raises(DataError, match=rf"tiktok: not found .*{type(error).__name__}.*MMKD_DATA/tiktok/"):
+        load("tiktok")
+    assert left(cache) == []
+
+
+def test_a_cut_connection_leaves_nothing_half_written(source, monkeypatch, cache):
+    def cut(self, url, output_file, pooch, check_only=False):
+        with open(output_file, "wb") if isinstance(output_file, str) else output_file as file:
+            file.write(b"half")
+        raise ConnectionResetError("cut")
+
+    monkeypatch.setattr("pooch.HTTPDownloader.__call__", cut)
+    with pytest.raises(DataError, match="ConnectionResetError: cut"):
+        load("tiktok")
+    assert left(cache) == []
+
+
+def test_a_missing_page_is_named(served, source, cache):
+    (source / "valMat.pkl").unlink()
+    with pytest.raises(DataError, match=r"valMat\.pkl: HTTPError: 404"):
+        load("tiktok")
+    assert "valMat.pkl" not in left(cache)
+    assert all(sha256(cache / "tiktok" / name) == sha256(source / name) for name in left(cache))
+
+
+def test_a_wrong_sum_from_the_network_is_refused(served, source, cache):
+    expected = sha256(source / "tstMat.pkl")
+    (source / "tstMat.pkl").write_bytes(b"something else")
+    with pytest.raises(DataError) as caught:
+        load("tiktok")
+    assert expected in str(caught.value)
+    assert sha256(source / "tstMat.pkl") in str(caught.value)
+    assert "tstMat.pkl" in str(caught.value)
+    assert "tstMat.pkl" not in left(cache)
+    assert all(name in left(source) for name in left(cache))
+
+
+def test_a_wrong_sum_in_a_folder_is_refused(source, tmp_path):
+    copy = tmp_path / "data" / "tiktok"
+    shutil.copytree(source, copy)
+    path = copy / "image_feat.npy"
+    expected = sha256(path)
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(DataError) as caught:
+        load("tiktok", root=tmp_path / "data")
+    assert f"{path}: got sha256 {sha256(path)}; expected {expected}; remove it" in str(caught.value)
+    assert load(copy).name == "tiktok"  # by its path it is anyone's data
+
+
+def test_further_features_of_the_layout_are_loaded(source, tmp_path):
+    shutil.copytree(source, tmp_path / "tiktok")
+    np.save(tmp_path / "tiktok" / "sound_feat.npy", np.ones((5, 1)))
+    assert "sound" in load("tiktok", root=tmp_path).features
+
+
+@pytest.mark.parametrize("write", [write_json, write_mmrec, write_megcf])
+def test_ones_own_data_under_a_known_name_is_loaded_as_it_is(source, tmp_path, write):
+    (tmp_path / "tiktok").mkdir()
+    write(tmp_path / "tiktok", SPLITS)
+    if write is not write_megcf:
+        write_features(tmp_path / "tiktok")
+    assert len(load("tiktok", root=tmp_path).train) == 5
+
+
+def test_an_unknown_name_lists_the_known_and_where_it_looked(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match=r"unknown data set 'tiktak'; one of \['demo', 'tiktok', .*set MMKD_DATA"):
+        load("tiktak")
+    monkeypatch.setenv("MMKD_DATA", str(tmp_path))
+    with pytest.raises(DataError) as caught:
+        load("tiktak")
+    assert f"looked for {tmp_path / 'tiktak'} and tiktak" in str(caught.value)
+    for function in (fetch, check):
+        with pytest.raises(DataError, match=r"unknown data set 'tiktak'; one of"):
+            function("tiktak")
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "allowed"),
+    [("tiktok", "noise", "layout"), ("demo", "layout", "seed"), ("small", "seed", "layout")],
+)
+def test_a_wrong_option_is_named(source, mmrec, name, option, allowed):
+    root = source.parent
+    shutil.copytree(source, root / "tiktok")
+    with pytest.raises(DataError, match=rf"{name}: unknown option '{option}'; one of \['{allowed}'"):
+        load(name, root=root, **{option: 1})
+
+
+def test_demo_takes_its_options_and_nothing_is_fetched():
+    parameters = inspect.signature(LOADERS["demo"]).parameters
+    assert list(parameters) == ["seed", "noise", "redundancy"]
+    assert check("demo") == []
+    with pytest.raises(DataError, match="demo: nothing to fetch"):
+        fetch("demo")
+
+
+def test_check_says_what_each_file_is(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("MMKD_DATA", str(tmp_path))
+    shutil.copytree(source, tmp_path / "tiktok")
+    assert {verdict for _, verdict in check("tiktok")} == {"ok"}
+    (tmp_path / "tiktok" / "valMat.pkl").write_bytes(b"x")
+    (tmp_path / "tiktok" / "tstMat.pkl").unlink()
+    verdicts = {file.rsplit("/", 1)[1]: verdict for file, verdict in check("tiktok")}
+    assert verdicts.pop("valMat.pkl").startswith("got sha256 2d711642b726b044")
+    assert verdicts.pop("tstMat.pkl").startswith("no such file; expected sha256")
+    assert set(verdicts.values()) == {"ok"}
+
+
+def test_check_of_a_folder_loads_it(diffmm):
+    assert {verdict for _, verdict in check(diffmm)} == {"ok"}
+    assert len(check(str(diffmm))) == 5
+    (diffmm / "trnMat.pkl").write_bytes(pickle.dumps(print))
+    [(where, verdict)] = check(diffmm)
+    assert where == str(diffmm)
+    assert "trnMat.pkl: refused: it names builtins.print" in verdict
+
+
+REAL_COUNTS = {
+    "tiktok": (9308, 6710, 59541, 3051, 6130, {"image": 128, "audio": 128}),
+    "lfm2k": (1858, 1425, 44327, 4799, 7219, {"all-MiniLM-L6-v2": 384, "vggish": 128, "whisper": 512}),
+    "amazon-beauty": (15576, 8678, 108166, 15576, 15576, {"image": 128, "text": 128}),
+}
+
+
+@pytest.mark.parametrize("name", REAL_COUNTS)
+def test_the_real_data_have_the_published_counts(real_data, name):
+    if not (real_data / name).is_dir():
+        pytest.skip(f"no folder {name} in {real_data}")
+    assert {verdict for _, verdict in check(name)} == {"ok"}
+    data = load(name, download=False)
+    widths = {modality: x.shape[1] for modality, x in data.features.items()}
+    assert (data.num_users, data.num_items, len(data.train), len(data.val), len(data.test), widths) == REAL_COUNTS[name]
+    assert all(len(x) == data.num_items for x in data.features.values())
+    assert CATALOGUE[name].layout in LAYOUTS
