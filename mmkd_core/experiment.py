@@ -20,7 +20,7 @@ from mmkd_core.cost import environment, measured, parameters
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import load
 from mmkd_core.evaluation import evaluate
-from mmkd_core.models import MODELS, build, settings_of
+from mmkd_core.models import MODELS, build, checked, settings_of
 from mmkd_core.models.base import Recommender
 from mmkd_core.models.teacher import Teacher
 from mmkd_core.training import FitConfig, History, choose_device, fit
@@ -45,11 +45,9 @@ class Experiment:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known = settings_of(self.model)
-        for name in self.hparams:
-            if name not in known:
-                raise ValueError(f"unknown setting {name!r} of {self.model}; one of {sorted(known)}")
-        object.__setattr__(self, "hparams", known | dict(self.hparams))
+        object.__setattr__(self, "hparams", checked(self.model, self.hparams))
+        if self.teacher is not None and (self.model, self.teacher.model) != ("mmkd", "teacher"):
+            raise ValueError(f"{self.model} cannot be taught by {self.teacher.model}; expected mmkd and teacher")
         object.__setattr__(self, "fit", replace(self.fit, seed=self.seed))
         object.__setattr__(self, "options", dict(self.options))
 

@@ -40,6 +40,8 @@ class FitConfig:
         if not (numbers and self.lr > 0 and self.weight_decay >= 0):
             got = f"lr={self.lr!r}, weight_decay={self.weight_decay!r}"
             raise ValueError(f"{got}; expected the numbers lr > 0 and weight_decay >= 0")
+        for name in ("lr", "weight_decay"):
+            object.__setattr__(self, name, float(getattr(self, name)))  # 1 and 1.0 are the same experiment
 
 
 @dataclass
