@@ -41,14 +41,14 @@ def load(name: str | Path, *, root: Path | str | None = None, download: bool = T
         folder = _folder(name, root)
         _check_options(name, load_folder, options)
         return load_folder(folder, folder.resolve().name, **options)
-    loader = LOADERS[name]
+    _check_options(name, LOADERS[name], options)
     if not CATALOGUE[name].forms:
-        _check_options(name, loader, options)
-        return loader(**options)
+        return LOADERS[name](**options)
     found = locate(name, root, download)
-    loader = loader if found.known else load_folder
-    _check_options(name, loader, options)
-    return loader(found.folder, name, **options)
+    if found.known:
+        return LOADERS[name](found.folder, name, **options)
+    _check_options(name, load_folder, options)
+    return load_folder(found.folder, name, **options)
 
 
 def _folder(name: str, root: Path | str | None) -> Path:

@@ -237,6 +237,12 @@ def test_a_wrong_option_is_named(source, mmrec, name, option, allowed):
         load(name, root=root, **{option: 1})
 
 
+def test_a_wrong_option_is_named_before_anything_is_fetched(served):
+    with pytest.raises(DataError, match="tiktok: unknown option 'noise'"):
+        load("tiktok", noise=0.3)
+    assert served == []
+
+
 def test_demo_takes_its_options_and_nothing_is_fetched():
     parameters = inspect.signature(LOADERS["demo"]).parameters
     assert list(parameters) == ["seed", "noise", "redundancy"]
