@@ -1,0 +1,164 @@
+"""What the book draws: each function takes plain values and returns a matplotlib `Figure`; nothing is shown or saved.
+
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart; what a colour says, a mark or a label
+says too. Figures are drawn on white.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from numbers import Real
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from mmkd_core.datasets.demo import DemoDataset
+
+BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
+PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
+WIDTH, DPI = 7.5, 96  # inches; a page's text is about 750 pixels wide
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
+    with sns.axes_style("whitegrid", {"axes.edgecolor": "0.4", "grid.color": "0.9"}), plt.rc_context({"font.size": 10}):
+        yield
+
+
+def panels(columns: int, height: float) -> tuple[Figure, list[Axes]]:
+    """Empty panels side by side, as wide as a page's text and `height` inches high."""
+    with _styled():
+        figure, axes = plt.subplots(1, columns, figsize=(WIDTH, height), dpi=DPI, squeeze=False, layout="constrained")
+    for ax in axes.flat:
+        sns.despine(ax=ax)
+    return figure, list(axes.flat)
+
+
+def _name(ax: Axes, title: str, **labels: Any) -> None:
+    ax.set_title(title, loc="left", fontsize=11, fontweight="bold")
+    ax.set(**labels)
+
+
+def title_of(data: DemoDataset, item: int) -> str:
+    """The title of an item of the demo catalogue: its caption's first sentence."""
+    return data.captions[item].split(".")[0]
+
+
+def posters(data: DemoDataset, rows: Mapping[str, Sequence[int]], *, marked: Collection[int] = ()) -> Figure:
+    """Posters with their titles, one row of items for each label; items in `marked` get a frame and a tick."""
+    columns = max(map(len, rows.values()))
+    cell = WIDTH / columns
+    with _styled():
+        figure, axes = plt.subplots(
+            len(rows), columns, figsize=(WIDTH, (cell + 0.75) * len(rows)), dpi=DPI, squeeze=False, layout="constrained"
+        )
+    for line, (label, items) in zip(axes, rows.items(), strict=True):
+        _name(line[0], label)
+        for ax in line:
+            ax.set(xticks=[], yticks=[])
+            sns.despine(ax=ax, left=True, bottom=True)
+        for ax, item in zip(line, items, strict=False):
+            ax.imshow(data.posters[item], interpolation="nearest")
+            tick = "✓ " if item in marked else ""
+            ax.set_xlabel(textwrap.fill(tick + title_of(data, item), 19), fontsize=8.5)
+            if tick:
+                ax.spines[:].set(visible=True, color=VERMILION, linewidth=4)
+    return figure
+
+
+def sound(data: DemoDataset, item: int) -> Figure:
+    """The sound of an item twice: as a wave, and as the strength of each frequency over time, in decibels."""
+    wave, rate = data.sounds[item], data.sample_rate
+    figure, (left, right) = panels(2, 2.6)
+    left.plot(np.arange(len(wave)) / rate, wave, color=BLUE, linewidth=0.4)
+    _name(left, "Wave", xlabel="seconds", ylabel="amplitude", ylim=(-1, 1))
+    power, frequency, time, _ = right.specgram(wave + 1e-6, NFFT=256, noverlap=128, Fs=rate)
+    right.clear()
+    decibels = np.maximum(10 * np.log10(power / power.max()), -50)
+    mesh = right.pcolormesh(time, frequency / 1000, decibels, cmap="cividis", rasterized=True)
+    _name(right, "Spectrogram", xlabel="seconds", ylabel="kilohertz")
+    right.grid(visible=False)
+    figure.colorbar(mesh, ax=right, label="decibels")
+    return figure
+
+
+def curves(history: Mapping[str, Any]) -> Figure:
+    """Training as `History.as_dict()` tells it: each loss term by epoch, and validation Recall with the epoch kept."""
+    figure, (left, right) = panels(2, 3.0)
+    losses = pd.DataFrame(history["losses"])
+    for name, color, dashes in zip(losses, PALETTE, DASHES, strict=False):
+        left.plot(losses.index + 1, losses[name], color=color, linestyle=dashes, label=name)
+    _name(left, "Loss terms", xlabel="epoch", ylabel="mean over the batches", yscale="log")
+    validation = pd.DataFrame(history["validation"]).set_index("epoch")
+    metric = next(name for name in validation if name.startswith("recall"))
+    right.plot(validation.index, validation[metric], color=BLUE, marker="o", markersize=4)
+    best = history["best_epoch"]
+    right.plot(best, validation.loc[best, metric], "*", color=VERMILION, markersize=14, label=f"kept: epoch {best}")
+    top = 1.1 * validation[metric].max()
+    _name(right, f"Validation {metric.replace('recall', 'Recall')}", xlabel="epoch", ylim=(0, top))
+    figure.legend(loc="outside lower center", ncols=7, frameon=False, handlelength=1.8, columnspacing=1.2)
+    return figure
+
+
+def intervals(values: Mapping[str, ArrayLike], xlabel: str) -> Figure:
+    """The mean over users of each named vector, with its 95 % interval (1.96 standard errors), one line each."""
+    figure, (ax,) = panels(1, 0.6 + 0.38 * len(values))
+    for place, vector in enumerate(map(np.asarray, values.values())):
+        spread = 1.96 * vector.std(ddof=1) / np.sqrt(len(vector))
+        ax.errorbar(vector.mean(), place, xerr=spread, fmt="o", color=BLUE, capsize=4)
+    ax.set_yticks(range(len(values)), list(values))
+    ax.set(xlabel=xlabel, xlim=(0, None), ylim=(len(values) - 0.5, -0.5))
+    return figure
+
+
+def lines(ax: Axes, x: ArrayLike, series: Mapping[str, ArrayLike], title: str, **labels: Any) -> None:
+    """Draws curves over the same x, told apart by colour and dashes; `labels` are those of `Axes.set`."""
+    for (label, y), color, dashes in zip(series.items(), PALETTE, DASHES, strict=False):
+        ax.plot(np.asarray(x), np.asarray(y), color=color, linestyle=dashes, linewidth=2, label=label)
+    _name(ax, title, **labels)
+    ax.legend()
+
+
+def bars(ax: Axes, names: Sequence[str], series: Mapping[str, ArrayLike], title: str, **labels: Any) -> None:
+    """Draws groups of bars, one group a name and one bar a series, each with its value."""
+    width = 0.8 / len(series)
+    for number, ((label, values), color) in enumerate(zip(series.items(), PALETTE, strict=False)):
+        places = np.arange(len(names)) + (number - (len(series) - 1) / 2) * width
+        drawn = ax.bar(places, np.asarray(values), width, color=color, label=label, hatch="//" * number, edgecolor="w")
+        ax.bar_label(drawn, fmt="%.2f", fontsize=7)
+    ax.set_xticks(range(len(names)), names)
+    ax.grid(visible=False, axis="x")
+    _name(ax, title, **labels)
+
+
+def matrix(ax: Axes, values: ArrayLike, names: Sequence[str], split: int, title: str) -> None:
+    """Draws a square matrix with its non-zero values, and lines that cut rows and columns after the first `split`."""
+    values = np.asarray(values)
+    ax.imshow(values, cmap="Blues", vmin=0, vmax=1.5 * values.max())
+    for row, column in np.argwhere(values):
+        ax.text(column, row, f"{values[row, column]:.2f}", ha="center", va="center", fontsize=8)
+    ax.set_xticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), names)
+    ax.axhline(split - 0.5, color=VERMILION, linewidth=2)
+    ax.axvline(split - 0.5, color=VERMILION, linewidth=2)
+    ax.grid(visible=False)
+    _name(ax, title)
+
+
+def table(frame: pd.DataFrame, *, name: str, caption: str) -> str:
+    """`frame` with its index as a numbered MyST table that `{numref}` reaches by `name`; floats to four decimals."""
+    head = [frame.index.name or "", *frame.columns]
+    ruler = ["---"] + ["--:" if all(isinstance(x, Real) for x in frame[column]) else "---" for column in frame]
+    body = [[index, *values] for index, values in zip(frame.index, frame.itertuples(index=False), strict=True)]
+    cells = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row] for row in [head, ruler, *body]]
+    rows = "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return f":::{{table}} {caption}\n:name: {name}\n\n{rows}\n:::"
