@@ -112,7 +112,7 @@ def _settings_line(name: str) -> str:
 
 def _list(_: argparse.Namespace) -> int:
     for name, entry in CATALOGUE.items():
-        print(f"{name:<14} {entry.summary}\n{'':<14} from {entry.source}\n{'':<14} terms: {entry.terms}")
+        print(f"{name:<14} {entry.summary}\n{'':<14} source: {entry.source}\n{'':<14} terms: {entry.terms}")
     return 0
 
 
