@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from mmkd_core.cost import environment, measured, parameters
@@ -23,7 +24,7 @@ from mmkd_core.evaluation import evaluate
 from mmkd_core.models import MODELS, build, checked, settings_of
 from mmkd_core.models.base import Recommender
 from mmkd_core.models.teacher import Teacher
-from mmkd_core.training import FitConfig, History, choose_device, fit
+from mmkd_core.training import FitConfig, History, choose_device, fit, seeded
 
 KS = (20, 50)
 OnTraining = Callable[["Experiment", int, History], None]
@@ -139,10 +140,12 @@ class Record:
         """The record in a file; raises `ValueError` naming the file when it is missing or is not a record."""
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
-            return cls(**{**values, "experiment": Experiment.from_dict(values["experiment"])})
+            record = cls(**{**values, "experiment": Experiment.from_dict(values["experiment"])})
+            record.key  # noqa: B018, fails where the fingerprint is missing
+            return record
         except FileNotFoundError:
             raise ValueError(f"{path}: no such record; expected a file that `mmkd run` wrote") from None
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path}: not a record ({error}); expected a JSON file that `mmkd run` wrote") from None
 
 
@@ -196,8 +199,7 @@ def train(
     if experiment.teacher is not None:
         settings["teacher"], _ = train(experiment.teacher, store, data, device=device, on_epoch=on_epoch)
     target = choose_device(device)
-    with measured(target) as cost:
-        torch.manual_seed(experiment.seed)
+    with measured(target) as cost, seeded(experiment.seed, target):
         model = build(experiment.model, data, experiment.hparams, **settings)
         report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
         history = fit(model, data, experiment.fit, on_epoch=report, device=device)
@@ -234,10 +236,14 @@ def restore(record_file: str | Path, data: Dataset) -> Recommender:
             f"mmkd run {experiment.model} --data {experiment.dataset} --seed {experiment.seed}"
         )
     settings: dict[str, Any] = {}
-    if experiment.teacher is not None:
-        settings["teacher"] = Teacher(data, **experiment.teacher.hparams)
-    model = build(experiment.model, data, experiment.hparams, **settings)
-    model.load_state_dict(load_file(weights_file))
+    with seeded(experiment.seed):
+        if experiment.teacher is not None:
+            settings["teacher"] = Teacher(data, **experiment.teacher.hparams)
+        model = build(experiment.model, data, experiment.hparams, **settings)
+    try:
+        model.load_state_dict(load_file(weights_file))
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{weights_file}: not the weights of the record beside it ({error})") from None
     model.refresh()
     return model.eval()
 

@@ -93,7 +93,7 @@ def fit(
     history = History()
     select = _Selection(model, data, config.patience)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    with _seeded(config.seed, target):
+    with seeded(config.seed, target):
         model.refresh()
         select.consider(0, history)
         if parameters:
@@ -171,8 +171,8 @@ class _Selection:
 
 
 @contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """torch's global generators at `seed` inside (dropout draws from them), as they were outside."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with torch.random.fork_rng([device] if device is not None and device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
