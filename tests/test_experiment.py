@@ -1,0 +1,410 @@
+import copy
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, plan, run
+from mmkd_core import experiment as module
+from mmkd_core.experiment import restore, train, write_whole
+from mmkd_core.models import settings_of
+
+SHORT = FitConfig(epochs=2, batch_size=256, lr=0.01, evaluate_every=1)
+
+
+@pytest.fixture(scope="module")
+def toy(make_data):
+    return make_data(num_users=20, num_items=60, modalities=2)
+
+
+def lightgcn(**changes):
+    return Experiment(**{"dataset": "toy", "model": "lightgcn", "hparams": {"dim": 4}, "fit": SHORT} | changes)
+
+
+def teacher(**changes):
+    return lightgcn(model="teacher", **changes)
+
+
+def mmkd(**changes):
+    return lightgcn(**{"model": "mmkd", "teacher": teacher()} | changes)
+
+
+def no_training(*_, **__):
+    raise AssertionError("trained again")
+
+
+def files(store):
+    return sorted(path.suffix for path in store.rglob("*") if path.is_file())
+
+
+# --- experiments ---
+
+
+def test_an_experiment_holds_every_setting_so_that_a_later_default_changes_nothing():
+    assert lightgcn().hparams == settings_of("lightgcn") | {"dim": 4}
+
+
+def test_the_seed_of_an_experiment_is_that_of_its_training():
+    assert lightgcn(seed=5).fit.seed == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hparams": {"lyers": 2}}, r"unknown setting 'lyers' of lightgcn; one of \['dim', 'l2', 'layers'\]"),
+        ({"model": "lighgcn"}, r"unknown model 'lighgcn'; one of \['bpr-mf'"),
+    ],
+)
+def test_unknown_names_are_refused_before_anything_runs(changes, message):
+    with pytest.raises(ValueError, match=message):
+        lightgcn(**changes)
+
+
+def test_an_experiment_survives_its_dict_and_json():
+    experiment = mmkd(options={"noise": 0.3}, seed=3)
+    again = Experiment.from_dict(json.loads(json.dumps(experiment.as_dict())))
+    assert again == experiment
+    assert again.key("data") == experiment.key("data")
+
+
+def test_the_key_is_16_hexadecimal_digits_and_depends_on_all_that_decides_a_result():
+    variants = [
+        lightgcn(),
+        lightgcn(seed=1),
+        lightgcn(hparams={"dim": 5}),
+        lightgcn(dataset="other"),
+        lightgcn(options={"noise": 0.3}),
+        lightgcn(fit=FitConfig(epochs=3)),
+        lightgcn(model="bpr-mf"),
+        mmkd(),
+        mmkd(teacher=teacher(seed=1)),
+        mmkd(teacher=teacher(hparams={"prompt_rate": 0.0})),
+        mmkd(teacher=None),
+    ]
+    keys = {experiment.key("data") for experiment in variants}
+    assert len(keys) == len(variants)
+    assert lightgcn().key("other data") not in keys
+    assert all(len(key) == 16 and int(key, 16) >= 0 for key in keys)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_key_does_not_depend_on_how_a_setting_is_spelt():
+    spelt = [mmkd(hparams={"pair": 1.0, "dim": 4}), mmkd(hparams={"dim": 4}), mmkd(hparams={"pair": 1, "dim": 4})]
+    spelt += [mmkd(fit=dataclasses.replace(SHORT, weight_decay=0)), mmkd(seed=0, options={})]
+    assert len({experiment.key("data") for experiment in spelt}) == 1
+
+
+# --- running ---
+
+
+@pytest.fixture(scope="module")
+def finished(toy, tmp_path_factory):
+    """The store after one run of mmkd with its teacher, and the record that `run` returned."""
+    store = tmp_path_factory.mktemp("store")
+    return store, run(mmkd(), store, data=toy)
+
+
+def test_a_record_has_the_entries_that_callers_rely_on(finished, toy):
+    store, record = finished
+    values = json.loads((store / f"{record.key}.json").read_text())
+    assert set(values) == {"experiment", "metrics", "validation", "history", "cost", "environment", "data"}
+    assert {"dataset", "model", "seed", "hparams", "fit", "teacher"} <= set(values["experiment"])
+    assert set(values["experiment"]["fit"]) == {*vars(FitConfig())}
+    assert set(values["metrics"]) == {"recall@20", "ndcg@20", "recall@50", "ndcg@50"}
+    assert all(0 <= value <= 1 for value in values["metrics"].values())
+    assert values["validation"] == values["history"]["best"]
+    assert values["data"]["fingerprint"] == toy.fingerprint
+    assert (values["data"]["train"], values["data"]["features"]) == (len(toy.train), {"image": 12, "text": 7})
+    assert {"seconds", "cpu_seconds", "peak_memory_mib", "epochs", "parameters"} <= set(values["cost"])
+    assert {"commit", "torch", "python", "device", "threads", "date"} <= set(values["environment"])
+    assert values["experiment"]["hparams"]["init"] == "teacher"
+    assert values["experiment"]["hparams"]["prompt_mode"] == "kd"
+
+
+def test_running_again_reads_the_record_and_trains_nothing(finished, toy, monkeypatch):
+    store, record = finished
+    monkeypatch.setattr(module, "fit", no_training)
+    assert run(mmkd(), store, data=toy) == record
+
+
+def test_the_teacher_is_an_experiment_of_its_own_with_a_record(finished, toy, monkeypatch):
+    store, _ = finished
+    monkeypatch.setattr(module, "fit", no_training)
+    assert run(teacher(), store, data=toy).experiment == teacher()
+    assert files(store) == [".json", ".json", ".safetensors", ".safetensors"]
+
+
+def test_a_second_student_finds_its_teacher_trained(finished, toy, monkeypatch):
+    store, _ = finished
+    trained = []
+
+    def fit(model, *arguments, **keywords):
+        trained.append(type(model).__name__)
+        return training(model, *arguments, **keywords)
+
+    training = module.fit
+    monkeypatch.setattr(module, "fit", fit)
+    run(mmkd(hparams={"dim": 4, "list": 0.0}), store, data=toy)
+    assert trained == ["MMKD"]
+
+
+def test_the_second_student_starts_from_the_same_teacher_as_the_first(finished, toy, tmp_path):
+    store, first = finished
+    with_stored_teacher = run(mmkd(seed=1), store, data=toy)
+    from_nothing = run(mmkd(seed=1), tmp_path, data=toy)
+    assert with_stored_teacher.history == from_nothing.history
+    assert with_stored_teacher.metrics == from_nothing.metrics
+    assert with_stored_teacher.key != first.key
+
+
+def test_a_record_survives_saving_and_reading(finished, tmp_path):
+    _, record = finished
+    assert Record.read(record.save(tmp_path)) == record
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_restoring_a_record_reproduces_its_metrics(name, toy, tmp_path):
+    experiment = mmkd() if name == "mmkd" else lightgcn(model=name, hparams={})
+    record = run(experiment, tmp_path, data=toy)
+    model = restore(tmp_path / f"{record.key}.json", toy)
+    assert not model.training
+    with torch.no_grad():
+        values = evaluate(model.embed(), toy, "test", (20, 50))
+    assert {metric: float(x.mean()) for metric, x in values.items()} == record.metrics
+
+
+def test_the_restored_prompt_is_the_tuned_one(toy, tmp_path):
+    training = FitConfig(epochs=10, batch_size=64, lr=0.02, evaluate_every=5)
+    tuned = mmkd(hparams={"dim": 4, "init": "random"}, fit=training)
+    model, record = train(tuned, tmp_path, toy)
+    restored = restore(tmp_path / f"{record.key}.json", toy)
+    assert torch.equal(restored.teacher.prompt.linear.weight, model.teacher.prompt.linear.weight)
+    original, _ = train(teacher(), tmp_path, toy)
+    assert record.history["best_epoch"] > 0
+    assert not torch.equal(restored.teacher.prompt.linear.weight, original.prompt.linear.weight)
+
+
+def test_the_same_experiment_in_two_stores_gives_the_same_numbers(toy, tmp_path):
+    torch.rand(3)
+    first, second = (run(lightgcn(), tmp_path / name, data=toy) for name in ("a", "b"))
+    assert (first.metrics, first.history, first.key) == (second.metrics, second.history, second.key)
+
+
+def test_running_leaves_the_global_generator_as_it_was(toy, tmp_path):
+    before = torch.get_rng_state()
+    record = run(lightgcn(), tmp_path, data=toy)
+    assert torch.equal(torch.get_rng_state(), before)
+    restore(tmp_path / f"{record.key}.json", toy)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_progress_names_the_stage(toy, tmp_path):
+    stages = []
+    run(mmkd(), tmp_path, data=toy, on_epoch=lambda stage, epoch, _: stages.append((stage.model, epoch)))
+    assert stages == [("teacher", 1), ("teacher", 2), ("mmkd", 1), ("mmkd", 2)]
+
+
+# --- failures ---
+
+
+def test_a_catalogue_smaller_than_the_cut_offs_is_refused_before_training(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "fit", no_training)
+    with pytest.raises(ValueError, match="k=50 for a catalogue of 40 items"):
+        run(lightgcn(), tmp_path, data=data)
+
+
+@pytest.mark.parametrize("writer", ["save_file", "Record.save"])
+def test_nothing_half_written_is_left_when_writing_fails(writer, toy, tmp_path, monkeypatch):
+    def half(target, *_):
+        path = target if writer == "Record.save" else _[0]
+        path.write_bytes(b"{ half")
+        raise OSError("disk full")
+
+    if writer == "save_file":
+        monkeypatch.setattr(module, "save_file", half)
+    else:
+        monkeypatch.setattr("pathlib.Path.write_text", lambda path, *_, **__: half(path))
+    with pytest.raises(OSError, match="disk full"):
+        run(lightgcn(), tmp_path, data=toy)
+    assert files(tmp_path) == ([] if writer == "save_file" else [".safetensors"])
+
+
+def test_write_whole_keeps_the_old_file_when_the_new_one_fails(tmp_path):
+    path = tmp_path / "value"
+    write_whole(path, lambda temporary: temporary.write_text("old"))
+
+    def half(temporary):
+        temporary.write_text("ne")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, half)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("value", "old")]
+
+
+def test_a_run_that_fails_in_training_leaves_no_record(toy, tmp_path):
+    with pytest.raises(FloatingPointError):
+        run(lightgcn(fit=FitConfig(epochs=3, lr=1e38, evaluate_every=1)), tmp_path, data=toy)
+    assert files(tmp_path) == []
+
+
+def test_a_missing_record_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"none\.json: no such record; expected a file that `mmkd run` wrote"):
+        Record.read(tmp_path / "none.json")
+
+
+def without(values, *path):
+    values = copy.deepcopy(values)
+    part = values
+    for name in path[:-1]:
+        part = part[name]
+    del part[path[-1]]
+    return values
+
+
+def with_value(values, value, *path):
+    values = without(values, *path)
+    part = values
+    for name in path[:-1]:
+        part = part[name]
+    part[path[-1]] = value
+    return values
+
+
+CORRUPT = {
+    "truncated": lambda values: json.dumps(values)[:100],
+    "empty": lambda values: "",
+    "not an object": lambda values: "[]",
+    "null": lambda values: "null",
+    "no experiment": lambda values: without(values, "experiment"),
+    "no metrics": lambda values: without(values, "metrics"),
+    "an entry too many": lambda values: values | {"more": 1},
+    "no fit": lambda values: without(values, "experiment", "fit"),
+    "a fit of text": lambda values: with_value(values, "short", "experiment", "fit"),
+    "an experiment of text": lambda values: values | {"experiment": "lightgcn"},
+    "an unknown model": lambda values: with_value(values, "lighgcn", "experiment", "model"),
+    "an unknown setting": lambda values: with_value(values, {"lyers": 1}, "experiment", "hparams"),
+    "epochs of zero": lambda values: with_value(values, 0, "experiment", "fit", "epochs"),
+    "a teacher of text": lambda values: with_value(values, "good", "experiment", "teacher"),
+    "no data": lambda values: values | {"data": {}},
+    "data of text": lambda values: values | {"data": "toy"},
+}
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("corrupt", CORRUPT)
+def test_a_file_that_is_no_record_is_named_as_such(corrupt, finished, tmp_path):
+    store, record = finished
+    values = CORRUPT[corrupt](json.loads((store / f"{record.key}.json").read_text()))
+    path = tmp_path / "bad.json"
+    path.write_text(values if isinstance(values, str) else json.dumps(values))
+    with pytest.raises(ValueError, match=r"bad\.json: not a record"):
+        Record.read(path)
+
+
+def test_bytes_that_are_no_text_are_no_record(tmp_path):
+    (tmp_path / "bad.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"bad\.json: not a record"):
+        Record.read(tmp_path / "bad.json")
+
+
+def test_a_record_without_weights_says_how_to_get_them(finished, toy, tmp_path):
+    _, record = finished
+    path = record.save(tmp_path)
+    with pytest.raises(ValueError, match=r"no weights beside the record; train it again: mmkd run mmkd --data toy"):
+        restore(path, toy)
+
+
+def test_truncated_weights_are_named(finished, toy, tmp_path):
+    store, record = finished
+    path = record.save(tmp_path)
+    whole = (store / f"{record.key}.safetensors").read_bytes()
+    path.with_suffix(".safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=rf"{record.key}\.safetensors"):
+        restore(path, toy)
+
+
+def test_weights_of_another_record_are_named(finished, toy, tmp_path):
+    store, record = finished
+    path = record.save(tmp_path)
+    other = store / f"{teacher().key(toy.fingerprint)}.safetensors"
+    path.with_suffix(".safetensors").write_bytes(other.read_bytes())
+    with pytest.raises(ValueError, match=rf"{record.key}\.safetensors"):
+        restore(path, toy)
+
+
+def test_a_teacher_that_cannot_teach_is_refused():
+    for experiment in ({"teacher": teacher()}, {"model": "mmkd", "teacher": lightgcn()}):
+        with pytest.raises(ValueError, match=r"cannot be taught by (teacher|lightgcn); expected mmkd and teacher"):
+            lightgcn(**experiment)
+
+
+def test_a_bad_value_of_the_student_is_refused_before_its_teacher_is_trained(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "fit", no_training)
+    for hparams in ({"dim": 0}, {"student": "mlp"}, {"gamma": 0.5}, {"temperature": 0.0}):
+        with pytest.raises(ValueError, match=next(iter(hparams))):
+            run(mmkd(hparams=hparams), tmp_path, data=toy)
+
+
+# --- plans ---
+
+
+@pytest.fixture
+def tuned(tmp_path, monkeypatch):
+    """A package folder whose hparams say something of their own."""
+    (tmp_path / "hparams").mkdir()
+    (tmp_path / "hparams" / "lightgcn.toml").write_text(
+        '[default]\nhow = "none"\nlayers = 3\nl2 = 0.5\nfit = { epochs = 7, lr = 0.5 }\n\n[toy]\nl2 = 0.25\n'
+        "fit = { lr = 0.125 }\n"
+    )
+    (tmp_path / "hparams" / "teacher.toml").write_text("[toy]\ndropout = 0.5\nfit = { epochs = 9 }\n")
+    monkeypatch.setattr(module.resources, "files", lambda package: tmp_path)
+
+
+@pytest.mark.usefixtures("tuned")
+def test_a_plan_overlays_the_default_with_the_data_sets_block_and_with_what_is_given():
+    assert plan("lightgcn", "other") == Experiment(
+        "other", "lightgcn", hparams={"layers": 3, "l2": 0.5}, fit=FitConfig(epochs=7, lr=0.5)
+    )
+    assert plan("lightgcn", "toy", seed=2, hparams={"layers": 1}, fit={"epochs": 8}) == Experiment(
+        "toy", "lightgcn", 2, {"layers": 1, "l2": 0.25}, FitConfig(epochs=8, lr=0.125)
+    )
+
+
+@pytest.mark.usefixtures("tuned")
+def test_a_plan_of_mmkd_nests_that_of_its_teacher():
+    experiment = plan("mmkd", "toy", seed=3, options={"noise": 0.3}, teacher={"layers": 1, "fit": {"lr": 0.25}})
+    assert experiment.teacher == Experiment(
+        "toy", "teacher", 3, {"dropout": 0.5, "layers": 1}, FitConfig(epochs=9, lr=0.25), None, {"noise": 0.3}
+    )
+    assert (experiment.options, experiment.fit.seed) == ({"noise": 0.3}, 3)
+
+
+def test_planning_leaves_the_arguments_as_they_were():
+    given = {"layers": 1, "fit": {"lr": 0.25}}
+    plan("mmkd", "toy", teacher=given)
+    assert given == {"layers": 1, "fit": {"lr": 0.25}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": "lighgcn"}, "unknown model 'lighgcn'"),
+        ({"hparams": {"lyers": 1}}, "unknown setting 'lyers' of lightgcn"),
+        ({"fit": {"epoch": 1}}, "unknown setting 'epoch' of the training; one of"),
+        ({"fit": {"seed": 1}}, "unknown setting 'seed' of the training; one of"),
+        ({"teacher": {"layers": 1}}, "lightgcn has no teacher"),
+        ({"model": "mmkd", "teacher": {"lyers": 1}}, "unknown setting 'lyers' of teacher"),
+        ({"model": "mmkd", "teacher": {"fit": {"epoch": 1}}}, "unknown setting 'epoch' of the training"),
+    ],
+)
+def test_unknown_names_in_a_plan(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        plan(**{"model": "lightgcn", "dataset": "toy"} | arguments)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_has_a_plan_for_every_data_set(name):
+    for dataset in ("demo", "tiktok", "ml-100k", "some/folder"):
+        assert plan(name, dataset).model == name
