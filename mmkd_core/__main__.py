@@ -40,9 +40,11 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status, 2 for anything that the caller can mend."""
     options = _parser().parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
     try:
+        if options.threads < 0:
+            raise ValueError(f"--threads {options.threads}; expected 0 or more")
+        if options.threads:
+            torch.set_num_threads(options.threads)
         return options.action(options)
     except (ValueError, FloatingPointError, OSError) as error:
         print(f"mmkd: {' '.join(str(error).split())}", file=sys.stderr)
@@ -147,9 +149,11 @@ def _run(options: argparse.Namespace) -> int:
         bars[stage.model].update()
         bars[stage.model].set_postfix(best=f"{history.best.get('recall@20', 0):.4f}", at=history.best_epoch)
 
-    record = run(experiment, options.store, data=data, device=options.device, on_epoch=show)
-    for bar in bars.values():
-        bar.close()
+    try:
+        record = run(experiment, options.store, data=data, device=options.device, on_epoch=show)
+    finally:  # an error's line must not start behind a bar
+        for bar in bars.values():
+            bar.close()
     print(f"{options.model} on {options.data}, seed {options.seed}, epoch {record.history['best_epoch']} kept")
     print("test        " + "  ".join(f"{name} {value:.4f}" for name, value in record.metrics.items()))
     print("validation  " + "  ".join(f"{name} {value:.4f}" for name, value in record.validation.items()))

@@ -40,6 +40,8 @@ class FitConfig:
         if not (numbers and self.lr > 0 and self.weight_decay >= 0):
             got = f"lr={self.lr!r}, weight_decay={self.weight_decay!r}"
             raise ValueError(f"{got}; expected the numbers lr > 0 and weight_decay >= 0")
+        if not (isinstance(self.seed, int) and 0 <= self.seed < 2**63):
+            raise ValueError(f"seed={self.seed!r}; expected a whole number from 0 to 2^63 - 1")
         for name in ("lr", "weight_decay"):
             object.__setattr__(self, name, float(getattr(self, name)))  # 1 and 1.0 are the same experiment
 
@@ -65,8 +67,14 @@ OnEpoch = Callable[[int, History], None]
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
-    """The named device, or a CUDA GPU if there is one, or the CPU."""
-    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    """The named device, or a CUDA GPU if there is one, or the CPU; raises `ValueError` for one that is not there."""
+    try:
+        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError:
+        raise ValueError(f"unknown device {device!r}; one of ['cpu', 'cuda', 'cuda:0', ...]") from None
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {device!r}: PyTorch finds no CUDA GPU here; expected 'cpu'")
+    return chosen
 
 
 def fit(
