@@ -26,7 +26,7 @@ LOADERS: dict[str, Callable[..., Dataset]] = {
 }
 
 
-def load(name: str | Path, *, root: Path | str | None = None, download: bool = True, **options: Any) -> Dataset:
+def load(name: str | Path, /, *, root: Path | str | None = None, download: bool = True, **options: Any) -> Dataset:
     """The data set called `name`: one of `LOADERS`, a folder `root/name`, or the path of a folder.
 
     `root` is the environment's MMKD_DATA unless given. A named data set is looked for in `root/name`, then in the
