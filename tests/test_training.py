@@ -211,6 +211,8 @@ def test_a_catalogue_smaller_than_the_cut_off_trains(make_data):
         ({"lr": float("nan")}, "lr=nan, weight_decay=0.0; expected the numbers lr > 0"),
         ({"lr": "fast"}, "lr='fast'"),
         ({"weight_decay": -1.0}, "weight_decay=-1.0; expected the numbers lr > 0 and weight_decay >= 0"),
+        ({"seed": -1}, "seed=-1; expected a whole number from 0"),
+        ({"seed": 2**70}, "seed=1180591620717411303424; expected a whole number from 0 to"),
         ({"weight_decay": "much"}, "weight_decay='much'"),
     ],
 )
@@ -222,3 +224,5 @@ def test_a_configuration_that_makes_no_sense_is_refused(changes, message):
 
 def test_a_device_may_be_named():
     assert choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(ValueError, match="unknown device 'gpu'; one of"):
+        choose_device("gpu")

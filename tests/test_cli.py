@@ -1,0 +1,344 @@
+"""The command `mmkd` as a user meets it: exit status, what it says, what it leaves behind."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from mmkd_core import MODELS
+from mmkd_core import experiment as module
+from mmkd_core.__main__ import main
+
+pytestmark = pytest.mark.usefixtures("unchecked")  # a user has no run-time type checks either
+QUICK = ["--set", "fit.epochs=1", "--set", "fit.batch_size=512"]
+USERS, ITEMS = 20, 60
+
+
+def write_folder(folder, without_history=USERS - 1):
+    """A data set in MMRec's layout in which one user has no training interaction."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    rows = ["userID\titemID\tx_label"]
+    for user in range(USERS):
+        for place, item in enumerate(random.permutation(ITEMS)[:10]):
+            label = 2 if user == without_history else {8: 1, 9: 2}.get(place, 0)
+            rows.append(f"{user}\t{item}\t{label}")
+    (folder / "tiny.inter").write_text("\n".join(rows) + "\n")
+    np.save(folder / "image_feat.npy", random.normal(size=(ITEMS, 6)).astype(np.float32))
+    np.save(folder / "text_feat.npy", random.normal(size=(ITEMS, 4)).astype(np.float32))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("data") / "tiny")
+
+
+@pytest.fixture(autouse=True)
+def _no_stray_data(monkeypatch):
+    monkeypatch.delenv("MMKD_DATA", raising=False)
+
+
+def call(capsys, *arguments):
+    """(exit status, standard output, standard error)"""
+    try:
+        status = main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        status = stop.code
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+@pytest.fixture
+def refused(capsys):
+    def check(*arguments, says):
+        status, out, err = call(capsys, *arguments)
+        assert status == 2
+        assert out == ""
+        assert err.endswith("\n")
+        assert err.count("\n") == 1
+        assert re.search(says, err), err
+        assert "Traceback" not in err
+
+    return check
+
+
+@pytest.fixture(scope="module")
+def store(folder, tmp_path_factory):
+    """A store with the record and weights of a LightGCN."""
+    store = tmp_path_factory.mktemp("store")
+    assert main(["run", "lightgcn", "--data", str(folder), "--store", str(store), *QUICK]) == 0
+    return store
+
+
+@pytest.fixture
+def record(store, tmp_path):
+    """A copy of that record with its weights, to be spoilt."""
+    for file in store.iterdir():
+        shutil.copy(file, tmp_path / file.name)
+    return next(tmp_path.glob("*.json"))
+
+
+# --- help ---
+
+
+@pytest.mark.parametrize("arguments", [[], ["data"], ["data", "check"], ["run"], ["recommend"]])
+def test_help_of_every_command(arguments, capsys):
+    status, out, _ = call(capsys, *arguments, "--help")
+    assert status == 0
+    assert out.startswith("usage: mmkd")
+
+
+def test_help_teaches_by_example_and_lists_all_models_with_their_settings(capsys):
+    assert "mmkd run mmkd --data tiktok" in call(capsys, "--help")[1]
+    text = call(capsys, "run", "--help")[1]
+    for name in MODELS:
+        assert re.search(rf"^  {name} ", text, re.MULTILINE)
+    assert "prompt_mode=kd" in text
+
+
+def test_the_module_runs_as_a_program_and_an_error_is_one_line_with_status_2():
+    command = [sys.executable, "-m", "mmkd_core", "run", "lighgcn", "--data", "demo"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.fullmatch(r"mmkd: unknown model 'lighgcn'; one of \[.*\]\n", done.stderr)
+
+
+# --- data ---
+
+
+def test_data_list_names_every_data_set_with_source_and_terms(capsys):
+    status, out, _ = call(capsys, "data", "list")
+    assert status == 0
+    for name in ("demo", "tiktok", "ml-100k"):
+        assert re.search(rf"^{name} ", out, re.MULTILINE)
+    assert out.count("terms: ") >= 3
+
+
+def test_data_check_of_a_folder_shows_its_size(folder, capsys):
+    status, out, err = call(capsys, "data", "check", folder)
+    assert (status, err) == (0, "")
+    assert "tiny: 20 users x 60 items" in out
+    assert "train 152, validation 19, test 29 interactions" in out
+    assert "image_feat 6-d" in out or "image 6-d" in out
+
+
+def spoil_truncate(folder):
+    path = folder / "image_feat.npy"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def spoil_nan(folder):
+    x = np.load(folder / "text_feat.npy")
+    x[7, 2] = np.nan
+    np.save(folder / "text_feat.npy", x)
+
+
+def spoil_rows(folder):
+    np.save(folder / "image_feat.npy", np.ones((ITEMS + 5, 6), dtype=np.float32)[: ITEMS - 3])
+
+
+def spoil_label(folder):
+    with (folder / "tiny.inter").open("a") as file:
+        file.write("0\t1\t7\n")
+
+
+SPOILT = {
+    spoil_truncate: r"image_feat\.npy",
+    spoil_nan: r"text_feat\.npy.*row 7.*(NaN|finite)",
+    spoil_rows: r"image_feat\.npy",
+    spoil_label: r"tiny\.inter, line 202: got x_label 7; expected 0",
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_spoilt_data_are_named_by_check_and_refused_by_run(spoil, tmp_path, capsys, refused):
+    folder = write_folder(tmp_path / "tiny")
+    spoil(folder)
+    status, out, err = call(capsys, "data", "check", folder)
+    assert status == 2
+    assert re.search(SPOILT[spoil], out + err)
+    assert "Traceback" not in out + err
+    refused("run", "bpr-mf", "--data", folder, "--store", tmp_path / "store", *QUICK, says=SPOILT[spoil])
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("command", [["data", "check"], ["data", "fetch"], ["run", "bpr-mf", "--data"]])
+def test_a_data_set_that_is_not_there(command, tmp_path, refused):
+    refused(*command, tmp_path / "none", says="unknown data set '.*none'; one of .*demo")
+
+
+# --- run ---
+
+
+def test_a_run_prints_its_metrics_and_leaves_a_record_and_weights(store, folder, capsys, monkeypatch):
+    def no_training(*_, **__):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(module, "fit", no_training)
+    status, out, _ = call(capsys, "run", "lightgcn", "--data", folder, "--store", store, *QUICK)
+    assert status == 0
+    (path,) = store.glob("*.json")
+    values = json.loads(path.read_text())
+    assert f"recall@20 {values['metrics']['recall@20']:.4f}" in out
+    assert str(path) in out
+    assert {file.suffix for file in store.iterdir()} == {".json", ".safetensors"}
+
+
+def test_settings_of_model_training_and_teacher_reach_the_record(folder, tmp_path, capsys):
+    changes = ["dim=4", "teacher.dim=4", "teacher.fit.epochs=1", "teacher.fit.lr=0.5", "pair=0", "init=random"]
+    arguments = [part for change in changes for part in ("--set", change)]
+    status, _, err = call(capsys, "run", "mmkd", "--data", folder, "--seed", 3, "--store", tmp_path, *QUICK, *arguments)
+    assert status == 0
+    assert "teacher" in err  # its progress bar
+    records = [json.loads(path.read_text())["experiment"] for path in tmp_path.glob("*.json")]
+    (student,) = (values for values in records if values["model"] == "mmkd")
+    assert (student["seed"], student["fit"]["epochs"], student["fit"]["seed"]) == (3, 1, 3)
+    assert (student["hparams"]["dim"], student["hparams"]["pair"], student["hparams"]["init"]) == (4, 0, "random")
+    assert (student["teacher"]["hparams"]["dim"], student["teacher"]["fit"]["lr"]) == (4, 0.5)
+    assert student["teacher"] in records
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["lighgcn"], r"unknown model 'lighgcn'; one of \["),
+        (["lightgcn", "--set", "lyers=2"], r"unknown setting 'lyers' of lightgcn; one of \["),
+        (["lightgcn", "--set", "dim=many"], r"dim='many' of lightgcn; expected int"),
+        (["lightgcn", "--set", "dim=0"], "dim=0 of lightgcn; expected at least 1"),
+        (["lightgcn", "--set", "l2=-1"], "l2=-1 of lightgcn; expected at least 0"),
+        (["mmkd", "--set", "layers=two"], "layers='two' of mmkd; expected int"),
+        (["mmkd", "--set", "prompt_mode=on"], r"unknown prompt_mode 'on'; one of \["),
+        (["mmkd", "--set", "temperature=0"], "temperature=0 of mmkd; expected more than 0"),
+        (["mmkd", "--set", "gamma=0.5"], r"gamma=0\.5 of mmkd; expected at least 1"),
+        (["mmkd", "--set", "teacher.lyers=2"], "unknown setting 'lyers' of teacher"),
+        (["lightgcn", "--set", "teacher.layers=2"], "lightgcn has no teacher"),
+        (["lightgcn", "--set", "fit.epoch=2"], "unknown setting 'epoch' of the training"),
+        (["lightgcn", "--set", "fit.epochs=0"], "epochs=0; expected a whole number"),
+        (["lightgcn", "--set", "fit.lr=fast"], "lr='fast'"),
+        (["lightgcn", "--set", "fit.lr=nan"], "lr='nan'"),
+        (["lightgcn", "--set", "dim"], "--set dim: expected NAME=VALUE"),
+        (["lightgcn", "--set", "=3"], "--set =3: expected NAME=VALUE"),
+        (["lightgcn", "--set", "model.dim=3"], r"--set model\.dim=3: expected NAME=VALUE"),
+        (["lightgcn", "--set", "data.noise=0.3"], "unknown option 'noise'"),
+        (["lightgcn", "--set", "data.name=x"], "unknown option 'name'"),
+        (["lightgcn", "--seed", "one"], "argument --seed: invalid int value: 'one'"),
+        (["lightgcn", "--seed", str(2**70)], "seed"),
+        (["lightgcn", "--device", "gpu"], "gpu"),
+        (["lightgcn", "--sed", "1"], "unrecognized arguments: --sed"),
+        ([], "the following arguments are required: MODEL"),
+    ],
+)
+def test_a_wrong_argument_of_run_is_refused_before_anything_is_written(arguments, says, folder, tmp_path, refused):
+    store = tmp_path / "store"
+    refused("run", *arguments, "--data", folder, "--store", store, says=says)
+    assert not store.exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["data"], ["data", "fly"], ["run", "lightgcn"]])
+def test_an_incomplete_or_unknown_command_says_where_help_is(arguments, refused):
+    refused(*arguments, says="--help` shows how")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_device_that_is_not_there(folder, tmp_path, refused):
+    refused("run", "lightgcn", "--data", folder, "--store", tmp_path / "s", "--device", "cuda", says="(?i)cuda")
+
+
+def test_a_number_of_threads_that_makes_no_sense(refused):
+    refused("--threads", "-1", "data", "list", says="threads")
+
+
+def test_a_catalogue_too_small_for_recall_at_50(tmp_path, refused):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    rows = [f"{user}\t{item}\t{max(0, item - 6)}" for user in range(5) for item in range(9)]
+    (folder / "small.inter").write_text("\n".join(["userID\titemID\tx_label", *rows]) + "\n")
+    refused("run", "bpr-mf", "--data", folder, "--store", tmp_path / "s", says="k=50 for a catalogue of 9 items")
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_run_that_diverges_says_so_and_leaves_nothing(folder, tmp_path, capsys):
+    arguments = ["run", "bpr-mf", "--data", folder, "--store", tmp_path / "s", "--set", "fit.lr=1e38"]
+    status, out, err = call(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert re.search(r"^mmkd: epoch \d+: loss terms .*expected finite numbers. Try a lower lr\n\Z", err, re.MULTILINE)
+    assert not list(tmp_path.rglob("*.json")) + list(tmp_path.rglob("*.safetensors"))
+
+
+# --- recommend ---
+
+
+def test_recommend_shows_the_best_items_the_user_has_not_seen(store, folder, capsys):
+    (path,) = store.glob("*.json")
+    status, out, _ = call(capsys, "recommend", path, "--user", 3, "--top", 5)
+    assert status == 0
+    shown = [int(item) for item in re.findall(r"^ +\d+\. item (\d+) ", out, re.MULTILINE)]
+    rows = [line.split("\t") for line in (folder / "tiny.inter").read_text().splitlines()[1:]]
+    train = {int(item) for user, item, label in rows if (user, label) == ("3", "0")}
+    assert len(shown) == 5
+    assert not train & set(shown)
+    assert "user 3 of tiny, 8 training items" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--user", "20"], "user 20 of tiny; expected 0 to 19"),
+        (["--user", "-1"], "user -1 of tiny; expected 0 to 19"),
+        (["--user", "19"], "user 19 of tiny has no training history"),
+        (["--user", "3", "--top", "61"], "k=61 for a catalogue of 60 items; expected 1 to 60"),
+        (["--user", "3", "--top", "0"], "k=0 for a catalogue of 60 items; expected 1 to 60"),
+        (["--user", "three"], "argument --user: invalid int value: 'three'"),
+        ([], "the following arguments are required: --user"),
+    ],
+)
+def test_a_wrong_argument_of_recommend(arguments, says, store, refused):
+    (path,) = store.glob("*.json")
+    refused("recommend", path, *arguments, says=says)
+
+
+def test_a_missing_record(tmp_path, refused):
+    refused("recommend", tmp_path / "none.json", "--user", 1, says=r"none\.json: no such record")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"experiment": {}}'])
+def test_a_corrupt_record(text, tmp_path, refused):
+    (tmp_path / "bad.json").write_text(text)
+    refused("recommend", tmp_path / "bad.json", "--user", 1, says=r"bad\.json: not a record")
+
+
+def test_a_folder_in_place_of_a_record(tmp_path, refused):
+    refused("recommend", tmp_path, "--user", 1, says="not a record")
+
+
+def test_a_record_whose_weights_are_gone(record, refused):
+    record.with_suffix(".safetensors").unlink()
+    refused("recommend", record, "--user", 1, says="no weights beside the record; train it again: mmkd run lightgcn")
+
+
+def test_a_record_whose_weights_are_truncated(record, refused):
+    weights = record.with_suffix(".safetensors")
+    weights.write_bytes(weights.read_bytes()[:-64])
+    refused("recommend", record, "--user", 1, says=r"\.safetensors: not the weights of the record")
+
+
+def test_a_record_of_data_that_have_changed_since(record, tmp_path, refused):
+    folder = write_folder(tmp_path / "tiny", without_history=0)
+    values = json.loads(record.read_text())
+    values["experiment"]["dataset"] = str(folder)
+    record.write_text(json.dumps(values))
+    refused("recommend", record, "--user", 1, says="made from other data than tiny is now")
+
+
+def test_a_record_of_data_that_are_gone(record, refused):
+    values = json.loads(record.read_text())
+    values["experiment"]["dataset"] = "somewhere/else"
+    record.write_text(json.dumps(values))
+    refused("recommend", record, "--user", 1, says="unknown data set 'somewhere/else'")
