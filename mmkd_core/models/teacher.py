@@ -86,6 +86,8 @@ class Prompt(nn.Module):
 def _semantic_scores(x: Tensor, dim: int) -> Tensor:
     """PCA scores of unit variance, (item, dim); zeros where the data have no further direction."""
     x = standardise(x)
+    if not x.any():  # no item has the modality, or all have the same
+        return x.new_zeros(len(x), dim)
     pca = PCA(min(dim, *x.shape), random_state=0)
     scores = pca.fit_transform(x.double().numpy())
     deviation = np.sqrt(pca.explained_variance_)
