@@ -204,7 +204,8 @@ def _recommend(options: argparse.Namespace) -> int:
 
 def _named(data: Dataset, items: Sequence[int]) -> str:
     captions = getattr(data, "captions", None)
-    return ", ".join(f"{captions[item]} ({item})" if captions else f"item {item}" for item in items)
+    titles = (captions[item].split(". ")[0] for item in items) if captions else ("item" for _ in items)
+    return ", ".join(f"{title} {item}" for title, item in zip(titles, items, strict=True))
 
 
 if __name__ == "__main__":
