@@ -25,7 +25,7 @@ from mmkd_core.datasets.demo import DemoDataset
 BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
-WIDTH, DPI = 7.5, 96  # inches; a page's text is about 750 pixels wide
+WIDTH, DPI = 7.5, 88  # inches; a page's text is about 750 pixels wide
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def posters(data: DemoDataset, rows: Mapping[str, Sequence[int]], *, marked: Col
         for ax, item in zip(line, items, strict=False):
             ax.imshow(data.posters[item], interpolation="nearest")
             tick = "✓ " if item in marked else ""
-            ax.set_xlabel(textwrap.fill(tick + title_of(data, item), 19), fontsize=8.5)
+            ax.set_xlabel(textwrap.fill(tick + title_of(data, item), int(12 * cell)), fontsize=8.5)
             if tick:
                 ax.spines[:].set(visible=True, color=VERMILION, linewidth=4)
     return figure
