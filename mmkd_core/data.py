@@ -25,6 +25,11 @@ class Embeddings(NamedTuple):
     users: Float[Tensor, "user dim"]
     items: Float[Tensor, "item dim"]
 
+    @property
+    def device(self) -> torch.device:
+        """Where both tables are."""
+        return self.users.device
+
     def scores(self, users: Int[Tensor, " batch"]) -> Float[Tensor, "batch item"]:
         """Score of every item for each of `users`; shape (batch, num_items)."""
         return self.users[users] @ self.items.T
@@ -54,9 +59,9 @@ class Dataset:
     name: str
     num_users: int
     num_items: int
-    train: Int[Tensor, "edges 2"]
-    val: Int[Tensor, "edges 2"]
-    test: Int[Tensor, "edges 2"]
+    train: Int[Tensor, "_ 2"]
+    val: Int[Tensor, "_ 2"]
+    test: Int[Tensor, "_ 2"]
     features: dict[str, Float[Tensor, "item _"]] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -67,9 +72,12 @@ class Dataset:
             )
         for split in SPLITS:
             object.__setattr__(self, split, self._checked_edges(split))
+        self._check_disjoint()
+        for split in SPLITS:
+            edges = getattr(self, split)
+            object.__setattr__(self, split, edges[self._keys(edges).argsort()])
         if len(self.train) == 0:
             raise DataError(f"{self._where('train')}: no training interaction; expected at least one (user, item) row")
-        self._check_disjoint()
         features = {modality: self._checked_features(modality, x) for modality, x in self.features.items()}
         object.__setattr__(self, "features", features)
 
@@ -101,7 +109,7 @@ class Dataset:
             raise DataError(
                 f"{self._where(split)}, row {row}: user {user}, item {item} appears twice; expected each pair once"
             )
-        return edges[order]
+        return edges
 
     def _keys(self, edges: Tensor) -> Tensor:
         return edges[:, 0] * self.num_items + edges[:, 1]
@@ -111,9 +119,10 @@ class Dataset:
             edges = getattr(self, second)
             shared = torch.isin(self._keys(edges), self._keys(getattr(self, first))).nonzero()
             if len(shared):
-                user, item = edges[int(shared[0])].tolist()
+                row = int(shared[0])
+                user, item = edges[row].tolist()
                 raise DataError(
-                    f"{self._where(second)}: user {user}, item {item} is also in {self._where(first)}; "
+                    f"{self._where(second)}, row {row}: user {user}, item {item} is also in {self._where(first)}; "
                     "expected each pair in one split alone"
                 )
 

@@ -19,6 +19,9 @@ BLOCK = 256  # users ranked at once: 256 x 20,000 scores are 20 MB
 class Scorer(Protocol):
     """Anything that scores all items for some users: `Embeddings`, or ItemKNN's sparse neighbourhood."""
 
+    @property
+    def device(self) -> torch.device: ...
+
     def scores(self, users: Int[Tensor, " batch"]) -> Float[Tensor, "batch item"]: ...
 
 
@@ -85,7 +88,7 @@ def evaluate(
         raise ValueError("ks is empty; expected cut-offs such as (20, 50)")
     if min(ks) < 1:
         raise ValueError(f"k={min(ks)} for a catalogue of {data.num_items} items; expected 1 to {data.num_items}")
-    device = _device_of(embeddings)
+    device = embeddings.device
     edges = edges.to(device)
     users, positives = edges[:, 0].unique(return_counts=True)
     seen = torch.cat([data.train, data.val]) if mask_validation and split == "test" else data.train
@@ -99,8 +102,3 @@ def evaluate(
         metrics[f"recall@{k}"] = recall(hits, positives, k).cpu()
         metrics[f"ndcg@{k}"] = ndcg(hits, positives, k).cpu()
     return metrics
-
-
-def _device_of(scorer: Scorer) -> torch.device:
-    users = getattr(scorer, "users", None)
-    return users.device if isinstance(users, Tensor) else torch.device("cpu")

@@ -195,6 +195,8 @@ def train(
         return restore(record_file, data), Record.read(record_file)
     if data.num_items < max(KS):
         raise ValueError(f"k={max(KS)} for a catalogue of {data.num_items} items; records hold Recall@{max(KS)}")
+    if len(data.test) == 0:
+        raise ValueError(f"{data.name}: no test interaction, and a record holds test metrics; `fit` needs none")
     settings: dict[str, Any] = {}
     if experiment.teacher is not None:
         settings["teacher"], _ = train(experiment.teacher, store, data, device=device, on_epoch=on_epoch)

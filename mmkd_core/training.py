@@ -144,7 +144,10 @@ def train_epoch(
 
 
 class _Selection:
-    """Keeps the best state by validation Recall@20 (Recall of all items where the catalogue is smaller)."""
+    """Keeps the best state by validation Recall@20; of equal ones, by NDCG@20; then the earlier.
+
+    A catalogue of fewer than 20 items is ranked whole: its Recall is always 1, and NDCG decides.
+    """
 
     def __init__(self, model: Recommender, data: Dataset, patience: int) -> None:
         self.model, self.data = model, data
@@ -156,6 +159,9 @@ class _Selection:
     def exhausted(self) -> bool:
         return self.waited <= 0
 
+    def _merit(self, means: dict[str, float]) -> tuple[float, float]:
+        return means[f"recall@{self.k}"], means[f"ndcg@{self.k}"]
+
     def _score(self, scorer: Scorer) -> float:
         return float(evaluate(scorer, self.data, "val", (self.k,))[f"recall@{self.k}"].mean())
 
@@ -165,7 +171,7 @@ class _Selection:
         metrics = evaluate(self.model.embed(), self.data, "val", (self.k,))
         means = {name: float(values.mean()) for name, values in metrics.items()}
         history.validation.append({"epoch": epoch, **means, **self.model.monitor(self._score)})
-        if not self.state or means[f"recall@{self.k}"] > history.best[f"recall@{self.k}"]:
+        if not self.state or self._merit(means) > self._merit(history.best):
             history.best_epoch, history.best = epoch, means
             self.state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
             self.waited = self.patience

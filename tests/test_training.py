@@ -199,6 +199,15 @@ def test_a_catalogue_smaller_than_the_cut_off_trains(make_data):
     assert "recall@15" in fit(make("lightgcn", data), data, SHORT).best
 
 
+def test_of_equal_recall_the_higher_ndcg_is_kept(make_data):
+    data = make_data(num_users=12, num_items=15)  # all items are ranked, so Recall is 1 from the start
+    history = fit(make("lightgcn", data), data, FitConfig(epochs=8, evaluate_every=1, lr=0.05))
+    rows = {row["epoch"]: row for row in history.validation}
+    assert {row["recall@15"] for row in history.validation} == {1.0}
+    assert rows[history.best_epoch]["ndcg@15"] == max(row["ndcg@15"] for row in history.validation)
+    assert history.best_epoch > 0
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -39,6 +39,11 @@ class Neighbourhood(NamedTuple):
     history: Graph
     similarity: Graph
 
+    @property
+    def device(self) -> torch.device:
+        """Where both graphs are."""
+        return self.history.crow.device
+
     def scores(self, users: Int[Tensor, " batch"]) -> Float[Tensor, "batch item"]:
         return (self.similarity @ self.history.dense_rows(users).T).T.contiguous()
 
