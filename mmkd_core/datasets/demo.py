@@ -1,0 +1,197 @@
+"""The embedded demo data: a small streaming catalogue whose items can be looked at, generated from a seed.
+
+Each item has a latent style: a genre with a touch of a second one, six audible or visible factors, and three that
+no content shows. The image shows genre, light and detail; the text genre, era and scope; the audio pace, tone and
+only half of the genre: no modality says all. Users choose by taste x style + popularity + chance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8
+
+from mmkd_core.data import DataError, Dataset
+from mmkd_core.datasets.demo_features import audio_features, image_features, nuisance, text_features
+from mmkd_core.datasets.demo_media import SAMPLE_RATE, play_sounds, write_captions
+from mmkd_core.datasets.demo_posters import draw_posters
+
+NUM_USERS, NUM_ITEMS, NUM_INTERACTIONS = 1200, 900, 20_000
+GENRES = ("noir", "space", "nature", "ocean", "romance", "western", "comedy", "music")
+FACTORS = ("light", "detail", "era", "scope", "pace", "tone")
+HIDDEN = ("cast", "script", "editing")
+MIN_HISTORY, ACTIVITY_SPREAD = 6, 0.8
+# How much each part of the style moves a user's choice, in units of the Gumbel noise (standard deviation 1.28).
+GENRE_TASTE, FACTOR_TASTE, HIDDEN_TASTE, POPULARITY_SPREAD = 2.5, 0.6, 0.2, 0.5
+# What a modality shows of a factor is the factor plus noise of this standard deviation (factors have 1).
+FACTOR_NOISE = 0.2
+NUISANCE_RANK = 4
+_STREAMS = ("catalogue", "users", "choices", "splits", "wrong", "factors", "posters", "captions", "sounds", "nuisance")
+
+
+@dataclass(frozen=True, eq=False)
+class DemoTruth:
+    """What the generator knows: for figures and tests, never for models.
+
+    `style` is (num_items, styles) float64 with the column names `style_names`: first the share of each genre (rows
+    sum to 1), then the factors (standard normal), then the hidden ones. `taste` is (num_users, styles) and
+    `popularity` (num_items,): a user's score of an item is `taste @ style.T + popularity`, before chance.
+    `genre` indexes `genre_names`. `wrong` masks the items whose content was drawn from the style of another item,
+    and `shown` says whose style the content of each item shows (its own where `wrong` is False).
+    """
+
+    style: Float64[np.ndarray, "item style"]
+    style_names: tuple[str, ...]
+    taste: Float64[np.ndarray, "user style"]
+    popularity: Float64[np.ndarray, " item"]
+    genre: Int64[np.ndarray, " item"]
+    genre_names: tuple[str, ...]
+    wrong: Bool[np.ndarray, " item"]
+    shown: Int64[np.ndarray, " item"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DemoDataset(Dataset):
+    """The demo data with its media: `posters` uint8 RGB (num_items, 64, 64, 3), one of `captions` an item,
+    `sounds` float32 (num_items, samples) in [-1, 1] at `sample_rate` Hz, and the latent `truth`."""
+
+    posters: UInt8[np.ndarray, "item 64 64 3"]
+    captions: tuple[str, ...]
+    sounds: Float32[np.ndarray, "item sample"]
+    sample_rate: int
+    truth: DemoTruth
+
+
+def load_demo(*, seed: int = 0, noise: float = 0.0, redundancy: int = 0) -> DemoDataset:
+    """Generate the demo data: 1,200 users, 900 items, 20,000 interactions, modalities image, text and audio.
+
+    Each user's history is split at random about 80/10/10, at least one item in each split. `noise` is the share of
+    the items whose poster, caption and sound are drawn from the style of an item of another genre (the paper's I2);
+    `redundancy` is the number of columns that say nothing about the items, appended to each modality (I1). Neither
+    changes the interactions, `noise` no content of the other items, `redundancy` no other column. The items made
+    wrong by a smaller `noise` are among those made wrong by a greater one.
+
+    Raises `DataError` for a seed or redundancy that is no integer of at least 0, or a noise outside [0, 1].
+    """
+    for name, value in (("seed", seed), ("redundancy", redundancy)):
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+            raise DataError(f"demo: {name} is {value!r}; expected an integer of at least 0")
+    if isinstance(noise, bool) or not isinstance(noise, Real) or not 0 <= noise <= 1:
+        raise DataError(f"demo: noise is {noise!r}; expected a number from 0 to 1, the share of items made wrong")
+    # One stream of random numbers for each part: what one part draws does not move another.
+    rngs = {name: np.random.default_rng((int(seed), stream)) for stream, name in enumerate(_STREAMS)}
+    style, popularity = _catalogue(rngs["catalogue"])
+    taste = _tastes(rngs["users"])
+    histories = _choose(taste @ style.T + popularity, rngs["choices"])
+    splits = _split(histories, rngs["splits"])
+    shown, wrong = _mislead(style, float(noise), rngs["wrong"])
+    posters, captions, sounds = _media(style[shown], rngs)
+    features = {
+        "image": image_features(posters),
+        "text": text_features(captions),
+        "audio": audio_features(sounds, SAMPLE_RATE),
+    }
+    if redundancy:
+        features = {
+            modality: np.hstack([x, nuisance(x, int(redundancy), NUISANCE_RANK, rngs["nuisance"])])
+            for modality, x in features.items()
+        }
+    return DemoDataset(
+        name="demo",
+        num_users=NUM_USERS,
+        num_items=NUM_ITEMS,
+        train=torch.from_numpy(splits["train"]),
+        val=torch.from_numpy(splits["val"]),
+        test=torch.from_numpy(splits["test"]),
+        features={modality: torch.from_numpy(x) for modality, x in features.items()},
+        posters=posters,
+        captions=captions,
+        sounds=sounds,
+        sample_rate=SAMPLE_RATE,
+        truth=DemoTruth(
+            style=style,
+            style_names=GENRES + FACTORS + HIDDEN,
+            taste=taste,
+            popularity=popularity,
+            genre=_main_genre(style),
+            genre_names=GENRES,
+            wrong=wrong,
+            shown=shown,
+        ),
+    )
+
+
+def _main_genre(style: Float64[np.ndarray, "item style"]) -> Int64[np.ndarray, " item"]:
+    return style[:, : len(GENRES)].argmax(axis=1)
+
+
+def _catalogue(rng: np.random.Generator) -> tuple[Float64[np.ndarray, "item style"], Float64[np.ndarray, " item"]]:
+    """Styles and log-popularities of the items."""
+    items = np.arange(NUM_ITEMS)
+    genre = rng.integers(0, len(GENRES), NUM_ITEMS)
+    second = (genre + rng.integers(1, len(GENRES), NUM_ITEMS)) % len(GENRES)
+    blend = 0.45 * rng.random(NUM_ITEMS)
+    shares = np.zeros((NUM_ITEMS, len(GENRES)))
+    shares[items, genre], shares[items, second] = 1 - blend, blend
+    factors = rng.standard_normal((NUM_ITEMS, len(FACTORS) + len(HIDDEN)))
+    return np.hstack([shares, factors]), POPULARITY_SPREAD * rng.standard_normal(NUM_ITEMS)
+
+
+def _tastes(rng: np.random.Generator) -> Float64[np.ndarray, "user style"]:
+    """Each user likes or dislikes every genre to some degree and leans one way in every factor."""
+    strengths = np.repeat((GENRE_TASTE, FACTOR_TASTE, HIDDEN_TASTE), (len(GENRES), len(FACTORS), len(HIDDEN)))
+    return strengths * rng.standard_normal((NUM_USERS, len(strengths)))
+
+
+def _choose(scores: Float64[np.ndarray, "user item"], rng: np.random.Generator) -> list[Int64[np.ndarray, " history"]]:
+    """The items of each user, drawn without replacement in proportion to exp(score) (the Gumbel trick)."""
+    weights = np.exp(ACTIVITY_SPREAD * rng.standard_normal(NUM_USERS))
+    extra = rng.multinomial(NUM_INTERACTIONS - MIN_HISTORY * NUM_USERS, weights / weights.sum())
+    ranked = np.argsort(-(scores - np.log(-np.log(rng.random(scores.shape)))), axis=1)
+    return [items[:length] for items, length in zip(ranked, MIN_HISTORY + extra, strict=True)]
+
+
+def _split(
+    histories: list[Int64[np.ndarray, " history"]], rng: np.random.Generator
+) -> dict[str, Int64[np.ndarray, "edges 2"]]:
+    """About a tenth of each history to val and to test (fractions settled by chance), at least one item each."""
+    parts: dict[str, list[np.ndarray]] = {"train": [], "val": [], "test": []}
+    for user, items in enumerate(histories):
+        pairs = np.stack([np.full(len(items), user), rng.permutation(items)], axis=1)
+        held = max(1, int(len(items) / 10 + rng.random()))
+        for split, rows in zip(("val", "test", "train"), np.split(pairs, [held, 2 * held]), strict=True):
+            parts[split].append(rows)
+    return {split: np.concatenate(rows) for split, rows in parts.items()}
+
+
+def _mislead(
+    style: Float64[np.ndarray, "item style"], noise: float, rng: np.random.Generator
+) -> tuple[Int64[np.ndarray, " item"], Bool[np.ndarray, " item"]]:
+    """Whose style each item's content shows, and the mask of items that show an item of another genre."""
+    genre = _main_genre(style)
+    shown, wrong = np.arange(NUM_ITEMS), np.zeros(NUM_ITEMS, dtype=bool)
+    order, draws = rng.permutation(NUM_ITEMS), rng.random(NUM_ITEMS)
+    for item in order[: round(noise * NUM_ITEMS)]:
+        others = np.flatnonzero(genre != genre[item])
+        shown[item], wrong[item] = others[int(draws[item] * len(others))], True
+    return shown, wrong
+
+
+def _media(
+    style: Float64[np.ndarray, "item style"], rngs: dict[str, np.random.Generator]
+) -> tuple[UInt8[np.ndarray, "item 64 64 3"], tuple[str, ...], Float32[np.ndarray, "item sample"]]:
+    """Poster, caption and sound of each style; each factor is seen through noise."""
+    order = np.argsort(-style[:, : len(GENRES)], axis=1, kind="stable")
+    genre, second = order[:, 0], order[:, 1]
+    blend = np.take_along_axis(style, order, axis=1)[:, 1]
+    factors = style[:, len(GENRES) : len(GENRES) + len(FACTORS)]
+    seen = factors + FACTOR_NOISE * rngs["factors"].standard_normal(factors.shape)
+    light, detail, era, scope, pace, tone = seen.T
+    return (
+        draw_posters(genre, second, blend, light, detail, rngs["posters"]),
+        write_captions(genre, second, blend, era, scope, rngs["captions"]),
+        play_sounds(genre, pace, tone, rngs["sounds"]),
+    )

@@ -1,0 +1,182 @@
+"""The embedded demo data: valid, repeatable, with media that can be shown and content that carries signal."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from mmkd_core.data import DataError, Dataset
+from mmkd_core.datasets.demo import load_demo
+
+NUM_USERS, NUM_ITEMS = 1200, 900
+SPLITS = ("train", "val", "test")
+
+
+@pytest.fixture(scope="module")
+def clean():
+    return load_demo()
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    return load_demo(noise=0.3)
+
+
+@pytest.fixture(scope="module")
+def redundant():
+    return load_demo(redundancy=128)
+
+
+def recall_at_20(scores, data):
+    """Mean over users of the share of their test items among the 20 best items outside their train split."""
+    users, items = data.train.T
+    scores = scores.clone()
+    scores[users, items] = -torch.inf
+    wanted = torch.zeros(data.num_users, data.num_items)
+    wanted[data.test[:, 0], data.test[:, 1]] = 1
+    return (wanted.gather(1, scores.topk(20).indices).sum(1) / wanted.sum(1)).mean().item()
+
+
+def popularity_scores(data):
+    return torch.bincount(data.train[:, 1], minlength=data.num_items).double().expand(data.num_users, -1)
+
+
+def content_scores(data, modalities=("image", "text", "audio")):
+    """Cosine of each item with the mean of the user's train items; modalities standardised, then PCA to 64 columns."""
+    parts = []
+    for modality in modalities:
+        x = data.features[modality].double()
+        x = (x - x.mean(0)) / x.std(0).clamp(min=1e-6)
+        left, strength, _ = torch.linalg.svd(x, full_matrices=False)
+        part = left[:, :64] * strength[:64]
+        parts.append(part / part.norm(dim=1).mean())
+    items = torch.cat(parts, dim=1)
+    users = torch.zeros(data.num_users, items.shape[1], dtype=items.dtype)
+    users.index_add_(0, data.train[:, 0], items[data.train[:, 1]])
+    return normalize(users) @ normalize(items).T
+
+
+def test_counts_and_splits(clean):
+    assert isinstance(clean, Dataset)
+    assert (clean.name, clean.num_users, clean.num_items) == ("demo", NUM_USERS, NUM_ITEMS)
+    sizes = {split: len(getattr(clean, split)) for split in SPLITS}
+    assert sum(sizes.values()) == 20_000
+    assert 15_500 < sizes["train"] < 16_500
+    assert sizes["val"] == sizes["test"]
+    for split in SPLITS:
+        assert torch.bincount(getattr(clean, split)[:, 0], minlength=NUM_USERS).min() >= 1
+
+
+def test_popularity_has_a_long_tail(clean):
+    counts = torch.bincount(clean.train[:, 1], minlength=NUM_ITEMS).sort(descending=True).values
+    assert counts[: NUM_ITEMS // 5].sum() > 0.4 * counts.sum()
+    assert counts.median() <= 15
+
+
+def test_same_seed_same_bits_other_seed_other_data(clean):
+    again, other = load_demo(), load_demo(seed=1)
+    assert again.fingerprint == clean.fingerprint
+    assert again.captions == clean.captions
+    np.testing.assert_array_equal(again.posters, clean.posters)
+    np.testing.assert_array_equal(again.sounds, clean.sounds)
+    np.testing.assert_array_equal(again.truth.taste, clean.truth.taste)
+    assert other.fingerprint != clean.fingerprint
+    assert not torch.equal(other.train[:100], clean.train[:100])
+
+
+def test_media_can_be_shown(clean):
+    assert clean.posters.shape == (NUM_ITEMS, 64, 64, 3)
+    assert clean.posters.dtype == np.uint8
+    assert clean.posters.reshape(NUM_ITEMS, -1).std(axis=1).min() > 5
+    assert len(clean.captions) == NUM_ITEMS
+    assert all(caption.count(". ") == 3 and "{" not in caption for caption in clean.captions)
+    assert clean.sounds.shape == (NUM_ITEMS, 0.75 * clean.sample_rate)
+    assert clean.sounds.dtype == np.float32
+    assert abs(clean.sounds).max(axis=1) == pytest.approx(0.9, abs=1e-4)
+
+
+def test_features_have_their_widths(clean):
+    assert {m: tuple(x.shape) for m, x in clean.features.items()} == {
+        "image": (NUM_ITEMS, 528),
+        "text": (NUM_ITEMS, 64),
+        "audio": (NUM_ITEMS, 80),
+    }
+    assert all(x.dtype == torch.float32 for x in clean.features.values())
+
+
+def test_truth_describes_the_items(clean):
+    truth = clean.truth
+    genres = len(truth.genre_names)
+    assert truth.style.shape == (NUM_ITEMS, len(truth.style_names))
+    assert truth.taste.shape == (NUM_USERS, len(truth.style_names))
+    assert truth.popularity.shape == (NUM_ITEMS,)
+    assert truth.style[:, :genres].sum(axis=1) == pytest.approx(1)
+    np.testing.assert_array_equal(truth.style[:, :genres].argmax(axis=1), truth.genre)
+    assert set(truth.genre) == set(range(genres))
+    assert not truth.wrong.any()
+    np.testing.assert_array_equal(truth.shown, np.arange(NUM_ITEMS))
+
+
+def test_noise_changes_the_content_of_the_masked_items_alone(clean, noisy):
+    wrong, kept = noisy.truth.wrong, ~noisy.truth.wrong
+    assert wrong.sum() == 270
+    for split in SPLITS:
+        assert torch.equal(getattr(clean, split), getattr(noisy, split))
+    np.testing.assert_array_equal(clean.truth.style, noisy.truth.style)
+    np.testing.assert_array_equal(clean.posters[kept], noisy.posters[kept])
+    np.testing.assert_array_equal(clean.sounds[kept], noisy.sounds[kept])
+    for modality in ("image", "audio"):
+        assert torch.equal(clean.features[modality][kept], noisy.features[modality][kept])
+        assert (clean.features[modality] != noisy.features[modality]).any(1)[wrong].all()
+    same_caption = np.array([a == b for a, b in zip(clean.captions, noisy.captions, strict=True)])
+    np.testing.assert_array_equal(same_caption, kept)
+    assert (clean.posters != noisy.posters).reshape(NUM_ITEMS, -1).any(axis=1)[wrong].all()
+    assert (noisy.truth.genre[noisy.truth.shown] != noisy.truth.genre)[wrong].all()
+
+
+def test_redundancy_appends_columns_and_changes_nothing_else(clean, redundant):
+    assert torch.equal(clean.train, redundant.train)
+    for modality, x in clean.features.items():
+        wider = redundant.features[modality]
+        assert wider.shape == (NUM_ITEMS, x.shape[1] + 128)
+        assert torch.equal(wider[:, : x.shape[1]], x)
+        assert wider[:, x.shape[1] :].var(0).mean().item() == pytest.approx(x.var(0).mean().item(), rel=0.2)
+
+
+def test_each_modality_carries_signal_and_all_together_most(clean):
+    recalls = {m: recall_at_20(content_scores(clean, (m,)), clean) for m in clean.features}
+    assert min(recalls.values()) > 1.5 * 20 / NUM_ITEMS
+    assert recall_at_20(content_scores(clean), clean) > 1.05 * max(recalls.values())
+
+
+def test_content_beats_popularity(clean):
+    assert recall_at_20(content_scores(clean), clean) > 1.2 * recall_at_20(popularity_scores(clean), clean)
+
+
+def test_popularity_beats_chance(clean):
+    assert recall_at_20(popularity_scores(clean), clean) > 2 * 20 / NUM_ITEMS
+
+
+def test_wrong_content_and_redundant_columns_cost_recall(clean, noisy, redundant):
+    right = recall_at_20(content_scores(clean), clean)
+    assert recall_at_20(content_scores(noisy), noisy) < 0.85 * right
+    assert recall_at_20(content_scores(redundant), redundant) < 0.95 * right
+
+
+@pytest.mark.parametrize(
+    ("argument", "allowed"),
+    [
+        ({"noise": -0.1}, "from 0 to 1"),
+        ({"noise": 1.5}, "from 0 to 1"),
+        ({"noise": float("nan")}, "from 0 to 1"),
+        ({"noise": "much"}, "from 0 to 1"),
+        ({"redundancy": -1}, "integer of at least 0"),
+        ({"redundancy": 2.5}, "integer of at least 0"),
+        ({"redundancy": True}, "integer of at least 0"),
+        ({"seed": -1}, "integer of at least 0"),
+    ],
+)
+def test_a_wrong_argument_is_named_with_what_is_allowed(argument, allowed):
+    ((name, value),) = argument.items()
+    with pytest.raises(DataError, match=f"demo: {name} is {value!r}; expected .*{allowed}"):
+        load_demo(**argument)
