@@ -1,8 +1,8 @@
 """The embedded demo data: a small streaming catalogue whose items can be looked at, generated from a seed.
 
-Each item has a latent style: a genre with a touch of a second one, six audible or visible factors, and three that
-no content shows. The image shows genre, light and detail; the text genre, era and scope; the audio pace, tone and
-only half of the genre: no modality says all. Users choose by taste x style + popularity + chance.
+Each item has a latent style: a genre with a touch of a second one, and six factors. The image shows genre, light and
+detail; the text genre, era and scope; the audio pace, tone and only half of the genre: no modality says all. Users
+choose by taste x style + popularity + chance, much of it chance: interactions alone say too little of most items.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from mmkd_core.datasets.demo_posters import draw_posters
 NUM_USERS, NUM_ITEMS, NUM_INTERACTIONS = 1200, 900, 20_000
 GENRES = ("noir", "space", "nature", "ocean", "romance", "western", "comedy", "music")
 FACTORS = ("light", "detail", "era", "scope", "pace", "tone")
-HIDDEN = ("cast", "script", "editing")
-MIN_HISTORY, ACTIVITY_SPREAD = 6, 0.8
+MIN_HISTORY, ACTIVITY_SPREAD = 5, 1.2
 # How much each part of the style moves a user's choice, in units of the Gumbel noise (standard deviation 1.28).
-GENRE_TASTE, FACTOR_TASTE, HIDDEN_TASTE, POPULARITY_SPREAD = 2.5, 0.6, 0.2, 0.5
+GENRE_TASTE, FACTOR_TASTE, POPULARITY_SPREAD = 2.0, 0.45, 0.5
 # What a modality shows of a factor is the factor plus noise of this standard deviation (factors have 1).
 FACTOR_NOISE = 0.2
 NUISANCE_RANK = 4
@@ -37,7 +36,7 @@ class DemoTruth:
     """What the generator knows: for figures and tests, never for models.
 
     `style` is (num_items, styles) float64 with the column names `style_names`: first the share of each genre (rows
-    sum to 1), then the factors (standard normal), then the hidden ones. `taste` is (num_users, styles) and
+    sum to 1), then the factors (standard normal). `taste` is (num_users, styles) and
     `popularity` (num_items,): a user's score of an item is `taste @ style.T + popularity`, before chance.
     `genre` indexes `genre_names`. `wrong` masks the items whose content was drawn from the style of another item,
     and `shown` says whose style the content of each item shows (its own where `wrong` is False).
@@ -113,7 +112,7 @@ def load_demo(*, seed: int = 0, noise: float = 0.0, redundancy: int = 0) -> Demo
         sample_rate=SAMPLE_RATE,
         truth=DemoTruth(
             style=style,
-            style_names=GENRES + FACTORS + HIDDEN,
+            style_names=GENRES + FACTORS,
             taste=taste,
             popularity=popularity,
             genre=_main_genre(style),
@@ -136,13 +135,13 @@ def _catalogue(rng: np.random.Generator) -> tuple[Float64[np.ndarray, "item styl
     blend = 0.45 * rng.random(NUM_ITEMS)
     shares = np.zeros((NUM_ITEMS, len(GENRES)))
     shares[items, genre], shares[items, second] = 1 - blend, blend
-    factors = rng.standard_normal((NUM_ITEMS, len(FACTORS) + len(HIDDEN)))
+    factors = rng.standard_normal((NUM_ITEMS, len(FACTORS)))
     return np.hstack([shares, factors]), POPULARITY_SPREAD * rng.standard_normal(NUM_ITEMS)
 
 
 def _tastes(rng: np.random.Generator) -> Float64[np.ndarray, "user style"]:
     """Each user likes or dislikes every genre to some degree and leans one way in every factor."""
-    strengths = np.repeat((GENRE_TASTE, FACTOR_TASTE, HIDDEN_TASTE), (len(GENRES), len(FACTORS), len(HIDDEN)))
+    strengths = np.repeat((GENRE_TASTE, FACTOR_TASTE), (len(GENRES), len(FACTORS)))
     return strengths * rng.standard_normal((NUM_USERS, len(strengths)))
 
 
@@ -187,7 +186,7 @@ def _media(
     order = np.argsort(-style[:, : len(GENRES)], axis=1, kind="stable")
     genre, second = order[:, 0], order[:, 1]
     blend = np.take_along_axis(style, order, axis=1)[:, 1]
-    factors = style[:, len(GENRES) : len(GENRES) + len(FACTORS)]
+    factors = style[:, len(GENRES) :]
     seen = factors + FACTOR_NOISE * rngs["factors"].standard_normal(factors.shape)
     light, detail, era, scope, pace, tone = seen.T
     return (
