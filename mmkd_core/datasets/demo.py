@@ -24,7 +24,7 @@ GENRES = ("noir", "space", "nature", "ocean", "romance", "western", "comedy", "m
 FACTORS = ("light", "detail", "era", "scope", "pace", "tone")
 MIN_HISTORY, ACTIVITY_SPREAD = 5, 1.2
 # How much each part of the style moves a user's choice, in units of the Gumbel noise (standard deviation 1.28).
-GENRE_TASTE, FACTOR_TASTE, POPULARITY_SPREAD = 2.0, 0.45, 0.5
+GENRE_TASTE, FACTOR_TASTE, POPULARITY_SPREAD = 1.8, 0.55, 0.5
 # What a modality shows of a factor is the factor plus noise of this standard deviation (factors have 1).
 FACTOR_NOISE = 0.2
 NUISANCE_RANK = 4

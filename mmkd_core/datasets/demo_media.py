@@ -12,7 +12,8 @@ from jaxtyping import Float32, Float64, Int64
 SAMPLE_RATE = 8000
 NUM_SAMPLES = 6000
 
-# Per genre, in the order of `demo.GENRES`: adjectives, nouns of titles, roles, objects, places.
+# Per genre, in the order of `demo.GENRES`: adjectives, nouns of titles, roles, objects, places. The order within a
+# line matters: adjectives and places lean with the scope of the film, the others with its era.
 _WORDS = (
     (
         "crooked smoky silent midnight velvet shadowed",
@@ -102,11 +103,14 @@ def _level(score: float, levels: int) -> int:
 
 
 def _caption(genre: int, second: int, blend: float, era: float, scope: float, u: Float64[np.ndarray, " slot"]) -> str:
-    # A slot takes its word from the second genre with probability `blend`; the fractions of the draws choose both.
+    # A slot takes its word from the second genre with probability `blend`; the fractions of the draws decide.
     source = [WORDS[second if v < blend else genre] for v in u[:5] * 97 % 1]
-    adjective, noun, role, thing, place = (_pick(source[k][k], u[k]) for k in range(5))
+    leaning = (scope, era, era, era, scope)
+    adjective, noun, role, thing, place = (
+        source[k][k][_level(leaning[k] + 2 * u[k] - 1, len(source[k][k]))] for k in range(5)
+    )
     title = _pick(_TITLES, u[5]).format(adjective=adjective, noun=noun, place=place, role=role).title()
-    described = _pick(source[0][0], u[9])
+    described = source[0][0][_level(scope + 2 * u[9] - 1, len(source[0][0]))]
     article = "An" if described[0] in "aeiou" else "A"
     return (
         f"{title}. {article} {described} {role} {_pick(_DEEDS, u[6])} the {thing} of the {place}. "
@@ -154,17 +158,17 @@ def play_sounds(
     tone: Float64[np.ndarray, " item"],
     rng: np.random.Generator,
 ) -> Float32[np.ndarray, "item sample"]:
-    """One sound an item: a short tune of `NUM_SAMPLES` at `SAMPLE_RATE` Hz, in [-1, 1] in steps of 16-bit audio.
+    """One sound an item: a rising broken chord of `NUM_SAMPLES` at `SAMPLE_RATE` Hz, in [-1, 1] in steps of 16-bit audio.
 
     `pace` sets the notes a second (2 to 16), `tone` the register and whether the scale is minor or major (standard
     scores); `genre` chooses one of four instruments.
     """
     num_items = len(genre)
-    notes = rng.integers(0, len(_MAJOR), (num_items, _MAX_NOTES))
+    notes = (rng.integers(0, len(_MAJOR), (num_items, 1)) + np.arange(_MAX_NOTES)) % len(_MAJOR)
     detune = rng.standard_normal((num_items, 1))
     breath = rng.standard_normal((num_items, NUM_SAMPLES))
     per_second = np.clip(2.0 ** (2.5 + 0.6 * pace), 2, 16)[:, None]
-    semitones = np.where(tone[:, None] > 0, _MAJOR[notes], _MINOR[notes]) + 4 * tone[:, None] + detune
+    semitones = np.where(tone[:, None] > 0, _MAJOR[notes], _MINOR[notes]) + 5 * tone[:, None] + 0.5 * detune
     pitch = 294.0 * 2.0 ** (np.clip(semitones, -12, 24) / 12)
     instrument = _INSTRUMENTS[_INSTRUMENT_OF_GENRE[genre]]
     sounds = np.empty((num_items, NUM_SAMPLES), dtype=np.float32)

@@ -259,12 +259,16 @@ def draw_posters(
     own, other = PALETTES[genre], PALETTES[second]
     tones = own + (np.float32(0.6) * blend.astype("f4"))[:, None, None, None] * (other - own)
     palette = tones[:, 0] + day * (tones[:, 1] - tones[:, 0])
+    # Crowded posters are hatched as well, like a coarse print: a trait of all genres alike.
+    hatching = ((np.arange(SIZE)[None, :, None] + np.arange(SIZE)[None, None, :]) % 4 < 2).astype("f4")
     posters = np.empty((num_items, SIZE, SIZE, 3), dtype=np.uint8)
     for motif, draw in enumerate(_MOTIFS):
         # In small groups: a whole genre's canvases would not stay in the processor's cache.
         for chosen in np.array_split(np.flatnonzero(genre == motif), 8):
             above, below = palette[chosen, 0, None, None], palette[chosen, 1, None, None]
             rgb = above + _Y[..., None] * (below - above) + np.zeros((1, 1, SIZE, 1), dtype="f4")
-            draw(_Art(rgb, palette[chosen], crowd[chosen], draws[chosen], grain[chosen]))
+            art = _Art(rgb, palette[chosen], crowd[chosen], draws[chosen], grain[chosen])
+            draw(art)
+            art.paint(hatching * art.crowd, 4, 0.12)
             posters[chosen] = np.rint(np.clip(rgb, 0, 1) * np.float32(255)).astype(np.uint8)
     return posters
