@@ -158,7 +158,7 @@ def play_sounds(
     tone: Float64[np.ndarray, " item"],
     rng: np.random.Generator,
 ) -> Float32[np.ndarray, "item sample"]:
-    """One sound an item: a rising broken chord of `NUM_SAMPLES` at `SAMPLE_RATE` Hz, in [-1, 1] in steps of 16-bit audio.
+    """One sound an item: a rising broken chord of `NUM_SAMPLES` at `SAMPLE_RATE` Hz in [-1, 1], in steps of 16 bits.
 
     `pace` sets the notes a second (2 to 16), `tone` the register and whether the scale is minor or major (standard
     scores); `genre` chooses one of four instruments.
