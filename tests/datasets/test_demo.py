@@ -143,6 +143,11 @@ def test_redundancy_appends_columns_and_changes_nothing_else(clean, redundant):
         assert wider[:, x.shape[1] :].var(0).mean().item() == pytest.approx(x.var(0).mean().item(), rel=0.2)
 
 
+# Test Recall@20 of `content_scores`, seeds 0 to 4 (chance is .022):
+#   popularity .081 .074 .082 .069 .068; content .127 .125 .139 .135 .130, 1.6 to 2.0 times as much;
+#   image alone .098 to .119, text .090 to .105, audio .050 to .072: content is 1.16 to 1.32 times the best of them;
+#   noise=0.3 leaves 59 to 64 % of content's, redundancy=128 leaves 55 to 65 %.
+# The bounds below sit between those figures and no effect at all.
 def test_each_modality_carries_signal_and_all_together_most(clean):
     recalls = {m: recall_at_20(content_scores(clean, (m,)), clean) for m in clean.features}
     assert min(recalls.values()) > 1.5 * 20 / NUM_ITEMS
@@ -150,7 +155,7 @@ def test_each_modality_carries_signal_and_all_together_most(clean):
 
 
 def test_content_beats_popularity(clean):
-    assert recall_at_20(content_scores(clean), clean) > 1.2 * recall_at_20(popularity_scores(clean), clean)
+    assert recall_at_20(content_scores(clean), clean) > 1.3 * recall_at_20(popularity_scores(clean), clean)
 
 
 def test_popularity_beats_chance(clean):
@@ -159,8 +164,8 @@ def test_popularity_beats_chance(clean):
 
 def test_wrong_content_and_redundant_columns_cost_recall(clean, noisy, redundant):
     right = recall_at_20(content_scores(clean), clean)
-    assert recall_at_20(content_scores(noisy), noisy) < 0.85 * right
-    assert recall_at_20(content_scores(redundant), redundant) < 0.95 * right
+    assert recall_at_20(content_scores(noisy), noisy) < 0.8 * right
+    assert recall_at_20(content_scores(redundant), redundant) < 0.8 * right
 
 
 @pytest.mark.parametrize(
