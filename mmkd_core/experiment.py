@@ -21,7 +21,7 @@ from mmkd_core.cost import environment, measured, parameters
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import load
 from mmkd_core.evaluation import evaluate
-from mmkd_core.models import MODELS, build, checked, settings_of
+from mmkd_core.models import build, checked, settings_of
 from mmkd_core.models.base import Recommender
 from mmkd_core.models.teacher import Teacher
 from mmkd_core.training import FitConfig, History, choose_device, fit, seeded
@@ -234,8 +234,8 @@ def restore(record_file: str | Path, data: Dataset) -> Recommender:
     weights_file = Path(record_file).with_suffix(".safetensors")
     if not weights_file.exists():
         raise ValueError(
-            f"{weights_file}: no weights beside the record; train it again: "
-            f"mmkd run {experiment.model} --data {experiment.dataset} --seed {experiment.seed}"
+            f"{weights_file}: no weights beside the record; train it again, with its settings, into another folder: "
+            f"mmkd run {experiment.model} --data {experiment.dataset} --seed {experiment.seed} --store FOLDER"
         )
     settings: dict[str, Any] = {}
     with seeded(experiment.seed):
@@ -248,6 +248,3 @@ def restore(record_file: str | Path, data: Dataset) -> Recommender:
         raise ValueError(f"{weights_file}: not the weights of the record beside it ({error})") from None
     model.refresh()
     return model.eval()
-
-
-__all__ = ["KS", "MODELS", "Experiment", "Record", "plan", "restore", "run", "train", "write_whole"]

@@ -320,7 +320,8 @@ def test_a_folder_in_place_of_a_record(tmp_path, refused):
 
 def test_a_record_whose_weights_are_gone(record, refused):
     record.with_suffix(".safetensors").unlink()
-    refused("recommend", record, "--user", 1, says="no weights beside the record; train it again: mmkd run lightgcn")
+    advice = "no weights beside the record; train it again, with its settings, into another folder: mmkd run lightgcn"
+    refused("recommend", record, "--user", 1, says=advice)
 
 
 def test_a_record_whose_weights_are_truncated(record, refused):
