@@ -15,6 +15,7 @@ from tqdm import tqdm
 from mmkd_core import __version__
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import CATALOGUE, check, fetch, load
+from mmkd_core.datasets.demo import DemoDataset
 from mmkd_core.evaluation import rank
 from mmkd_core.experiment import Experiment, Record, plan, restore, run
 from mmkd_core.models import MODELS, settings_of
@@ -203,9 +204,7 @@ def _recommend(options: argparse.Namespace) -> int:
 
 
 def _named(data: Dataset, items: Sequence[int]) -> str:
-    captions = getattr(data, "captions", None)
-    titles = (captions[item].split(". ")[0] for item in items) if captions else ("item" for _ in items)
-    return ", ".join(f"{title} {item}" for title, item in zip(titles, items, strict=True))
+    return ", ".join(f"{data.title(item) if isinstance(data, DemoDataset) else 'item'} {item}" for item in items)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,11 @@ class Batch(NamedTuple):
     pos: Int[Tensor, " batch"]
     neg: Int[Tensor, "batch negatives"]
 
+    @property
+    def lists(self) -> Int[Tensor, "batch list"]:
+        """Each row's positive (column 0) and its negatives."""
+        return torch.cat([self.pos[:, None], self.neg], dim=1)
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mmkd_core.data import Dataset
+from mmkd_core.graph import ranges
 from mmkd_core.metrics import ndcg, recall
 
 BLOCK = 256  # users ranked at once: 256 x 20,000 scores are 20 MB
@@ -45,18 +46,14 @@ def rank(
     """
     if not 1 <= k <= num_items:
         raise ValueError(f"k={k} for a catalogue of {num_items} items; expected 1 to {num_items}")
-    device = users.device
-    seen = seen.to(device)
+    seen = seen.to(users.device)
     seen = seen[seen[:, 0].argsort(stable=True)]
     owners = seen[:, 0].contiguous()
     blocks = []
     for block in users.split(BLOCK):
         scores = scorer.scores(block)
-        start = torch.searchsorted(owners, block)
-        counts = torch.searchsorted(owners, block, right=True) - start
-        row = torch.repeat_interleave(torch.arange(len(block), device=device), counts)
-        offset = torch.arange(len(row), device=device) - (counts.cumsum(0) - counts)[row]
-        scores[row, seen[start[row] + offset, 1]] = -torch.inf
+        row, position = ranges(torch.searchsorted(owners, block), torch.searchsorted(owners, block, right=True))
+        scores[row, seen[position, 1]] = -torch.inf
         blocks.append(scores.topk(k, dim=1))
     values = torch.cat([block.values for block in blocks])
     items = torch.cat([block.indices for block in blocks])

@@ -48,11 +48,6 @@ def _name(ax: Axes, title: str, **labels: Any) -> None:
     ax.set(**labels)
 
 
-def title_of(data: DemoDataset, item: int) -> str:
-    """The title of an item of the demo catalogue: its caption's first sentence."""
-    return data.captions[item].split(".")[0]
-
-
 def posters(data: DemoDataset, rows: Mapping[str, Sequence[int]], *, marked: Collection[int] = ()) -> Figure:
     """Posters with their titles, one row of items for each label; items in `marked` get a frame and a tick."""
     columns = max(map(len, rows.values()))
@@ -69,7 +64,7 @@ def posters(data: DemoDataset, rows: Mapping[str, Sequence[int]], *, marked: Col
         for ax, item in zip(line, items, strict=False):
             ax.imshow(data.posters[item], interpolation="nearest")
             tick = "✓ " if item in marked else ""
-            ax.set_xlabel(textwrap.fill(tick + title_of(data, item), int(12 * cell)), fontsize=8.5)
+            ax.set_xlabel(textwrap.fill(tick + data.title(item), int(12 * cell)), fontsize=8.5)
             if tick:
                 ax.spines[:].set(visible=True, color=VERMILION, linewidth=4)
     return figure

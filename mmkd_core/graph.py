@@ -47,14 +47,21 @@ class Graph(nn.Module):
 
     def dense_rows(self, rows: Int[Tensor, " batch"]) -> Float[Tensor, "batch cols"]:
         """The named rows as a dense matrix."""
-        start, stop = self.crow[rows].long(), self.crow[rows + 1].long()
-        counts = stop - start
-        row = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), counts)
-        offset = torch.arange(len(row), device=rows.device) - (counts.cumsum(0) - counts)[row]
-        position = start[row] + offset
+        row, position = ranges(self.crow[rows].long(), self.crow[rows + 1].long())
         dense = self.values.new_zeros(len(rows), self.shape[1])
         dense[row, self.col[position].long()] = self.values[position]
         return dense
+
+
+def ranges(start: Int[Tensor, " batch"], stop: Int[Tensor, " batch"]) -> tuple[Tensor, Tensor]:
+    """The positions start[b] .. stop[b] - 1 of all b, one after another, and beside them the b that each belongs to.
+
+    Returns (b, position), two int64 vectors as long as all ranges together.
+    """
+    counts = stop - start
+    row = torch.repeat_interleave(torch.arange(len(start), device=start.device), counts)
+    offset = torch.arange(len(row), device=start.device) - (counts.cumsum(0) - counts)[row]
+    return row, start[row] + offset
 
 
 class _Product(torch.autograd.Function):

@@ -28,7 +28,7 @@ def test_posters_are_drawn_titled_and_marked(data):
     drawn = [ax for ax in figure.axes if ax.images]
     assert [ax.images[0].get_array().shape for ax in drawn] == [(64, 64, 3)] * 4
     titles = [ax.get_xlabel().replace("\n", " ") for ax in drawn]
-    assert titles[0] == figures.title_of(data, 0)
+    assert titles[0] == data.title(0)
     assert [title.startswith("✓") for title in titles] == [False, True, False, True]
     assert [ax.get_title("left") for ax in figure.axes if ax.get_title("left")] == ["first", "second"]
 

@@ -12,7 +12,7 @@ from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets.demo import load_demo
 from mmkd_core.datasets.layouts import LAYOUTS, load_folder
 from mmkd_core.datasets.ml_100k import load_ml_100k
-from mmkd_core.datasets.registry import CATALOGUE, check, fetch, locate
+from mmkd_core.datasets.registry import CATALOGUE, check, fetch, folder_of, locate
 
 __all__ = ["CATALOGUE", "LAYOUTS", "LOADERS", "check", "fetch", "load"]
 
@@ -38,7 +38,7 @@ def load(name: str | Path, /, *, root: Path | str | None = None, download: bool 
     """
     name = os.fspath(name)
     if name not in LOADERS:
-        folder = _folder(name, root)
+        folder = folder_of(name, root)
         _check_options(name, load_folder, options)
         return load_folder(folder, folder.resolve().name, **options)
     _check_options(name, LOADERS[name], options)
@@ -49,17 +49,6 @@ def load(name: str | Path, /, *, root: Path | str | None = None, download: bool 
         return LOADERS[name](found.folder, name, **options)
     _check_options(name, load_folder, options)
     return load_folder(found.folder, name, **options)
-
-
-def _folder(name: str, root: Path | str | None) -> Path:
-    root = root if root is not None else os.environ.get("MMKD_DATA")
-    places = [Path(root) / name, Path(name)] if root else [Path(name)]
-    for folder in places:
-        if folder.is_dir():
-            return folder
-    looked = " and ".join(f"{folder}" for folder in places)
-    hint = "" if root else "; set MMKD_DATA to the folder that holds your data sets to load them by name"
-    raise DataError(f"unknown data set {name!r}; one of {list(LOADERS)} or a folder (looked for {looked}{hint})")
 
 
 def _check_options(name: str, loader: Callable[..., Dataset], options: dict[str, Any]) -> None:

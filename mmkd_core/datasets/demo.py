@@ -63,6 +63,10 @@ class DemoDataset(Dataset):
     sample_rate: int
     truth: DemoTruth
 
+    def title(self, item: int) -> str:
+        """The title of an item: its caption's first sentence."""
+        return self.captions[item].split(".")[0]
+
 
 def load_demo(*, seed: int = 0, noise: float = 0.0, redundancy: int = 0) -> DemoDataset:
     """Generate the demo data: 1,200 users, 900 items, 20,000 interactions, modalities image, text and audio.

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, UInt8
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 DECIMALS = 5
 CELL, ORIENTATIONS, LEVELS = 16, 9, 8
@@ -63,10 +65,6 @@ def text_features(captions: tuple[str, ...]) -> Float32[np.ndarray, "item feat"]
 
     The vocabulary and the projection are fitted on all captions: changing one caption moves every row a little.
     """
-    # Imported here because scikit-learn takes a second to import, which other data sets need not pay.
-    from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
     weights = TfidfVectorizer(min_df=2, sublinear_tf=True).fit_transform(captions)
     return _settled(TruncatedSVD(TEXT_WIDTH, algorithm="arpack", random_state=0).fit_transform(weights))
 

@@ -187,13 +187,24 @@ def check(name: str | Path, *, root: Path | str | None = None) -> list[tuple[str
         folder = next((place for place in places if entry.present(place)), places[0])
         files = entry.present(folder) + entry.missing(folder)
         return [(str(folder / file), sum_problem(folder / file, entry.sums[file]) or "ok") for file in files]
-    if not Path(name).is_dir():
-        _entry(str(name))
+    folder = folder_of(str(name), root)
     try:
-        data = load_folder(Path(name))
+        data = load_folder(folder)
     except DataError as error:
         return [(str(name), str(error))]
     return [(file, "ok") for file in dict.fromkeys(data.sources.values())]
+
+
+def folder_of(name: str, root: Path | str | None = None) -> Path:
+    """The folder `root/name`, `root` being MMKD_DATA unless given, or else `name`; raises `DataError` if neither is."""
+    root = root if root is not None else os.environ.get("MMKD_DATA")
+    places = [Path(root) / name, Path(name)] if root else [Path(name)]
+    for folder in places:
+        if folder.is_dir():
+            return folder
+    looked = " and ".join(f"{folder}" for folder in places)
+    hint = "" if root else "; set MMKD_DATA to the folder that holds your data sets to load them by name"
+    raise DataError(f"unknown data set {name!r}; one of {list(CATALOGUE)} or a folder (looked for {looked}{hint})")
 
 
 def _entry(name: str) -> Entry:

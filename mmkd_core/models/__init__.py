@@ -10,7 +10,7 @@ from mmkd_core.data import Dataset
 from mmkd_core.models.base import Recommender
 from mmkd_core.models.bpr_mf import BPRMF
 from mmkd_core.models.lightgcn import LightGCN
-from mmkd_core.models.mmkd import CHOICES, MMKD
+from mmkd_core.models.mmkd import MMKD, check_choice
 from mmkd_core.models.simple import ItemKNN, Popularity
 from mmkd_core.models.teacher import Teacher
 
@@ -59,8 +59,7 @@ def _check_value(name: str, setting: str, value: Any, default: Any) -> None:
     kind = int if default is None else type(default)  # None, a model's own choice, stands for a whole number
     if (value, default) != (None, None) and not isinstance(value, float | int if kind is float else kind):
         raise ValueError(f"{where}; expected {kind.__name__}, for example {default!r}")
-    if value not in CHOICES.get(setting, (value,)):
-        raise ValueError(f"unknown {setting} {value!r}; one of {[*CHOICES[setting]]}")
+    check_choice(setting, value)
     least = 1 if setting in ("dim", "negatives", "neighbours", "gamma") else 0
     if isinstance(value, float | int) and not value >= least:
         raise ValueError(f"{where}; expected at least {least}")

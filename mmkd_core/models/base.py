@@ -31,14 +31,14 @@ def take(table: Float[Tensor, "rows dim"], ids: Tensor) -> Tensor:
 
 def gather(users: Tensor, items: Tensor, batch: Batch) -> Rows:
     """The rows of a user and an item table that `batch` names."""
-    return Rows(take(users, batch.users), take(items, torch.cat([batch.pos[:, None], batch.neg], dim=1)))
+    return Rows(take(users, batch.users), take(items, batch.lists))
 
 
 def logits(
     users: Float[Tensor, "user feat"], items: Float[Tensor, "item feat"], batch: Batch, parts: int = 1
 ) -> Float[Tensor, "batch list parts"]:
     """Scores of each user's positive (column 0) and negatives, separately for each of `parts` slices of the columns."""
-    return listed_scores(users, items, batch.users, torch.cat([batch.pos[:, None], batch.neg], dim=1), parts)
+    return listed_scores(users, items, batch.users, batch.lists, parts)
 
 
 def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weight: float) -> dict[str, Tensor]:
@@ -72,6 +72,10 @@ class Recommender(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         return self.loss(batch)
 
+    def split(self, nodes: Float[Tensor, "node dim"]) -> Embeddings:
+        """The stack of users and items as a pair of tables."""
+        return Embeddings(*nodes.split([self.num_users, self.num_items]))
+
     def refresh(self) -> None:
         """Brings cached values up to date: called before each epoch and after the best state is restored."""
 
@@ -87,10 +91,6 @@ class IdModel(Recommender):
         super().__init__(data)
         self.l2 = l2
         self.nodes = embedding(data.num_users + data.num_items, dim)  # users first
-
-    def split(self, nodes: Float[Tensor, "node dim"]) -> Embeddings:
-        """The stack of users and items as a pair of tables."""
-        return Embeddings(*nodes.split([self.num_users, self.num_items]))
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         tables = self.embed()

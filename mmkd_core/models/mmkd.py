@@ -34,11 +34,11 @@ from mmkd_core.layers import embedding
 from mmkd_core.models.base import Recommender, logits, row_l2
 from mmkd_core.models.teacher import Knowledge, Teacher
 
-CHOICES = {"student": ("lightgcn", "gcn"), "init": ("teacher", "random"), "prompt_mode": ("kd", "frozen", "off")}
-
 
 class LightGCNStudent(nn.Module):
     """LightGCN over its own table, which starts at `start` (node, dim) or at random."""
+
+    usual_layers = 1
 
     def __init__(self, data: Dataset, start: Float[Tensor, "node dim"], dim: int, layers: int, init: str) -> None:
         super().__init__()
@@ -63,6 +63,8 @@ class GCNStudent(nn.Module):
 
     H^(l+1) = leaky_relu(D^-1/2 A D^-1/2 H^(l) W^(l)), the last one linear. `init="teacher"` starts at W = 1.
     """
+
+    usual_layers = 2  # as in Table 8
 
     def __init__(self, data: Dataset, start: Float[Tensor, "node dim"], dim: int, layers: int, init: str) -> None:
         super().__init__()
@@ -94,6 +96,13 @@ def _compress(x: Float[Tensor, "node teacher_dim"], width: int) -> Float[Tensor,
 
 
 STUDENTS = {"lightgcn": LightGCNStudent, "gcn": GCNStudent}
+CHOICES = {"student": tuple(STUDENTS), "init": ("teacher", "random"), "prompt_mode": ("kd", "frozen", "off")}
+
+
+def check_choice(setting: str, value: object) -> None:
+    """Raises `ValueError` when `setting` is one of `CHOICES` and `value` is not among its."""
+    if value not in CHOICES.get(setting, (value,)):
+        raise ValueError(f"unknown {setting} {value!r}; one of {[*CHOICES[setting]]}")
 
 
 class MMKD(Recommender):
@@ -128,8 +137,7 @@ class MMKD(Recommender):
     ) -> None:
         super().__init__(data)
         for name, value in (("student", student), ("init", init), ("prompt_mode", prompt_mode)):
-            if value not in CHOICES[name]:
-                raise ValueError(f"unknown {name} {value!r}; one of {[*CHOICES[name]]}")
+            check_choice(name, value)
         self.negatives = negatives
         self.l2, self.prompt_mode = l2, prompt_mode
         self.weights = {"pair_kd": pair, "list_kd": list, "embed_kd": embed}
@@ -139,8 +147,8 @@ class MMKD(Recommender):
         with torch.no_grad():
             know = self._compute_knowledge()
             start = torch.cat(know.embeddings())
-        layers = {"lightgcn": 1, "gcn": 2}[student] if layers is None else layers
-        self.student = STUDENTS[student](data, start, dim, layers, init)
+        kind = STUDENTS[student]
+        self.student = kind(data, start, dim, kind.usual_layers if layers is None else layers, init)
         teacher_dim = know.users.shape[1]
         self.map = nn.Linear(dim, teacher_dim, bias=False) if embed and dim != teacher_dim else None
         self._store(know, "initial_" if self.prompt_is_live else "known_")
@@ -185,14 +193,11 @@ class MMKD(Recommender):
             self._store(self._compute_knowledge(), "known_")
 
     def embed(self) -> Embeddings:
-        return self._split(self.student())
-
-    def _split(self, nodes: Float[Tensor, "node dim"]) -> Embeddings:
-        return Embeddings(*nodes.split([self.num_users, self.num_items]))
+        return self.split(self.student())
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         nodes = self.student()
-        student = self._split(nodes)
+        student = self.split(nodes)
         scores = logits(student.users, student.items, batch)[..., 0]
         terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1])}
         terms |= row_l2(self.student.regularised(nodes), self.num_users, batch, self.l2)

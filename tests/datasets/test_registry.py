@@ -263,6 +263,14 @@ def test_check_says_what_each_file_is(source, tmp_path, monkeypatch):
     assert set(verdicts.values()) == {"ok"}
 
 
+def test_check_finds_a_folder_by_name_where_load_does(diffmm, monkeypatch):
+    monkeypatch.setenv("MMKD_DATA", str(diffmm.parent))
+    assert check(diffmm.name) == check(diffmm)
+    assert check(diffmm.name, root=diffmm.parent) == check(diffmm)
+    with pytest.raises(DataError, match=r"unknown data set 'nowhere'; one of .* \(looked for "):
+        check("nowhere")
+
+
 def test_check_of_a_folder_loads_it(diffmm):
     assert {verdict for _, verdict in check(diffmm)} == {"ok"}
     assert len(check(str(diffmm))) == 5
