@@ -7,7 +7,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,15 +17,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmkd_core.evaluation import Scorer
+from mmkd_core.graph import Graph
 
 
-def parameters(model: nn.Module, served: Scorer) -> dict[str, int]:
-    """Numbers held: `trained` (with requires_grad), `frozen`, `constants` (buffers), `served` (the final tables)."""
+def parameters(model: nn.Module, served: Iterable[Any]) -> dict[str, int]:
+    """Numbers held: `trained` (with requires_grad), `frozen`, `constants` (buffers), `served` (the final tables).
+
+    Of a sparse table that serves, the stored entries count.
+    """
     counts = {"trained": 0, "frozen": 0}
     for parameter in model.parameters():
         counts["trained" if parameter.requires_grad else "frozen"] += parameter.numel()
-    tables = [part for part in (served if isinstance(served, tuple) else ()) if isinstance(part, Tensor)]
+    tables = [part.values if isinstance(part, Graph) else part for part in served if isinstance(part, Graph | Tensor)]
     return counts | {
         "constants": sum(buffer.numel() for buffer in model.buffers()),
         "served": sum(table.numel() for table in tables),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -106,6 +106,25 @@ def neighbour_mean(rows: Int[Tensor, " edge"], cols: Int[Tensor, " edge"], shape
     return Graph(rows, cols, degree[rows].to(torch.float64).reciprocal(), shape)
 
 
+class Neighbours(NamedTuple):
+    """The most similar items of each item, most similar first, and how similar they are."""
+
+    items: Int[Tensor, "item list"]
+    cosines: Float[Tensor, "item list"]
+
+
+@torch.no_grad()
+def item_knn(x: Float[Tensor, "item feat"], neighbours: int, block: int = 256) -> Neighbours:
+    """The `neighbours` largest cosines of each row of `x` (all, where there are fewer rows), its own included.
+
+    In blocks of rows, so that memory is O(block x items). A row of zeros has cosine 0 with everything. Which of several
+    equally similar items is kept is left open.
+    """
+    x = F.normalize(x, dim=1)
+    top = [(rows @ x.T).topk(min(neighbours, len(x)), dim=1) for rows in x.split(block)]
+    return Neighbours(torch.cat([part.indices for part in top]), torch.cat([part.values for part in top]))
+
+
 def propagate(graph: Graph, x: Float[Tensor, "node dim"], layers: int) -> Float[Tensor, "node dim"]:
     """Mean over the layers 0..`layers` of repeated products, LightGCN's Eq. 8 with equal weights."""
     total = x
@@ -169,5 +188,110 @@ class _ListedScores(torch.autograd.Function):
 def _sum_at(targets: Tensor, col: Tensor, values: Tensor, x: Tensor, size: int) -> Tensor:
     """`size` rows, the one of each target holding the sum of values * x[col] over its entries, in a fixed order."""
     ordered, order = targets.sort(stable=True)
-    crow = torch.searchsorted(ordered, torch.arange(size + 1, device=targets.device))
-    return _sum_rows(crow, col[order], values[order], x)
+    return _sum_rows(_starts(ordered, size), col[order], values[order], x)
+
+
+class Pattern(nn.Module):
+    """Where a sparse matrix of shape (rows, cols) has entries; their values come and go, and get gradients as well.
+
+    Values are vectors in the order of `row` and `col`, which is by row. These are buffers, as those of `Graph`.
+    """
+
+    crow: Tensor
+    row: Tensor
+    col: Tensor
+    transposed_crow: Tensor
+    transposed_col: Tensor
+    transposed_order: Tensor  # the entries by column
+
+    def __init__(self, rows: Int[Tensor, " edge"], cols: Int[Tensor, " edge"], shape: tuple[int, int]) -> None:
+        super().__init__()
+        self.shape = shape
+        order = rows.argsort(stable=True)
+        rows, cols = rows[order], cols[order]
+        by_col = cols.argsort(stable=True)
+        buffers = {"crow": _starts(rows, shape[0]), "row": rows, "col": cols}
+        buffers |= {"transposed_crow": _starts(cols[by_col], shape[1]), "transposed_col": rows[by_col]}
+        for name, x in (buffers | {"transposed_order": by_col}).items():
+            self.register_buffer(name, x.to(torch.int32), persistent=False)
+
+    def product(self, values: Float[Tensor, " edge"], x: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows dim"]:
+        """The matrix of these values times `x`."""
+        return _PatternProduct.apply(values, x, self)  # pyright: ignore[reportReturnType]
+
+    def scores(self, left: Float[Tensor, "rows dim"], right: Float[Tensor, "cols dim"]) -> Float[Tensor, " edge"]:
+        """The inner products left[row] . right[col] of the entries, and of no other pair."""
+        return _PatternScores.apply(left, right, self)  # pyright: ignore[reportReturnType]
+
+    def softmax(self, values: Float[Tensor, " edge"]) -> Float[Tensor, " edge"]:
+        """Softmax over the entries of each row."""
+        return segment_softmax(values, self.crow, self.row)
+
+    def _product(self, values: Tensor, x: Tensor) -> Tensor:
+        return _sum_rows(self.crow, self.col, values, x)
+
+    def _transposed_product(self, values: Tensor, x: Tensor) -> Tensor:
+        return _sum_rows(self.transposed_crow, self.transposed_col, values.index_select(0, self.transposed_order), x)
+
+    def _scores(self, left: Tensor, right: Tensor) -> Tensor:
+        # the gradient of a weighted bag with respect to its weights is exactly this; half the time of gathering rows
+        return torch.ops.aten._embedding_bag_per_sample_weights_backward(
+            left.contiguous(), right.contiguous(), self.col, self.crow, self.row, mode=0
+        )
+
+
+class _PatternProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, x: Tensor, pattern: Pattern) -> Tensor:
+        ctx.save_for_backward(values, x)
+        ctx.pattern = pattern
+        return pattern._product(values, x)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (values, x), (grad,), pattern = ctx.saved_tensors, grad_outputs, ctx.pattern
+        values_grad = pattern._scores(grad, x) if ctx.needs_input_grad[0] else None
+        return values_grad, pattern._transposed_product(values, grad) if ctx.needs_input_grad[1] else None, None
+
+
+class _PatternScores(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, left: Tensor, right: Tensor, pattern: Pattern) -> Tensor:
+        ctx.save_for_backward(left, right)
+        ctx.pattern = pattern
+        return pattern._scores(left, right)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (left, right), (grad,), pattern = ctx.saved_tensors, grad_outputs, ctx.pattern
+        left_grad = pattern._product(grad, right) if ctx.needs_input_grad[0] else None
+        return left_grad, pattern._transposed_product(grad, left) if ctx.needs_input_grad[1] else None, None
+
+
+def segment_softmax(
+    values: Float[Tensor, " edge"], crow: Int[Tensor, " bound"], row: Int[Tensor, " edge"]
+) -> Float[Tensor, " edge"]:
+    """Softmax within each segment of a vector: segment r is values[crow[r] : crow[r + 1]], and `row` names it there."""
+    return _SegmentSoftmax.apply(values, crow, row)  # pyright: ignore[reportReturnType]
+
+
+class _SegmentSoftmax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, crow: Tensor, row: Tensor) -> Tensor:
+        top = torch.segment_reduce(values, "max", offsets=crow)  # -inf for an empty segment, which nobody reads
+        weights = (values - top.index_select(0, row)).exp()
+        weights = weights / torch.segment_reduce(weights, "sum", offsets=crow).index_select(0, row)
+        ctx.save_for_backward(weights, crow, row)
+        return weights
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        weights, crow, row = ctx.saved_tensors
+        weighted = weights * grad_outputs[0]
+        sums = torch.segment_reduce(weighted, "sum", offsets=crow)
+        return weighted - weights * sums.index_select(0, row), None, None
+
+
+def _starts(ordered: Tensor, size: int) -> Tensor:
+    """Where each of `size` ids begins in a sorted vector of them, and its length at the end."""
+    return torch.searchsorted(ordered, torch.arange(size + 1, device=ordered.device))

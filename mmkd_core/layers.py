@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from mmkd_core.data import DataError, Dataset
 
 
 def embedding(rows: int, dim: int) -> nn.Embedding:
@@ -13,6 +17,14 @@ def embedding(rows: int, dim: int) -> nn.Embedding:
     table = nn.Embedding(rows, dim)
     nn.init.xavier_uniform_(table.weight)
     return table
+
+
+def linear(width: int, dim: int) -> nn.Linear:
+    """A linear layer whose weight starts Xavier-uniform and whose bias starts at zero."""
+    layer = nn.Linear(width, dim)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def unit_rows(x: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:
@@ -34,32 +46,54 @@ def standardise(x: Float[Tensor, "item feat"]) -> Float[Tensor, "item feat"]:
     return torch.where(deviation > 1e-8, centred / deviation.clamp_min(1e-8), 0).float()
 
 
+class Features(nn.Module):
+    """The items' raw features as constants: one matrix (item, d_m) a modality, in the order of the modalities' names.
+
+    `transform` is applied once, here. They are buffers: not trained, and not part of a `state_dict`. A row of zeros is
+    a missing modality. Raises `DataError` when the data set has no modality.
+    """
+
+    def __init__(self, data: Dataset, transform: Callable[[Tensor], Tensor] = standardise) -> None:
+        super().__init__()
+        if not data.features:
+            raise DataError(
+                f"{data.name}: no modality; this model needs item features, for example image_feat.npy in the folder"
+            )
+        self.modalities = tuple(sorted(data.features))
+        self.widths = tuple(data.features[modality].shape[1] for modality in self.modalities)
+        for index, modality in enumerate(self.modalities):
+            self.register_buffer(f"matrix_{index}", transform(data.features[modality]), persistent=False)
+
+    def __len__(self) -> int:
+        return len(self.modalities)
+
+    def __iter__(self) -> Iterator[Float[Tensor, "item _"]]:
+        return (self.get_buffer(f"matrix_{index}") for index in range(len(self)))
+
+
 class Reduction(nn.Module):
     """Feature reduction of all modalities (Eq. 4): f^m = dropout((X^m + rate P P^T X^m / I) W^m + b^m).
 
-    `features` are constants: standardised once and kept as buffers. The prompt P (item, dim) enters after the
-    projection, (X + l P P^T X) W = XW + l P (P^T (XW)), which costs 4 I d^2 in place of 4 I d d_m and never builds an
-    item-by-item matrix. The 1/I keeps its scale free of the catalogue's size. Modalities lie side by side.
+    X^m is standardised. The prompt P (item, dim) enters after the projection, (X + l P P^T X) W = XW + l P (P^T (XW)),
+    which costs 4 I d^2 in place of 4 I d d_m and never builds an item-by-item matrix. The 1/I keeps its scale free of
+    the catalogue's size. Modalities lie side by side.
     """
 
-    def __init__(self, features: dict[str, Float[Tensor, "item _"]], dim: int, dropout: float) -> None:
+    def __init__(self, data: Dataset, dim: int, dropout: float) -> None:
         super().__init__()
-        self.modalities = tuple(sorted(features))
-        self.dim, self.dropout = dim, dropout
-        self.weights = nn.ParameterList()
-        for index, modality in enumerate(self.modalities):
-            x = standardise(features[modality])
-            self.register_buffer(f"features_{index}", x, persistent=False)
-            weight = nn.Parameter(torch.empty(x.shape[1], dim))
-            self.weights.append(nn.init.xavier_uniform_(weight))
-        self.bias = nn.Parameter(torch.zeros(len(self.modalities) * dim))
+        self.dropout = dropout
+        self.features = Features(data)
+        self.weights = nn.ParameterList(
+            nn.init.xavier_uniform_(nn.Parameter(torch.empty(width, dim))) for width in self.features.widths
+        )
+        self.bias = nn.Parameter(torch.zeros(len(self.features) * dim))
         self.register_buffer("constant", None, persistent=False)
 
     def project(self) -> Float[Tensor, "item feat"]:
         """XW of all modalities side by side, (item, modalities x dim); the stored one if it was frozen."""
         if self.constant is not None:
             return self.constant
-        parts = [self.get_buffer(f"features_{index}") @ weight for index, weight in enumerate(self.weights)]
+        parts = [x @ weight for x, weight in zip(self.features, self.weights, strict=True)]
         return torch.cat(parts, dim=1)
 
     @torch.no_grad()

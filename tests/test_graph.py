@@ -1,9 +1,20 @@
+from itertools import product
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmkd_core.graph import Graph, bipartite, listed_scores, neighbour_mean, propagate
+from mmkd_core.graph import (
+    Graph,
+    Pattern,
+    bipartite,
+    item_knn,
+    listed_scores,
+    neighbour_mean,
+    propagate,
+    segment_softmax,
+)
 
 # users 0..3, items 0..4; user 3 and item 4 are isolated
 EDGES = torch.tensor([[0, 0], [0, 2], [1, 1], [1, 2], [2, 2], [2, 3]])
@@ -172,3 +183,85 @@ def test_listed_scores_need_a_gradient_for_one_side_alone():
     users, items = torch.randn(3, 2), torch.randn(4, 2, requires_grad=True)
     listed_scores(users, items, torch.tensor([0, 2]), torch.tensor([[1, 1], [3, 0]])).sum().backward()
     torch.testing.assert_close(items.grad, torch.stack([users[2], 2 * users[0], torch.zeros(2), users[2]]))
+
+
+def random_pattern(rows=6, cols=4, seed=0):
+    """A pattern and where its entries are; the last row and the last column have none."""
+    generator = torch.Generator().manual_seed(seed)
+    where = (torch.rand(rows - 1, cols - 1, generator=generator) < 0.6).nonzero()
+    shuffled = where[torch.randperm(len(where), generator=generator)]
+    return Pattern(*shuffled.T, (rows, cols)), where
+
+
+def test_a_pattern_keeps_its_entries_by_row():
+    pattern, where = random_pattern()
+    assert pattern.row.tolist() == where[:, 0].tolist()
+    assert sorted(zip(pattern.row.tolist(), pattern.col.tolist(), strict=True)) == [
+        tuple(pair) for pair in where.tolist()
+    ]
+
+
+def test_the_product_of_a_pattern_and_both_gradients_are_those_of_the_dense_matrix():
+    pattern, _ = random_pattern()
+    values = torch.randn(len(pattern.col), dtype=torch.float64, requires_grad=True)
+    x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    matrix = torch.zeros(6, 4).double().index_put((pattern.row.long(), pattern.col.long()), values)
+    torch.testing.assert_close(pattern.product(values, x), matrix @ x)
+    weight = torch.randn(6, 3, dtype=torch.float64)
+    ours = torch.autograd.grad((weight * pattern.product(values, x)).sum(), (values, x))
+    torch.testing.assert_close(ours, torch.autograd.grad((weight * (matrix @ x)).sum(), (values, x)))
+
+
+def test_the_scores_of_a_pattern_and_both_gradients_are_those_of_the_inner_products():
+    pattern, _ = random_pattern()
+    left = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
+    right = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    plain = (left @ right.T)[pattern.row.long(), pattern.col.long()]
+    torch.testing.assert_close(pattern.scores(left, right), plain)
+    weight = torch.randn(len(plain), dtype=torch.float64)
+    ours = torch.autograd.grad((weight * pattern.scores(left, right)).sum(), (left, right))
+    torch.testing.assert_close(ours, torch.autograd.grad((weight * plain).sum(), (left, right)))
+
+
+def test_the_softmax_of_a_pattern_is_that_of_each_row_and_its_gradient_too():
+    pattern, _ = random_pattern()
+    values = torch.randn(len(pattern.col), dtype=torch.float64, requires_grad=True)
+    plain = torch.cat([part.softmax(0) for part in values.split(pattern.row.bincount().tolist())])
+    torch.testing.assert_close(pattern.softmax(values), plain)
+    weight = torch.randn(len(plain), dtype=torch.float64)
+    (ours,) = torch.autograd.grad((weight * pattern.softmax(values)).sum(), values)
+    torch.testing.assert_close(ours, torch.autograd.grad((weight * plain).sum(), values)[0])
+
+
+def test_segment_softmax_takes_large_numbers_and_empty_segments():
+    out = segment_softmax(torch.tensor([1e4, 1e4 - 1, -1e4]), torch.tensor([0, 0, 2, 2, 3]), torch.tensor([1, 1, 3]))
+    torch.testing.assert_close(out, torch.tensor([0.7310586, 0.2689414, 1.0]))
+
+
+def test_a_pattern_stays_out_of_the_state_dict():
+    assert random_pattern()[0].state_dict() == {}
+
+
+@pytest.mark.parametrize("block", [1, 4, 100])
+def test_item_knn_finds_what_a_dense_comparison_finds(block):
+    x = torch.randn(11, 3, generator=torch.Generator().manual_seed(0))
+    x[[2, 5]] = 0  # no modality
+    x[[3, 7, 8]] = x[1].clone()  # ties, also with itself
+    cosines = torch.zeros(11, 11)
+    for i, j in product(range(11), repeat=2):
+        if x[i].any() and x[j].any():
+            cosines[i, j] = (x[i] @ x[j]) / (x[i].norm() * x[j].norm())
+    found = item_knn(x, 3, block)
+    torch.testing.assert_close(found.cosines, cosines.topk(3).values, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(found.cosines, cosines.gather(1, found.items), atol=1e-6, rtol=1e-5)
+    assert all(len(set(row)) == 3 for row in found.items.tolist())  # each neighbour once
+
+
+def test_item_knn_gives_all_rows_where_more_are_asked_for():
+    found = item_knn(torch.randn(4, 3), 10)
+    assert found.items.sort(1).values.tolist() == [[0, 1, 2, 3]] * 4
+
+
+def test_item_knn_ignores_the_length_of_rows():
+    x = torch.randn(9, 3, dtype=torch.float64)
+    assert torch.equal(item_knn(x, 4).items, item_knn(x * torch.arange(1, 10)[:, None], 4).items)

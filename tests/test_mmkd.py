@@ -66,7 +66,7 @@ def test_unit_rows_and_their_gradient_at_a_row_of_zeros():
 @pytest.mark.parametrize("modalities", [1, 2, 4])
 def test_reduction_is_equation_4_computed_naively(modalities, make_data):
     data = make_data(modalities=modalities)
-    reduction = Reduction(data.features, 6, dropout=0.0)
+    reduction = Reduction(data, 6, dropout=0.0)
     torch.nn.init.normal_(reduction.bias)
     prompt, rate = torch.randn(data.num_items, 6), 0.7
     kernel = prompt @ prompt.T  # item by item: what the library never builds
@@ -79,7 +79,7 @@ def test_reduction_is_equation_4_computed_naively(modalities, make_data):
 
 
 def test_freezing_the_reduction_changes_nothing_but_the_weights_gradient(data):
-    reduction = Reduction(data.features, 6, dropout=0.0)
+    reduction = Reduction(data, 6, dropout=0.0)
     prompt = torch.randn(data.num_items, 6, requires_grad=True)
     before = reduction(prompt, 1.0)
     (gradient,) = torch.autograd.grad(before.square().sum(), prompt)
@@ -89,7 +89,7 @@ def test_freezing_the_reduction_changes_nothing_but_the_weights_gradient(data):
 
 
 def test_dropout_acts_in_training_alone(data):
-    reduction = Reduction(data.features, 6, dropout=0.5)
+    reduction = Reduction(data, 6, dropout=0.5)
     assert (reduction(None, 1.0) == 0).float().mean() == pytest.approx(0.5, abs=0.1)
     assert torch.equal(reduction.eval()(None, 1.0), reduction(None, 1.0))
 
@@ -223,7 +223,7 @@ def test_a_teacher_planned_without_a_prompt_has_none(data):
 
 def test_a_teacher_needs_features(make_data):
     for name in ("teacher", "mmkd"):
-        with pytest.raises(DataError, match="no modality; the teacher needs item features"):
+        with pytest.raises(DataError, match="no modality; this model needs item features"):
             make(name, make_data(modalities=0))
 
 

@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmkd_core.data import Dataset
 from mmkd_core.models.base import Recommender
+from mmkd_core.models.bm3 import BM3
 from mmkd_core.models.bpr_mf import BPRMF
+from mmkd_core.models.clcrec import CLCRec
+from mmkd_core.models.grcn import GRCN
+from mmkd_core.models.lattice import LATTICE
 from mmkd_core.models.lightgcn import LightGCN
+from mmkd_core.models.mmgcn import MMGCN
 from mmkd_core.models.mmkd import MMKD, check_choice
+from mmkd_core.models.ngcf import NGCF
 from mmkd_core.models.simple import ItemKNN, Popularity
+from mmkd_core.models.slmrec import SLMRec
 from mmkd_core.models.teacher import Teacher
+from mmkd_core.models.vbpr import VBPR
 
 MODELS: dict[str, type[Recommender]] = {
     "popularity": Popularity,
     "itemknn": ItemKNN,
     "bpr-mf": BPRMF,
+    "ngcf": NGCF,
     "lightgcn": LightGCN,
+    "vbpr": VBPR,
+    "mmgcn": MMGCN,
+    "grcn": GRCN,
+    "lattice": LATTICE,
+    "clcrec": CLCRec,
+    "slmrec": SLMRec,
+    "bm3": BM3,
     "teacher": Teacher,
     "mmkd": MMKD,
+}
+
+
+# What a number may be where "at least 0" does not say it.
+LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    **dict.fromkeys(("dim", "latent", "negatives", "neighbours", "gamma"), ("at least 1", lambda number: number >= 1)),
+    **dict.fromkeys(("temperature", "ssl_temperature"), ("more than 0", lambda number: number > 0)),
+    "dropout": ("at least 0 and less than 1", lambda number: 0 <= number < 1),
+    **dict.fromkeys(("raw_weight", "contrast", "replaced"), ("from 0 to 1", lambda number: 0 <= number <= 1)),
 }
 
 
@@ -60,10 +85,6 @@ def _check_value(name: str, setting: str, value: Any, default: Any) -> None:
     if (value, default) != (None, None) and not isinstance(value, float | int if kind is float else kind):
         raise ValueError(f"{where}; expected {kind.__name__}, for example {default!r}")
     check_choice(setting, value)
-    least = 1 if setting in ("dim", "negatives", "neighbours", "gamma") else 0
-    if isinstance(value, float | int) and not value >= least:
-        raise ValueError(f"{where}; expected at least {least}")
-    if setting == "temperature" and not value > 0:
-        raise ValueError(f"{where}; expected more than 0")
-    if setting == "dropout" and not value < 1:
-        raise ValueError(f"{where}; expected less than 1")
+    expected, within = LIMITS.get(setting, ("at least 0", lambda number: number >= 0))
+    if isinstance(value, float | int) and not within(value):
+        raise ValueError(f"{where}; expected {expected}")

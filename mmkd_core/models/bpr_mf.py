@@ -7,8 +7,13 @@ Differs from the paper: 1. AdamW on mini-batches of uniformly drawn pairs in pla
 
 from __future__ import annotations
 
-from mmkd_core.data import Dataset, Embeddings
-from mmkd_core.models.base import IdModel
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mmkd_core import losses
+from mmkd_core.data import Batch, Dataset, Embeddings
+from mmkd_core.models.base import IdModel, take
 
 
 class BPRMF(IdModel):
@@ -17,3 +22,11 @@ class BPRMF(IdModel):
 
     def embed(self) -> Embeddings:
         return self.split(self.nodes.weight)
+
+    def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """As `IdModel.loss`; the rows of a triple are taken from the table once, for the scores and for L2."""
+        users, pos, neg = batch.users[:, None], self.num_users + batch.pos[:, None], self.num_users + batch.neg
+        rows = take(self.nodes.weight, torch.cat([users, pos, neg], dim=1))  # (batch, 2 + negatives, dim)
+        scores = (rows[:, 1:] @ rows[:, 0, :, None]).squeeze(-1)
+        terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
+        return terms | ({"l2": self.l2 * losses.l2(*rows[:, :3].unbind(1))} if self.l2 else {})

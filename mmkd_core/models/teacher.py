@@ -25,7 +25,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from mmkd_core import losses
-from mmkd_core.data import Batch, DataError, Dataset, Embeddings
+from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import bipartite, neighbour_mean, propagate
 from mmkd_core.layers import Reduction, standardise, unit_rows
 from mmkd_core.models.base import IdModel, gather, logits, row_l2
@@ -110,12 +110,10 @@ class Teacher(IdModel):
         l2: float = 1e-4,
         modality_bpr: float = 0.0,
     ) -> None:
-        if not data.features:
-            raise DataError(f"{data.name}: no modality; the teacher needs item features, for example image_feat.npy")
         super().__init__(data, dim=dim, l2=l2)
         self.layers, self.content_weight, self.modality_bpr = layers, content_weight, modality_bpr
         self.prompt_rate = prompt_rate
-        self.reduction = Reduction(data.features, dim, dropout)
+        self.reduction = Reduction(data, dim, dropout)
         self.prompt = Prompt(data, dim) if prompt_rate else None
         users, items = data.train.T
         self.graph = bipartite(data.train, data.num_users, data.num_items)

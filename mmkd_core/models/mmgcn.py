@@ -1,0 +1,117 @@
+"""MMGCN: Wei et al., Multi-modal Graph Convolution Network for Personalized Recommendation of Micro-video, ACM MM 2019.
+
+In each modality m, over the graph of users and items (W and b are a layer's own in each modality, sigma is LeakyReLU):
+
+    x^(0)   = p_u^m for a user, X_i^m W^m + b^m for an item, each scaled to unit length
+    h       = sigma(mean over neighbours of x^(l) W_1)                                     aggregation
+    xhat    = sigma(x^(l) W_2 + b_2) + e               e: the ID embedding, shared by all modalities
+    x^(l+1) = sigma([h | xhat] W_3 + b_3)                                                  combination
+    E       = sum over m of x^(L)                      L = BPR(E) + l2 term of e and p
+
+Differs from the paper: 1. Raw features are standardised and projected to `latent` columns in every modality. 2. The
+rows of x^(0) have unit length and 3. W_2 and W_3 have biases, both as in the public code. 4. L2 takes the batch's rows
+of e and p, not all parameters. 5. Mean aggregation and the combination by concatenation are the only ones.
+Differs from the public code: 1. e and p are trained; there neither is registered, so both stay at their random start.
+2. Every modality is projected; there one is, to 256, and the others enter at their raw width. 3. The number of layers
+is a setting. 4. The sum over the modalities, as in the paper, not the mean. 5. Serves the tables of the current
+weights, not those of the last training step.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mmkd_core import losses
+from mmkd_core.data import Batch, Dataset, Embeddings
+from mmkd_core.graph import Graph, neighbour_mean
+from mmkd_core.layers import Features, embedding, unit_rows
+from mmkd_core.models.base import IdModel, row_l2, take
+
+
+class Layer(nn.Module):
+    """One layer of one modality: aggregation and combination. Rows of the three arguments belong to the same nodes."""
+
+    def __init__(self, width: int, dim: int) -> None:
+        super().__init__()
+        self.aggregate = nn.Linear(width, width, bias=False)
+        self.own = nn.Linear(width, dim)
+        self.combine = nn.Linear(width + dim, dim)
+
+    def forward(
+        self, mean: Float[Tensor, "rows width"], x: Float[Tensor, "rows width"], ids: Float[Tensor, "rows dim"]
+    ) -> Float[Tensor, "rows dim"]:
+        h = F.leaky_relu(self.aggregate(mean))  # the mean of the products is the product of the mean
+        own = F.leaky_relu(self.own(x)) + ids
+        left, right = self.combine.weight.split([h.shape[1], own.shape[1]], dim=1)  # spares [h | xhat]
+        return F.leaky_relu(torch.addmm(F.linear(own, right, self.combine.bias), h, left.T))
+
+
+class Branch(nn.Module):
+    """One modality: the projection of its features and its layers."""
+
+    def __init__(self, width: int, latent: int, dim: int, layers: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, latent)
+        self.layers = nn.ModuleList(Layer(dim if index else latent, dim) for index in range(layers))
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(
+        self,
+        preferences: Float[Tensor, "user latent"],
+        features: Float[Tensor, "item feat"],
+        ids: Float[Tensor, "node dim"],
+        graph: Graph,
+        rows: Int[Tensor, " row"] | None,
+    ) -> Float[Tensor, "row dim"]:
+        """x^(L) of the nodes named by `rows`, or of all: the last layer's products are done for these alone."""
+        x = unit_rows(torch.cat([preferences, self.project(features)]))
+        *inner, last = self.layers
+        for layer in inner:
+            x = layer(graph @ x, x, ids)
+        mean = graph @ x
+        return last(mean, x, ids) if rows is None else last(take(mean, rows), take(x, rows), take(ids, rows))
+
+
+class MMGCN(IdModel):
+    def __init__(self, data: Dataset, *, dim: int = 64, latent: int = 64, layers: int = 2, l2: float = 1e-3) -> None:
+        super().__init__(data, dim=dim, l2=l2)
+        if layers < 1:
+            raise ValueError(f"layers={layers} of mmgcn; expected at least 1")
+        self.features = Features(data)
+        self.preferences = embedding(data.num_users, len(self.features) * latent)  # p of all modalities side by side
+        self.branches = nn.ModuleList(Branch(width, latent, dim, layers) for width in self.features.widths)
+        users, items = data.train.T
+        nodes = data.num_users + data.num_items
+        rows, cols = torch.cat([users, items + data.num_users]), torch.cat([items + data.num_users, users])
+        self.graph = neighbour_mean(rows, cols, (nodes, nodes))
+
+    def represent(self, rows: Int[Tensor, " row"] | None = None) -> Float[Tensor, "row dim"]:
+        """E of the nodes named by `rows`, or of all."""
+        preferences = self.preferences.weight.chunk(len(self.branches), dim=1)
+        ids, graph = self.nodes.weight, self.graph
+        parts = [
+            branch(p, x, ids, graph, rows)
+            for branch, p, x in zip(self.branches, preferences, self.features, strict=True)
+        ]
+        return torch.stack(parts).sum(0)
+
+    def embed(self) -> Embeddings:
+        return self.split(self.represent())
+
+    def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        lists = batch.lists
+        nodes = self.represent(torch.cat([batch.users, self.num_users + lists.flatten()]))
+        users, items = nodes[: len(lists)], nodes[len(lists) :].unflatten(0, lists.shape)
+        scores = (items @ users[:, :, None]).squeeze(-1)
+        terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
+        if self.l2:
+            preferences = self.l2 * losses.l2(take(self.preferences.weight, batch.users))
+            terms["l2"] = preferences + row_l2(self.nodes.weight, self.num_users, batch, self.l2)["l2"]
+        return terms

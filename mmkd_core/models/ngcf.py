@@ -1,0 +1,86 @@
+"""NGCF: Wang et al., Neural Graph Collaborative Filtering, SIGIR 2019.
+
+    E^(l+1) = LeakyReLU((L + I) E^(l) W1 + (L E^(l) * E^(l)) W2)          L = D^-1/2 A D^-1/2
+    e       = e^(0) || e^(1) / |e^(1)| || ... || e^(layers) / |e^(layers)|
+
+* is the element-wise product. L has no self loop, so a node's message to itself is W1 e alone, and p_ui W1 e_i +
+p_ui W2 (e_i * e_u) comes from each neighbour; one dropout a layer stands for message dropout.
+
+Differs from the paper: 1. Each layer's output has unit norm in the concatenation, as in the public code; the next layer
+reads it as it is. 2. Message dropout acts on the entries of a layer's output, as in the public code, not on whole
+messages; there is no node dropout. 3. L2 is of the batch's rows of E^(0), not of all parameters.
+Differs from the public code (huangtinglin/NGCF-PyTorch): 1. L is the paper's, not D^-1 (A + I) in both terms. 2. No
+biases. 3. Dropout is off when the model serves. 4. L2 is of rows of E^(0), not of the concatenation.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mmkd_core import losses
+from mmkd_core.data import Batch, Dataset, Embeddings
+from mmkd_core.graph import bipartite
+from mmkd_core.layers import unit_rows
+from mmkd_core.models.base import IdModel, take
+
+
+class NGCF(IdModel):
+    def __init__(
+        self,
+        data: Dataset,
+        *,
+        dim: int = 64,
+        layers: int = 3,
+        dropout: float = 0.1,
+        slope: float = 0.2,
+        l2: float = 1e-4,
+    ) -> None:
+        super().__init__(data, dim=dim, l2=l2)
+        self.dropout, self.slope = dropout, slope
+        self.graph = bipartite(data.train, data.num_users, data.num_items)
+        self.weights = nn.ParameterList(nn.Parameter(torch.empty(2, dim, dim)) for _ in range(layers))  # W1, W2
+        for pair in self.weights:
+            for weight in pair:
+                nn.init.xavier_uniform_(weight)
+
+    def embed(self) -> Embeddings:
+        return self.split(self._concatenate(self._blocks()))
+
+    def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        ids = torch.cat([batch.users[:, None], self.num_users + batch.lists], dim=1)
+        nodes, place = ids.unique(return_inverse=True)
+        blocks = self._blocks(nodes)
+        rows = take(self._concatenate(blocks), place)  # (batch, 2 + negatives, width)
+        scores = (rows[:, 1:] * rows[:, :1]).sum(-1)
+        terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
+        if self.l2:
+            terms["l2"] = self.l2 * losses.l2(*take(blocks[0], place[:, :3]).unbind(1))
+        return terms
+
+    def _blocks(self, nodes: Tensor | None = None) -> list[Tensor]:
+        """E^(0) .. E^(layers), rows `nodes` of each or all; the last layer is computed for those rows alone."""
+        x = self.nodes.weight
+        blocks = [_rows(x, nodes)]
+        for weights in self.weights:
+            neighbours = self.graph @ x
+            if weights is self.weights[-1]:
+                x = self._layer(blocks[-1], _rows(neighbours, nodes), weights)
+                blocks.append(x)
+            else:
+                x = self._layer(x, neighbours, weights)
+                blocks.append(_rows(x, nodes))
+        return blocks
+
+    def _layer(self, x: Tensor, neighbours: Tensor, weights: Tensor) -> Tensor:
+        message = ((neighbours + x) @ weights[0]).addmm_(neighbours * x, weights[1])
+        return F.dropout(F.leaky_relu(message, self.slope), self.dropout, self.training)
+
+    def _concatenate(self, blocks: list[Tensor]) -> Tensor:
+        return torch.cat([blocks[0], *map(unit_rows, blocks[1:])], dim=1)
+
+
+def _rows(table: Tensor, nodes: Tensor | None) -> Tensor:
+    return table if nodes is None else take(table, nodes)

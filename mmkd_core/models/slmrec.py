@@ -1,0 +1,115 @@
+"""SLMRec: Tao et al., Self-Supervised Learning for Multimedia Recommendation, IEEE Transactions on Multimedia 2022.
+
+    z^0 = P [U; I]        z^m = P [U; X^m W^m + b^m]      P = mean over l = 0..L of (D^-1/2 A D^-1/2)^l
+    e_u = F_U [z_u^0 | z_u^1 | ... | z_u^M] + c_U         e_i = F_I [z_i^0 | z_i^1 | ... | z_i^M] + c_I
+    InfoNCE(x -> y) = mean of -log exp(cos(x, y) / t) / sum over the candidates y' of exp(cos(x, y') / t)
+    L = InfoNCE(e_u -> e_i) + ssl * FAC + l2 term
+    FAC = sum over m = 1..M of InfoNCE(x^m -> g^m(z_i^m)),      x^0 = z_i^0,  x^m = h^m(x^(m-1))
+
+X^m has rows of length 1. All modalities share the user table U. FAC ("fine and coarse") carries an item's ID channel
+through the modalities' spaces one after another; h and g are linear, into d columns, and d / 2 in the last of several
+spaces. Items are ranked by e_u . e_i: the norms, which the loss does not see, count.
+
+P is linear and X^m is constant, so P [0; X^m] is computed once. A step propagates [U; I] alone: as the graph is
+bipartite, what the users' rows send arrives at users after even layers and at items after odd ones.
+
+Differs from the paper: 1. FAC is the one self-supervised task (of FD, FM and FAC; the authors' default). 2. A pair's
+candidates are the batch's distinct items without the others that its user has there; FAC's are the batch's distinct
+items. 3. L2 of the batch's layer-0 rows, where AdamW's decay would shrink all weights.
+Differs from the public code: 1. So do its candidates: it counts an item as often as the batch holds it, the positive
+included, as a negative. 2. FAC compares cosines; without that g's bias gets no gradient. 3. The chain has as many
+links as there are modalities; two modalities leave two more linear layers there, one of them without a use. 4. The
+tables that serve are the trained ones, not those of the last training step.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mmkd_core import losses
+from mmkd_core.data import Batch, Dataset, Embeddings
+from mmkd_core.graph import bipartite, propagate
+from mmkd_core.layers import Features, linear, unit_rows
+from mmkd_core.models.base import IdModel, take
+
+
+class SLMRec(IdModel):
+    def __init__(
+        self,
+        data: Dataset,
+        *,
+        dim: int = 64,
+        layers: int = 3,
+        temperature: float = 0.2,
+        ssl: float = 0.1,
+        ssl_temperature: float = 0.2,
+        l2: float = 1e-4,
+    ) -> None:
+        super().__init__(data, dim=dim, l2=l2)
+        self.layers, self.temperature, self.ssl, self.ssl_temperature = layers, temperature, ssl, ssl_temperature
+        self.graph = bipartite(data.train, data.num_users, data.num_items)
+        features = Features(data, unit_rows)
+        last = len(features) - 1
+        spaces = [dim if m < last or not last else max(dim // 2, 1) for m in range(len(features))]
+        self.projections = nn.ParameterList(  # (dim, d_m + 1): the last column is b, whose feature is 1
+            nn.Parameter(F.pad(linear(width, dim).weight.detach(), (0, 1))) for width in features.widths
+        )
+        self.fuse_users, self.fuse_items = (linear((len(features) + 1) * dim, dim) for _ in range(2))
+        self.from_chain = nn.ModuleList(linear(a, b) for a, b in zip([dim, *spaces], spaces, strict=False))
+        self.from_modality = nn.ModuleList(linear(dim, space) for space in spaces)
+        content = torch.cat([F.pad(x, (0, 1), value=1) for x in features], dim=1)
+        content = propagate(self.graph, F.pad(content, (0, 0, data.num_users, 0)), layers)
+        self.register_buffer("content", content, persistent=False)
+
+    def _channels(self, nodes: Int[Tensor, " batch"] | None = None) -> list[Tensor]:
+        """z^0, z^1, ..., z^M of the named nodes, or of all: (batch, dim) each."""
+        x = self.nodes.weight
+        sums = [x, torch.zeros_like(x)]  # over the even and the odd layers
+        for layer in range(1, self.layers + 1):
+            x = self.graph @ x
+            sums[layer % 2] = sums[layer % 2] + x
+        even, odd = (total / (self.layers + 1) for total in sums)
+        from_users = torch.cat([even[: self.num_users], odd[self.num_users :]])
+        tables = [even + odd, from_users, self.get_buffer("content")]
+        ids, from_users, content = tables if nodes is None else [take(table, nodes) for table in tables]
+        parts = content.split([weight.shape[1] for weight in self.projections], dim=1)
+        return [ids, *(from_users + part @ weight.T for part, weight in zip(parts, self.projections, strict=True))]
+
+    def embed(self) -> Embeddings:
+        users, items = self.split(torch.cat(self._channels(), dim=1))
+        return Embeddings(self.fuse_users(users), self.fuse_items(items))
+
+    def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        (users, row), (items, column) = (ids.unique(return_inverse=True) for ids in (batch.users, batch.pos))
+        channels = self._channels(torch.cat([users, self.num_users + items]))
+        of_items = [channel[len(users) :] for channel in channels]
+        x = self.fuse_users(torch.cat([channel[: len(users)] for channel in channels], dim=1))
+        y = self.fuse_items(torch.cat(of_items, dim=1))
+        terms = {"infonce": self._infonce(x, y, row, column)}
+        if self.ssl:
+            terms["ssl"] = self.ssl * self._fine_and_coarse(of_items)
+        if self.l2:
+            nodes = torch.stack([batch.users, self.num_users + batch.pos])
+            terms["l2"] = self.l2 * losses.l2(*take(self.nodes.weight, nodes))
+        return terms
+
+    def _fine_and_coarse(self, channels: list[Tensor]) -> Tensor:
+        """FAC of the items whose z^0, ..., z^M are given; they are each other's candidates."""
+        x, terms = channels[0], []
+        for h, g, channel in zip(self.from_chain, self.from_modality, channels[1:], strict=True):
+            x = h(x)
+            logits = unit_rows(x) @ unit_rows(g(channel)).T / self.ssl_temperature
+            terms.append(F.cross_entropy(logits, torch.arange(len(x), device=x.device)))
+        return torch.stack(terms).sum()
+
+    def _infonce(self, x: Tensor, y: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        """InfoNCE of the pairs (x[row], y[column]); the candidates of a pair are the rows of y."""
+        x, y = unit_rows(x) / self.temperature, unit_rows(y)
+        scores = (take(x, row) * take(y, column)).sum(1)
+        known = torch.zeros(len(x), len(y), dtype=torch.bool, device=x.device)
+        known[row, column] = True
+        others = (x @ y.T).masked_fill(known, torch.finfo(x.dtype).min).logsumexp(1)  # -inf would make NaN gradients
+        return F.softplus(take(others[:, None], row)[:, 0] - scores).mean()
