@@ -23,7 +23,15 @@ from mmkd_core.training import train_epoch
 
 CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "BPR-MF": ("bpr-mf", {}, "MMRec 0.66"),
+    "NGCF": ("ngcf", {}, ""),
     "LightGCN, 2 layers": ("lightgcn", {"layers": 2}, "MMRec 2.42"),
+    "VBPR": ("vbpr", {}, "MMRec 1.60"),
+    "MMGCN": ("mmgcn", {}, "MMRec 27.7"),
+    "GRCN": ("grcn", {}, "MMRec 22.5"),
+    "LATTICE": ("lattice", {}, "MMRec 109 (two threads)"),
+    "CLCRec": ("clcrec", {}, ""),
+    "SLMRec": ("slmrec", {}, "MMRec 12.6"),
+    "BM3": ("bm3", {}, "MMRec 3.6"),
     "teacher": ("teacher", {}, "released 11 (d = 32, batch 1,024)"),
     "MMKD, prompt frozen": ("mmkd", {"prompt_mode": "frozen"}, "released 7-8 (d = 32)"),
     "MMKD, prompt tuned": ("mmkd", {"prompt_mode": "kd"}, ""),

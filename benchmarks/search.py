@@ -1,16 +1,18 @@
 """Chooses a model's settings for a data set on its validation split, the same way for every model.
 
-    python -m benchmarks.search lightgcn --data tiktok --trials 8
+    python -m benchmarks.search lightgcn --data tiktok
 
-Optuna's tree-structured Parzen estimator, started at the settings in force, with successive halving. The study goes to
-`book/records/searches/<data>-<model>.json`; the best settings are copied by hand into `mmkd_core/hparams/<model>.toml`.
-The test split is never read.
+Optuna's tree-structured Parzen estimator with successive halving. The spaces, and for each data set the number of
+trials, their cap and where the first trial starts, are in `spaces.toml`: the same for all models. Numbers are tried
+with two significant digits. The study goes to `book/records/searches/<data>-<model>.json`, and the best settings become
+the data set's block of `mmkd_core/hparams/<model>.toml`. The test split is never read.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -34,14 +36,18 @@ def suggest(trial: optuna.Trial, space: dict[str, Any], prefix: str = "") -> dic
         if isinstance(choice, list):
             values[name] = trial.suggest_categorical(prefix + name, choice)
         elif "low" in choice:
-            values[name] = trial.suggest_float(prefix + name, choice["low"], choice["high"], log=True)
+            value = trial.suggest_float(prefix + name, choice["low"], choice["high"], log=True)
+            values[name] = float(f"{value:.2g}")
     return values
 
 
-def one_trial(trial: optuna.Trial, arguments: argparse.Namespace, space: dict[str, Any], data: Dataset) -> float:
+def one_trial(
+    trial: optuna.Trial, arguments: argparse.Namespace, space: dict[str, Any], budget: dict[str, Any], data: Dataset
+) -> float:
     """Best validation Recall@20 of one setting; the teacher of a student is trained once and kept in the store."""
-    hparams = suggest(trial, space)
-    training = {"epochs": arguments.epochs, "patience": arguments.patience} | suggest(trial, space["fit"], "fit.")
+    hparams, chosen = suggest(trial, space), suggest(trial, space["fit"], "fit.")
+    trial.set_user_attr("settings", hparams | {"fit": chosen})
+    training = {"epochs": budget["epochs"], "patience": budget["patience"]} | chosen
     experiment = plan(arguments.model, arguments.data, hparams=hparams, fit=training)
     extra: dict[str, Any] = {}
     if experiment.teacher is not None:
@@ -62,19 +68,32 @@ def one_trial(trial: optuna.Trial, arguments: argparse.Namespace, space: dict[st
     return history.best["recall@20"]
 
 
+def adopt(file: Path, dataset: str, how: str, settings: dict[str, Any]) -> None:
+    """Makes `settings` the block of `dataset` in a model's file, in place of the one that is there."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    kept = re.sub(rf"^\[{re.escape(dataset)}(\.fit)?\]\n(?:(?!\[).*\n)*", "", text, flags=re.MULTILINE).rstrip()
+    own = {"how": how} | {name: value for name, value in settings.items() if name != "fit"}
+    blocks = {dataset: own, f"{dataset}.fit": settings["fit"]}
+    lines = [
+        f"[{title}]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+        for title, values in blocks.items()
+    ]
+    whole = "\n".join(([kept + "\n"] if kept else []) + lines)
+    tomllib.loads(whole)
+    write_whole(file, lambda temporary: temporary.write_text(whole, encoding="utf-8"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--data", required=True)
-    parser.add_argument("--trials", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=300)
-    parser.add_argument("--patience", type=int, default=6)
-    parser.add_argument("--store", default="runs")
+    parser.add_argument("--store", default="runs", help="where the teachers of students are kept")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    space = tomllib.loads((ROOT / "benchmarks" / "spaces.toml").read_text())[arguments.model]
+    spaces = tomllib.loads((ROOT / "benchmarks" / "spaces.toml").read_text())
+    space, budget = spaces[arguments.model], spaces["budget"][arguments.data]
     data = load(arguments.data)
-    start = plan(arguments.model, arguments.data)
+    start = plan(arguments.model, budget["start"])
     study = optuna.create_study(
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=0, n_startup_trials=4),
@@ -83,20 +102,22 @@ def main() -> None:
     in_force = {name: start.hparams[name] for name in space if name != "fit"}
     study.enqueue_trial(in_force | {f"fit.{name}": getattr(start.fit, name) for name in space["fit"]})
     with measured(choose_device()) as cost:
-        study.optimize(lambda trial: one_trial(trial, arguments, space, data), n_trials=arguments.trials)
-    trials = [
-        {"params": t.params, "state": t.state.name.lower(), "validation recall@20": t.value, **t.user_attrs}
-        for t in study.trials
-    ]
+        study.optimize(lambda trial: one_trial(trial, arguments, space, budget, data), n_trials=budget["trials"])
+    trials = [{**t.user_attrs, "state": t.state.name.lower(), "validation recall@20": t.value} for t in study.trials]
+    best = study.best_trial.user_attrs["settings"]
     result = {
-        "model": arguments.model, "dataset": arguments.data, "seed": 0, "epochs": arguments.epochs,
-        "patience": arguments.patience, "space": space, "best": study.best_params, "best validation": study.best_value,
+        "model": arguments.model, "dataset": arguments.data, "seed": 0, "budget": budget, "space": space,
+        "best": best, "best validation": study.best_value,
         "trials": trials, "cost": cost, "environment": environment(choose_device()),
     }  # fmt: skip
     text = json.dumps(result, indent=1) + "\n"
-    path = ROOT / "book" / "records" / "searches" / f"{arguments.data}-{arguments.model}.json"
+    name = f"{arguments.data}-{arguments.model}.json"
+    path = ROOT / "book" / "records" / "searches" / name
     write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    print(json.dumps(study.best_params, indent=1), study.best_value)
+    how = f"best of {budget['trials']} trials by validation Recall@20, book/records/searches/{name}"
+    final = {"fit": best["fit"] | budget.get("final", {})}
+    adopt(ROOT / "mmkd_core" / "hparams" / f"{arguments.model}.toml", arguments.data, how, best | final)
+    print(json.dumps(best, indent=1), study.best_value)
 
 
 if __name__ == "__main__":
