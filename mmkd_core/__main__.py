@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,13 +13,14 @@ from typing import Any, NoReturn
 import torch
 from tqdm import tqdm
 
-from mmkd_core import __version__
+from mmkd_core import __version__, tables
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import CATALOGUE, check, fetch, load
 from mmkd_core.datasets.demo import DemoDataset
 from mmkd_core.evaluation import rank
 from mmkd_core.experiment import Experiment, Record, plan, restore, run
 from mmkd_core.models import MODELS, settings_of
+from mmkd_core.results import frame, read_records
 from mmkd_core.training import History
 
 EXAMPLES = """\
@@ -28,6 +30,7 @@ examples:
   mmkd run mmkd --data tiktok --seed 1             teacher first, then the student that learns from it
   mmkd run mmkd --data demo --set list=0.1 --set teacher.layers=3 --set fit.lr=0.002 --set data.noise=0.3
   mmkd recommend runs/RECORD.json --user 7         what the trained model would show to user 7
+  mmkd table 4                                     the committed records beside the paper's Table 4
 """
 
 
@@ -65,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(commands)
     _add_run(commands)
     _add_recommend(commands)
+    _add_table(commands)
     return parser
 
 
@@ -107,6 +111,14 @@ def _add_recommend(commands: Any) -> None:
     parser.add_argument("--user", type=int, required=True, metavar="ID")
     parser.add_argument("--top", type=int, default=10, metavar="K", help="length of the list (default 10)")
     parser.set_defaults(action=_recommend)
+
+
+def _add_table(commands: Any) -> None:
+    parser = commands.add_parser("table", help="a table of the paper, from records")
+    parser.add_argument("number", type=int, choices=[4], help="the table's number in the paper")
+    parser.add_argument("--data", metavar="NAME", help="one data set alone (default: all that there are records of)")
+    parser.add_argument("--records", default="book/records", metavar="FOLDER", help="default: book/records")
+    parser.set_defaults(action=_table)
 
 
 def _settings_line(name: str) -> str:
@@ -200,6 +212,23 @@ def _recommend(options: argparse.Namespace) -> int:
     for place, (item, score) in enumerate(zip(best.items[0].tolist(), best.scores[0].tolist(), strict=True), 1):
         if item >= 0:
             print(f"{place:>3}. {_named(data, [item])}  {score:.3f}")
+    return 0
+
+
+def _table(options: argparse.Namespace) -> int:
+    rows = frame(read_records(options.records))
+    if rows.empty:
+        raise ValueError(f"--records {options.records}: no record there; expected the folder `book/records` of a clone")
+    known = [name for name in CATALOGUE if name in set(rows["dataset"])]
+    if options.data not in (None, *known):
+        raise ValueError(f"--data {options.data}: no record of it in {options.records}; one of {known}")
+    for dataset in known if options.data is None else [options.data]:
+        others = " (of others Recall@20/NDCG@20)" if dataset == "tiktok" else ""
+        print(f"{dataset}: test, mean ± standard deviation over seeds{others}")
+        print(tables.table4(rows, dataset).rename_axis(None).to_string(), end="\n\n")
+    print(f"The paper's Table 4\n{tables.printed_table4().to_string(float_format='{:.4f}'.format)}\n")
+    print(textwrap.fill(tables.DIFFERENT_DATA, 110))
+    print("†: at least one run ended at its cap of epochs.")
     return 0
 
 

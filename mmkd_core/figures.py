@@ -9,7 +9,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from numbers import Real
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -147,13 +146,3 @@ def matrix(ax: Axes, values: ArrayLike, names: Sequence[str], split: int, title:
     ax.axvline(split - 0.5, color=VERMILION, linewidth=2)
     ax.grid(visible=False)
     _name(ax, title)
-
-
-def table(frame: pd.DataFrame, *, name: str, caption: str) -> str:
-    """`frame` with its index as a numbered MyST table that `{numref}` reaches by `name`; floats to four decimals."""
-    head = [frame.index.name or "", *frame.columns]
-    ruler = ["---"] + ["--:" if all(isinstance(x, Real) for x in frame[column]) else "---" for column in frame]
-    body = [[index, *values] for index, values in zip(frame.index, frame.itertuples(index=False), strict=True)]
-    cells = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row] for row in [head, ruler, *body]]
-    rows = "\n".join(f"| {' | '.join(row)} |" for row in cells)
-    return f":::{{table}} {caption}\n:name: {name}\n\n{rows}\n:::"

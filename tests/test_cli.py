@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ def record(store, tmp_path):
 # --- help ---
 
 
-@pytest.mark.parametrize("arguments", [[], ["data"], ["data", "check"], ["run"], ["recommend"]])
+@pytest.mark.parametrize("arguments", [[], ["data"], ["data", "check"], ["run"], ["recommend"], ["table"]])
 def test_help_of_every_command(arguments, capsys):
     status, out, _ = call(capsys, *arguments, "--help")
     assert status == 0
@@ -343,3 +344,32 @@ def test_a_record_of_data_that_are_gone(record, refused):
     values["experiment"]["dataset"] = "somewhere/else"
     record.write_text(json.dumps(values))
     refused("recommend", record, "--user", 1, says="unknown data set 'somewhere/else'")
+
+
+# --- table ---
+
+RECORDS = Path(__file__).parents[1] / "book" / "records"
+
+
+def test_table_4_prints_records_and_published_figures_and_that_the_data_differ(capsys):
+    status, out, _ = call(capsys, "table", "4", "--records", RECORDS)
+    assert status == 0
+    lines = out.splitlines()
+    assert lines[0].startswith("tiktok: test, mean ± standard deviation over seeds")
+    assert lines[1].split() == ["seeds", "Recall@20", "NDCG@20", "Recall@50", "NDCG@50", "paper's", "Tiktok", "DiffMM"]
+    ours = next(line for line in lines if line.startswith("LightGCN"))
+    assert re.fullmatch(r"LightGCN +3( +0\.\d{4} ± 0\.\d{4}){4} +0.0612/0.0211 +0.0653/0.0282", ours)
+    assert "The data differ: none of the paper's three data sets can be had" in out
+
+
+def test_table_4_of_one_data_set(capsys):
+    _, out, _ = call(capsys, "table", "4", "--records", RECORDS, "--data", "tiktok")
+    assert out.count("standard deviation over seeds") == 1
+
+
+def test_a_wrong_argument_of_table(tmp_path, refused):
+    refused("table", "3", says=r"invalid choice: 3 \(choose from 4\)")
+    refused("table", "4", "--records", tmp_path, says="no record there; expected the folder `book/records` of a clone")
+    refused(
+        "table", "4", "--records", RECORDS, "--data", "tiktak", says=r"--data tiktak: no record of it in .*; one of"
+    )

@@ -1,9 +1,8 @@
-"""The figures are what they say, without anyone looking: parts, labels, marks; and the table is valid MyST."""
+"""The figures are what they say, without anyone looking: parts, labels, marks."""
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 
 from mmkd_core import figures
@@ -70,12 +69,3 @@ def test_lines_bars_and_matrix_draw_what_they_are_given():
     assert [patch.get_height() for patch in second.patches] == [0.1, 0.2, 0.3, 0.4]
     figures.matrix(third, [[0.0, 0.5], [0.25, 0.0]], ["u", "i"], 1, "matrix")
     assert [text.get_text() for text in third.texts] == ["0.50", "0.25"]
-
-
-def test_table_is_myst_with_numbers_to_the_right():
-    frame = pd.DataFrame({"recall": [0.25, 0.5], "count": [1, 2], "note": ["a", "b"]}, index=["x", "y"])
-    assert figures.table(frame.rename_axis("model"), name="tab-a", caption="A caption.") == (
-        ":::{table} A caption.\n:name: tab-a\n\n"
-        "| model | recall | count | note |\n| --- | --: | --: | --- |\n"
-        "| x | 0.2500 | 1 | a |\n| y | 0.5000 | 2 | b |\n:::"
-    )

@@ -1,16 +1,18 @@
 """Committed records are what they say, and what is printed from them is what they hold."""
 
 import json
-import math
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from mmkd_core.experiment import Record
-from mmkd_core.results import frame, markdown, read_records
+from mmkd_core.experiment import Record, plan
+from mmkd_core.results import frame, read_records
+from mmkd_core.tables import markdown, systems
 
 ROOT = Path(__file__).parents[1]
 STORE = ROOT / "book" / "records"
+BUDGETS = tomllib.loads((ROOT / "benchmarks" / "spaces.toml").read_text())["budget"]
 FILES = sorted(STORE.glob("*.json"))
 
 
@@ -41,13 +43,28 @@ def test_a_student_learned_from_a_teacher_whose_record_is_committed(path):
 
 
 def test_the_readme_prints_the_records():
-    assert markdown(frame(read_records(STORE)), "tiktok") in (ROOT / "README.md").read_text()
+    assert markdown(systems(frame(read_records(STORE)), "tiktok")) in (ROOT / "README.md").read_text()
 
 
-def test_a_line_is_mean_and_deviation_over_seeds():
-    rows = frame(read_records(STORE))
-    lightgcn = rows[(rows["dataset"] == "tiktok") & (rows["model"] == "lightgcn")]
-    values = lightgcn["recall@20"].tolist()
-    mean = sum(values) / 3
-    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / 2)
-    assert f"| lightgcn | 3 | {mean:.4f} ± {deviation:.4f} |" in markdown(rows, "tiktok")
+@pytest.mark.parametrize("path", sorted((STORE / "searches").glob("*.json")), ids=lambda path: path.stem)
+def test_the_settings_in_force_are_the_choice_of_the_study(path):
+    study = json.loads(path.read_text())
+    best, found = study["best"], plan(study["model"], study["dataset"])
+    chosen = {name: found.hparams[name] if name != "fit" else {} for name in best}
+    chosen["fit"] = {name: getattr(found.fit, name) for name in best["fit"]}
+    assert chosen == best
+    assert study["best validation"] == max(t["validation recall@20"] or 0 for t in study["trials"])
+
+
+def test_every_study_of_a_data_set_has_the_same_budget():
+    studies = [json.loads(path.read_text()) for path in sorted((STORE / "searches").glob("*.json"))]
+    assert studies
+    for study in studies:
+        assert study["budget"] == BUDGETS[study["dataset"]]
+        assert len(study["trials"]) == study["budget"]["trials"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_record_has_the_settings_in_force(path):
+    experiment = Record.read(path).experiment
+    assert experiment == plan(experiment.model, experiment.dataset, seed=experiment.seed)

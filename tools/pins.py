@@ -5,18 +5,21 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 NEVER = "sys_platform == 'never'"
+OPTIONAL = ("peers",)  # extras without pins: heavy, and one optional test alone needs them
 
 
-def resolve() -> str:
-    """What uv resolves for every extra on every platform, with torch and all that only torch needs marked NEVER."""
+def resolve(extras: Iterable[str]) -> str:
+    """What uv resolves for these extras on every platform, with torch and all that only torch needs marked NEVER."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as overrides:
         overrides.write(f"torch ; {NEVER}")
         overrides.flush()
-        command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--all-extras", "--universal"]
+        command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--universal"]
+        command += [f"--extra={extra}" for extra in extras if extra not in OPTIONAL]
         command += ["--python-version", "3.11", "--fork-strategy", "fewest", "--overrides", overrides.name]
         command += ["--no-header", "--no-annotate", "--quiet"]
         return subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout
@@ -55,5 +58,5 @@ dependencies:
 
 if __name__ == "__main__":
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    (ROOT / "requirements/dev.txt").write_text(requirements(resolve()))
+    (ROOT / "requirements/dev.txt").write_text(requirements(resolve(pyproject["project"]["optional-dependencies"])))
     (ROOT / "environment.yml").write_text(environment(pyproject, (ROOT / "Makefile").read_text()))

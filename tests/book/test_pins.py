@@ -17,7 +17,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 ENVIRONMENT = (ROOT / "environment.yml").read_text()
 LINES = [line for line in (ROOT / "requirements/dev.txt").read_text().splitlines() if not line.startswith("#")]
 PINNED = {canonicalize_name(pin.name): pin for pin in map(Requirement, LINES)}
-EXTRAS = PYPROJECT["project"]["optional-dependencies"].values()
+EXTRAS = [x for name, x in PYPROJECT["project"]["optional-dependencies"].items() if name not in pins.OPTIONAL]
 DIRECT = list(map(Requirement, itertools.chain(PYPROJECT["project"]["dependencies"], *EXTRAS)))
 
 

@@ -1,0 +1,65 @@
+"""Numbers that others printed, as data: the paper's own, and those published for a data set used here.
+
+None of them is a target: the paper's three data sets cannot be had, and budgets and selection differ everywhere.
+"""
+
+from __future__ import annotations
+
+METRICS = ("recall@20", "ndcg@20", "recall@50", "ndcg@50")
+
+# Table 4, in the order of METRICS. The data sets are the paper's own (its Table 3), not the ones of the same name here.
+TABLE_4: dict[str, dict[str, tuple[float, float, float, float]]] = {
+    "Netflix": {
+        "bpr-mf": (0.1583, 0.0578, 0.2396, 0.0740),
+        "ngcf": (0.1617, 0.0612, 0.2455, 0.0767),
+        "lightgcn": (0.1605, 0.0609, 0.2449, 0.0768),
+        "vbpr": (0.1661, 0.0621, 0.2402, 0.0729),
+        "mmgcn": (0.1685, 0.0620, 0.2486, 0.0772),
+        "grcn": (0.1762, 0.0661, 0.2669, 0.0868),
+        "lattice": (0.1654, 0.0623, 0.2531, 0.0770),
+        "clcrec": (0.1801, 0.0719, 0.2789, 0.0892),
+        "slmrec": (0.1743, 0.0682, 0.2878, 0.0869),
+        "bm3": (0.1792, 0.0720, 0.2842, 0.0923),
+        "mmkd": (0.1864, 0.0743, 0.3054, 0.1013),
+    },
+    "Tiktok": {
+        "bpr-mf": (0.0488, 0.0177, 0.1038, 0.0285),
+        "ngcf": (0.0604, 0.0206, 0.1099, 0.0296),
+        "lightgcn": (0.0612, 0.0211, 0.1119, 0.0301),
+        "vbpr": (0.0525, 0.0186, 0.1061, 0.0289),
+        "mmgcn": (0.0629, 0.0208, 0.1221, 0.0305),
+        "grcn": (0.0642, 0.0211, 0.1285, 0.0311),
+        "lattice": (0.0675, 0.0232, 0.1401, 0.0362),
+        "clcrec": (0.0657, 0.0214, 0.1329, 0.0329),
+        "slmrec": (0.0669, 0.0221, 0.1363, 0.0342),
+        "bm3": (0.0660, 0.0225, 0.1351, 0.0343),
+        "mmkd": (0.0737, 0.0258, 0.1517, 0.0410),
+    },
+    "Electronics": {
+        "bpr-mf": (0.0211, 0.0081, 0.0399, 0.0117),
+        "ngcf": (0.0241, 0.0095, 0.0417, 0.0128),
+        "lightgcn": (0.0259, 0.0101, 0.0428, 0.0132),
+        "vbpr": (0.0234, 0.0095, 0.0409, 0.0125),
+        "mmgcn": (0.0273, 0.0114, 0.0445, 0.0138),
+        "grcn": (0.0281, 0.0117, 0.0518, 0.0158),
+        "lattice": (0.0340, 0.0135, 0.0641, 0.0184),
+        "clcrec": (0.0300, 0.0118, 0.0559, 0.0169),
+        "slmrec": (0.0331, 0.0132, 0.0624, 0.0180),
+        "bm3": (0.0336, 0.0141, 0.0637, 0.0195),
+        "mmkd": (0.0369, 0.0155, 0.0691, 0.0218),
+    },
+}
+
+# Jiang et al., DiffMM, ACM MM 2024, Table 1, on the TikTok files that this project uses: recall@20, ndcg@20.
+DIFFMM_TIKTOK: dict[str, tuple[float, float]] = {
+    "bpr-mf": (0.0346, 0.0130),
+    "ngcf": (0.0604, 0.0238),
+    "lightgcn": (0.0653, 0.0282),
+    "vbpr": (0.0380, 0.0134),
+    "mmgcn": (0.0730, 0.0307),
+    "grcn": (0.0804, 0.0350),
+    "lattice": (0.0843, 0.0367),
+    "clcrec": (0.0621, 0.0264),
+    "slmrec": (0.0845, 0.0353),
+    "bm3": (0.0957, 0.0404),
+}
