@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import os
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -49,7 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"--threads {options.threads}; expected 0 or more")
         if options.threads:
             torch.set_num_threads(options.threads)
-        return options.action(options)
+        status = options.action(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # `mmkd table 4 | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python fails again when it flushes at exit
+        return 141  # as a shell says of a program that SIGPIPE ended
     except (ValueError, FloatingPointError, OSError) as error:
         print(f"mmkd: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

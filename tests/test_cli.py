@@ -111,6 +111,16 @@ def test_the_module_runs_as_a_program_and_an_error_is_one_line_with_status_2():
     assert re.fullmatch(r"mmkd: unknown model 'lighgcn'; one of \[.*\]\n", done.stderr)
 
 
+def test_a_reader_that_has_read_enough_is_no_error():
+    command = [sys.executable, "-m", "mmkd_core", "data", "list"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        program.stdout.close()  # long before the program, which has yet to import torch, writes
+        assert program.stderr.read() == ""
+    assert program.returncode == 141
+
+
 # --- data ---
 
 
