@@ -97,7 +97,7 @@ def main() -> None:
     study = optuna.create_study(
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=0, n_startup_trials=4),
-        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=20, reduction_factor=2, min_early_stopping_rate=0),
+        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=budget.get("rung", 20), reduction_factor=2),
     )
     in_force = {name: start.hparams[name] for name in space if name != "fit"}
     study.enqueue_trial(in_force | {f"fit.{name}": getattr(start.fit, name) for name in space["fit"]})
