@@ -53,7 +53,7 @@ def test_the_seed_of_an_experiment_is_that_of_its_training():
     ("changes", "message"),
     [
         ({"hparams": {"lyers": 2}}, r"unknown setting 'lyers' of lightgcn; one of \['dim', 'l2', 'layers'\]"),
-        ({"model": "lighgcn"}, r"unknown model 'lighgcn'; one of \['bpr-mf'"),
+        ({"model": "lighgcn"}, r"unknown model 'lighgcn'; one of \['bm3', 'bpr-mf'"),
     ],
 )
 def test_unknown_names_are_refused_before_anything_runs(changes, message):
