@@ -73,13 +73,16 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of the working copy that this file lies in, marked where there are changes; None outside of one."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude", "*"]
+    """The commit of the working copy that this file lies in, marked where the library differs from it; None outside."""
+    git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        done = subprocess.run(git, capture_output=True, text=True, check=True)
+        head, changes = (
+            subprocess.run([*git, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+            for arguments in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "--", "."))
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()
+    return f"{head}-dirty" if changes else head
 
 
 def _processor() -> str:
