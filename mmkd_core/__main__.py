@@ -219,7 +219,7 @@ def _table(options: argparse.Namespace) -> int:
     rows = frame(read_records(options.records))
     if rows.empty:
         raise ValueError(f"--records {options.records}: no record there; expected the folder `book/records` of a clone")
-    known = [name for name in CATALOGUE if name in set(rows["dataset"])]
+    known = tables.recorded(rows)
     if options.data not in (None, *known):
         raise ValueError(f"--data {options.data}: no record of it in {options.records}; one of {known}")
     for dataset in known if options.data is None else [options.data]:

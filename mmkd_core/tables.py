@@ -9,6 +9,7 @@ from numbers import Real
 import pandas as pd
 
 from mmkd_core import paper
+from mmkd_core.datasets import CATALOGUE
 from mmkd_core.models import MODELS, settings_of
 from mmkd_core.results import METRICS
 
@@ -19,7 +20,7 @@ NAMES = {
 }  # fmt: skip
 HEADS = [metric.replace("recall", "Recall").replace("ndcg", "NDCG") for metric in METRICS]
 SWITCHES = ("student", "init", "prompt_mode")
-NOT_RUN = "not run"
+NOT_RUN, DAGGER = "not run", " †"
 DIFFERENT_DATA = (
     "The data differ: none of the paper's three data sets can be had (its Tiktok has 14,343 users and 276,637 "
     "interactions), so its figures stand beside ours for orientation, not for comparison. DiffMM's are for the TikTok "
@@ -37,14 +38,29 @@ def systems(rows: pd.DataFrame, dataset: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(lines, orient="index", columns=["seeds", *HEADS]).rename_axis("system")
 
 
+def overview(rows: pd.DataFrame, metric: str = "Recall@20") -> pd.DataFrame:
+    """One metric of `systems` on every data set that there are records of, a column each, daggers as there."""
+    columns = {}
+    for dataset in recorded(rows):
+        lines = systems(rows, dataset)
+        columns[dataset] = lines[metric] + lines["seeds"].map(lambda seeds: DAGGER if seeds.endswith(DAGGER) else "")
+    return pd.concat(columns, axis=1, sort=False).fillna(NOT_RUN).rename_axis("system")
+
+
+def recorded(rows: pd.DataFrame) -> list[str]:
+    """The data sets that there are records of, in the order of the catalogue."""
+    return [name for name in CATALOGUE if name in set(rows["dataset"])]
+
+
 def _lines(rows: pd.DataFrame, dataset: str) -> Iterator[tuple[str, str, list[str]]]:
     for model in MODELS:
         own = rows.query("dataset == @dataset and model == @model")
         if own.empty:
             yield model, NAMES[model], ["0", *[NOT_RUN] * len(METRICS)]
         for _, runs in own.groupby([*SWITCHES], dropna=False):
-            name = _name(model, runs.iloc[0].to_dict()) + (" †" if runs["capped"].to_numpy().any() else "")
-            yield model, name, [str(len(runs)), *(_cell(runs[metric].tolist()) for metric in METRICS)]
+            seeds = str(len(runs)) + (DAGGER if runs["capped"].to_numpy().any() else "")
+            name = _name(model, runs.iloc[0].to_dict())
+            yield model, name, [seeds, *(_cell(runs[metric].tolist()) for metric in METRICS)]
 
 
 def _name(model: str, run: Mapping[str, object]) -> str:
