@@ -8,11 +8,11 @@ import pytest
 
 from mmkd_core.experiment import Record, plan
 from mmkd_core.results import frame, read_records
-from mmkd_core.tables import markdown, systems
+from mmkd_core.tables import markdown, overview, systems
 
 ROOT = Path(__file__).parents[1]
 STORE = ROOT / "book" / "records"
-BUDGETS = tomllib.loads((ROOT / "benchmarks" / "spaces.toml").read_text())["budget"]
+SPACES = tomllib.loads((ROOT / "benchmarks" / "spaces.toml").read_text())
 FILES = sorted(STORE.glob("*.json"))
 
 
@@ -43,7 +43,9 @@ def test_a_student_learned_from_a_teacher_whose_record_is_committed(path):
 
 
 def test_the_readme_prints_the_records():
-    assert markdown(systems(frame(read_records(STORE)), "tiktok")) in (ROOT / "README.md").read_text()
+    text, rows = (ROOT / "README.md").read_text(), frame(read_records(STORE))
+    assert markdown(systems(rows, "tiktok")) in text
+    assert markdown(overview(rows)) in text
 
 
 @pytest.mark.parametrize("path", sorted((STORE / "searches").glob("*.json")), ids=lambda path: path.stem)
@@ -56,11 +58,12 @@ def test_the_settings_in_force_are_the_choice_of_the_study(path):
     assert study["best validation"] == max(t["validation recall@20"] or 0 for t in study["trials"])
 
 
-def test_every_study_of_a_data_set_has_the_same_budget():
+def test_every_study_of_a_data_set_has_the_same_budget_and_the_space_in_force():
     studies = [json.loads(path.read_text()) for path in sorted((STORE / "searches").glob("*.json"))]
     assert studies
     for study in studies:
-        assert study["budget"] == BUDGETS[study["dataset"]]
+        assert study["budget"] == SPACES["budget"][study["dataset"]]
+        assert study["space"] == SPACES[study["model"]]
         assert len(study["trials"]) == study["budget"]["trials"]
 
 

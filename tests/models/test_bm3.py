@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from oracles import at_random
 
 from mmkd_core.cost import parameters
 from mmkd_core.data import Batch
@@ -12,10 +13,7 @@ from mmkd_core.models.bm3 import BM3
 
 def random_start(data, **settings):
     """A model none of whose weights is zero."""
-    model = BM3(data, **{"dim": 6, "layers": 2, "content_weight": 0.7, "l2": 0.3} | settings)
-    for p in model.parameters():
-        torch.nn.init.normal_(p, std=0.5)
-    return model.eval()
+    return at_random(BM3(data, **{"dim": 6, "layers": 2, "content_weight": 0.7, "l2": 0.3} | settings))
 
 
 def slow_rows(model, data):

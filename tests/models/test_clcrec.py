@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from oracles import at_random
 
 from mmkd_core.cost import parameters
 from mmkd_core.data import Batch
@@ -13,10 +14,7 @@ from mmkd_core.models.clcrec import CLCRec
 
 def random_start(data, **settings):
     """A model none of whose weights is zero."""
-    model = CLCRec(data, **{"dim": 6, "latent": 5, "temperature": 0.7, "contrast": 0.4, "l2": 0.0} | settings)
-    for p in model.parameters():
-        torch.nn.init.normal_(p, std=0.5)
-    return model.eval()
+    return at_random(CLCRec(data, **{"dim": 6, "latent": 5, "temperature": 0.7, "contrast": 0.4, "l2": 0.0} | settings))
 
 
 def slow_content(model, data):

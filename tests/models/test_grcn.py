@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from oracles import at_random, neighbours_of, unit
 
 from mmkd_core.cost import parameters
 from mmkd_core.graph import bipartite
@@ -8,24 +9,9 @@ from mmkd_core.layers import standardise
 from mmkd_core.models.grcn import GRCN
 
 
-def unit(x):
-    return x / x.norm() if x.any() else x
-
-
 def random_model(data, **settings):
     """Everything at random: some edges are cut, and no bias is zero."""
-    model = GRCN(data, **settings).eval()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.7)
-    return model
-
-
-def neighbours_of(data):
-    near = [[] for _ in range(data.num_users + data.num_items)]
-    for user, item in data.train.tolist():
-        near[user].append(data.num_users + item)
-        near[data.num_users + item].append(user)
-    return near
+    return at_random(GRCN(data, **settings), std=0.7)
 
 
 def attend(x, near, node):

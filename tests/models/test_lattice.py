@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from oracles import at_random
 
 from mmkd_core import FitConfig, evaluate, fit
 from mmkd_core.cost import parameters
@@ -12,10 +13,7 @@ from mmkd_core.models.lightgcn import LightGCN
 
 def random_start(data, **settings):
     """A model none of whose weights is zero."""
-    model = LATTICE(data, **{"dim": 6, "neighbours": 4, "raw_weight": 0.6, "l2": 0.3} | settings)
-    for p in model.parameters():
-        torch.nn.init.normal_(p, std=0.5)
-    return model.eval()
+    return at_random(LATTICE(data, **{"dim": 6, "neighbours": 4, "raw_weight": 0.6, "l2": 0.3} | settings))
 
 
 def slow_laplacian(rows, neighbours):

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from oracles import at_random, neighbours_of, unit
 
 from mmkd_core.cost import parameters
 from mmkd_core.layers import standardise
@@ -10,25 +11,10 @@ def leaky(x):
     return torch.where(x > 0, x, 0.01 * x)
 
 
-def unit(x):
-    return x / x.norm() if x.any() else x
-
-
 def random_model(data, seed=0, **settings):
     """Biases at random too: at their start of zero a test of them would say nothing."""
     torch.manual_seed(seed)
-    model = MMGCN(data, **settings).eval()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
-    return model
-
-
-def neighbours_of(data):
-    near = [[] for _ in range(data.num_users + data.num_items)]
-    for user, item in data.train.tolist():
-        near[user].append(data.num_users + item)
-        near[data.num_users + item].append(user)
-    return near
+    return at_random(MMGCN(data, **settings).eval())
 
 
 def plain(model, data):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from oracles import at_random, neighbours_of
 
 from mmkd_core.cost import parameters
 from mmkd_core.models.bpr_mf import BPRMF
@@ -13,22 +14,16 @@ from mmkd_core.models.ngcf import NGCF
 
 def random_start(data, **settings):
     """Larger weights than training starts with, so that every part of a layer shows."""
-    model = NGCF(data, **{"dim": 6, "layers": 2} | settings).eval()
-    for p in model.parameters():
-        torch.nn.init.normal_(p, std=0.5)
-    return model
+    return at_random(NGCF(data, **{"dim": 6, "layers": 2} | settings).eval())
 
 
 def slow_layers(model, data):
     """The messages of the equation, one node and one neighbour at a time, in double precision."""
-    neighbours = {node: [] for node in range(data.num_users + data.num_items)}
-    for user, item in data.train.tolist():
-        neighbours[user].append(data.num_users + item)
-        neighbours[data.num_users + item].append(user)
+    neighbours = neighbours_of(data)
     blocks = [model.nodes.weight.detach().double()]
     for w1, w2 in (weights.detach().double() for weights in model.weights):
         x, rows = blocks[-1], []
-        for node, around in neighbours.items():
+        for node, around in enumerate(neighbours):
             message = x[node] @ w1
             for other in around:
                 p = 1 / math.sqrt(len(around) * len(neighbours[other]))

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from oracles import at_random
 
 from mmkd_core.layers import unit_rows
 from mmkd_core.models.bpr_mf import BPRMF
@@ -29,12 +30,6 @@ def peer(module):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pytest.importorskip(module, reason="peers are an optional group: pip install -e .[peers]")
-
-
-def random_start(model):
-    for p in model.parameters():
-        torch.nn.init.normal_(p, std=0.5)
-    return model.eval()
 
 
 def agree(model, scores):
@@ -75,13 +70,13 @@ def recbole_scores(model, data):
 
 
 def test_bpr_mf_beside_recbole(recbole, data):
-    ours = random_start(BPRMF(data, dim=6))
+    ours = at_random(BPRMF(data, dim=6))
     agree(ours, recbole_scores(recbole("BPR", data, ours), data))
 
 
 @pytest.mark.parametrize("layers", [0, 1, 3])
 def test_lightgcn_beside_recbole(layers, recbole, data):
-    ours = random_start(LightGCN(data, dim=6, layers=layers))
+    ours = at_random(LightGCN(data, dim=6, layers=layers))
     agree(ours, recbole_scores(recbole("LightGCN", data, ours, n_layers=layers), data))
 
 
@@ -96,12 +91,12 @@ def with_weights(theirs, ours):
 
 
 def test_ngcf_of_one_layer_beside_recbole(recbole, data):
-    ours = random_start(NGCF(data, dim=6, layers=1))
+    ours = at_random(NGCF(data, dim=6, layers=1))
     agree(ours, recbole_scores(with_weights(recbole("NGCF", data, ours, hidden_size_list=[6]), ours), data))
 
 
 def test_each_layer_of_ngcf_beside_recbole(recbole, data):
-    ours = random_start(NGCF(data, dim=6, layers=3))
+    ours = at_random(NGCF(data, dim=6, layers=3))
     theirs = with_weights(recbole("NGCF", data, ours, hidden_size_list=[6] * 3), ours)
     blocks = ours._blocks()
     for layer, x, following in zip(theirs.GNNlayers, blocks[:-1], blocks[1:], strict=True):
@@ -115,7 +110,7 @@ def test_each_layer_of_ngcf_beside_recbole(recbole, data):
 @pytest.mark.parametrize("layers", [1, 3])
 def test_lightgcn_beside_pytorch_geometric(layers, data):
     peers = peer("torch_geometric.nn.models")
-    ours = random_start(LightGCN(data, dim=6, layers=layers))
+    ours = at_random(LightGCN(data, dim=6, layers=layers))
     theirs = peers.LightGCN(data.num_users + data.num_items, 6, layers, alpha=1 / (layers + 1))
     with torch.no_grad():
         theirs.embedding.weight.copy_(ours.nodes.weight)
@@ -136,7 +131,7 @@ def cornac_scores(model, data, features=None):
 
 
 def test_bpr_mf_beside_cornac(data):
-    ours = random_start(BPRMF(data, dim=6))
+    ours = at_random(BPRMF(data, dim=6))
     users, items = (table.detach().numpy().copy() for table in ours.embed())
     weights = {"U": users, "V": items, "Bi": np.zeros(data.num_items, dtype=np.float32)}
     theirs = peer("cornac.models").BPR(k=6, trainable=False, verbose=False, init_params=weights)
@@ -144,7 +139,7 @@ def test_bpr_mf_beside_cornac(data):
 
 
 def test_vbpr_beside_cornac(data):
-    ours = random_start(VBPR(data, dim=6, content_dim=4))
+    ours = at_random(VBPR(data, dim=6, content_dim=4))
     users, items = (table.weight.detach().numpy() for table in (ours.users, ours.items))
     weights = {
         "Bi": items[:, 6].copy(), "Gu": users[:, :6].copy(), "Gi": items[:, :6].copy(), "Tu": users[:, 6:].copy(),

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from oracles import at_random
 
 from mmkd_core.cost import parameters
 from mmkd_core.data import Batch
@@ -12,10 +13,7 @@ from mmkd_core.models.slmrec import SLMRec
 
 def random_start(data, **settings):
     """A model none of whose weights is zero."""
-    model = SLMRec(data, **{"dim": 6, "layers": 3, "ssl": 0.7, "ssl_temperature": 0.5, "l2": 0.3} | settings)
-    for p in model.parameters():
-        torch.nn.init.normal_(p, std=0.5)
-    return model.eval()
+    return at_random(SLMRec(data, **{"dim": 6, "layers": 3, "ssl": 0.7, "ssl_temperature": 0.5, "l2": 0.3} | settings))
 
 
 def slow_channels(model, data):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from oracles import at_random
 
 from mmkd_core.cost import parameters
 from mmkd_core.data import DataError
@@ -14,10 +15,7 @@ from mmkd_core.models.vbpr import VBPR
 
 def random_start(data, **settings):
     """A model none of whose weights is zero."""
-    model = VBPR(data, dim=6, content_dim=4, **settings).eval()
-    for p in model.parameters():
-        torch.nn.init.normal_(p, std=0.5)
-    return model
+    return at_random(VBPR(data, dim=6, content_dim=4, **settings).eval())
 
 
 def scores_of(model):
