@@ -96,7 +96,7 @@ def main() -> None:
     start = plan(arguments.model, budget["start"])
     study = optuna.create_study(
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=0, n_startup_trials=4),
+        sampler=optuna.samplers.TPESampler(seed=budget.get("sampler", 0), n_startup_trials=4),
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=budget.get("rung", 20), reduction_factor=2),
     )
     in_force = {name: start.hparams[name] for name in space if name != "fit"}
