@@ -92,12 +92,15 @@ def bipartite(edges: Int[Tensor, "edge 2"], num_users: int, num_items: int) -> G
     item_degree = torch.bincount(items, minlength=num_items)
     values = (user_degree[users] * item_degree[items]).to(torch.float64).rsqrt()
     nodes = num_users + num_items
-    return Graph(
-        torch.cat([users, items + num_users]),
-        torch.cat([items + num_users, users]),
-        torch.cat([values, values]),
-        (nodes, nodes),
-    )
+    return Graph(*both_directions(users, items, num_users), torch.cat([values, values]), (nodes, nodes))
+
+
+def both_directions(
+    users: Int[Tensor, " edge"], items: Int[Tensor, " edge"], num_users: int
+) -> tuple[Int[Tensor, " both"], Int[Tensor, " both"]]:
+    """Rows and columns, over the stack of users and items, of each edge from user to item, then from item to user."""
+    items = items + num_users
+    return torch.cat([users, items]), torch.cat([items, users])
 
 
 def neighbour_mean(rows: Int[Tensor, " edge"], cols: Int[Tensor, " edge"], shape: tuple[int, int]) -> Graph:

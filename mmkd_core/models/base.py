@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mmkd_core import losses
@@ -39,6 +39,21 @@ def logits(
 ) -> Float[Tensor, "batch list parts"]:
     """Scores of each user's positive (column 0) and negatives, separately for each of `parts` slices of the columns."""
     return listed_scores(users, items, batch.users, batch.lists, parts)
+
+
+def infonce(
+    scores: Float[Tensor, " batch"],
+    candidates: Float[Tensor, "anchor candidate"],
+    row: Int[Tensor, " batch"],
+    excluded: Bool[Tensor, "anchor candidate"],
+) -> Float[Tensor, ""]:
+    """Mean of InfoNCE over the pairs of a batch, whose anchors share their candidates.
+
+    `scores` are the pairs' own, `candidates` those of each anchor with each candidate, both divided by the temperature;
+    `row` is the anchor of a pair, and what is `excluded` is no candidate of an anchor.
+    """
+    others = candidates.masked_fill(excluded, torch.finfo(scores.dtype).min).logsumexp(1)  # -inf makes NaN gradients
+    return F.softplus(take(others[:, None], row)[:, 0] - scores).mean()
 
 
 def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weight: float) -> dict[str, Tensor]:

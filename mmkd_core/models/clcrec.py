@@ -20,14 +20,13 @@ five more layers that nothing uses.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import Graph, ranges
 from mmkd_core.layers import Features, linear, unit_rows
-from mmkd_core.models.base import IdModel, row_l2, take
+from mmkd_core.models.base import IdModel, infonce, row_l2, take
 
 
 class CLCRec(IdModel):
@@ -82,8 +81,7 @@ class CLCRec(IdModel):
     def _infonce(self, anchors: Tensor, row: Tensor, pos: Tensor, neg: Tensor, known: Tensor) -> Tensor:
         """Mean of InfoNCE of the pairs (anchors[row], pos), all rows of neg being candidates where not `known`."""
         scores = (take(anchors, row) * pos).sum(1) / self.temperature
-        others = (anchors / self.temperature @ neg.T).masked_fill(known, torch.finfo(pos.dtype).min).logsumexp(1)
-        return F.softplus(take(others[:, None], row)[:, 0] - scores).mean()
+        return infonce(scores, anchors / self.temperature @ neg.T, row, known)
 
     def _choose(self, size: int) -> Tensor:
         """A random choice of exactly the share `replaced` of `size`, as a mask."""

@@ -27,7 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mmkd_core.data import Dataset, Embeddings
-from mmkd_core.graph import Pattern
+from mmkd_core.graph import Pattern, both_directions
 from mmkd_core.layers import Features, embedding, linear, unit_rows
 from mmkd_core.models.base import IdModel, take
 
@@ -43,8 +43,7 @@ class GRCN(IdModel):
         nodes = data.num_users + data.num_items
         self.confidence = nn.Parameter(torch.ones(nodes, len(self.features)))
         self.edges = Pattern(users, items, (data.num_users, data.num_items))
-        both = torch.cat([users, items + data.num_users]), torch.cat([items + data.num_users, users])
-        self.graph = Pattern(*both, (nodes, nodes))
+        self.graph = Pattern(*both_directions(users, items, data.num_users), (nodes, nodes))
 
     def route(self, preferences: Float[Tensor, "user dim"], items: Float[Tensor, "item dim"]) -> Tensor:
         """c_u after neighbour routing: a prototype of what the user's items have in common, (user, dim)."""

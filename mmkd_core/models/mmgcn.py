@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
-from mmkd_core.graph import Graph, neighbour_mean
+from mmkd_core.graph import Graph, both_directions, neighbour_mean
 from mmkd_core.layers import Features, embedding, unit_rows
 from mmkd_core.models.base import IdModel, row_l2, take
 
@@ -89,8 +89,7 @@ class MMGCN(IdModel):
         self.branches = nn.ModuleList(Branch(width, latent, dim, layers) for width in self.features.widths)
         users, items = data.train.T
         nodes = data.num_users + data.num_items
-        rows, cols = torch.cat([users, items + data.num_users]), torch.cat([items + data.num_users, users])
-        self.graph = neighbour_mean(rows, cols, (nodes, nodes))
+        self.graph = neighbour_mean(*both_directions(users, items, data.num_users), (nodes, nodes))
 
     def represent(self, rows: Int[Tensor, " row"] | None = None) -> Float[Tensor, "row dim"]:
         """E of the nodes named by `rows`, or of all."""

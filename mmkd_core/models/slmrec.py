@@ -33,7 +33,7 @@ from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import bipartite, propagate
 from mmkd_core.layers import Features, linear, unit_rows
-from mmkd_core.models.base import IdModel, take
+from mmkd_core.models.base import IdModel, infonce, take
 
 
 class SLMRec(IdModel):
@@ -111,5 +111,4 @@ class SLMRec(IdModel):
         scores = (take(x, row) * take(y, column)).sum(1)
         known = torch.zeros(len(x), len(y), dtype=torch.bool, device=x.device)
         known[row, column] = True
-        others = (x @ y.T).masked_fill(known, torch.finfo(x.dtype).min).logsumexp(1)  # -inf would make NaN gradients
-        return F.softplus(take(others[:, None], row)[:, 0] - scores).mean()
+        return infonce(scores, x @ y.T, row, known)
