@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tomllib
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
@@ -13,14 +14,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from mmkd_core.cost import environment, measured, parameters
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import load
-from mmkd_core.evaluation import evaluate
+from mmkd_core.evaluation import hit_places, of_places
 from mmkd_core.models import build, checked, settings_of
 from mmkd_core.models.base import Recommender
 from mmkd_core.models.teacher import Teacher
@@ -149,6 +153,38 @@ class Record:
             raise ValueError(f"{path}: not a record ({error}); expected a JSON file that `mmkd run` wrote") from None
 
 
+def save_hits(record_file: Path, users: Int[Tensor, " edge"], places: Int[Tensor, " edge"]) -> None:
+    """Writes `<key>.npz` beside a record: of each test interaction its user and its place in the user's list.
+
+    `places` is what `hit_places` gives with k = 50. A few kilobytes: most places are 0, and users, who are in ascending
+    order, are kept as differences.
+    """
+    steps = np.diff(users.numpy(), prepend=0).astype(np.int32)
+    arrays = {"user_steps": steps, "places": places.numpy().astype(np.uint8)}
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # given a name, NumPy would append .npz to it
+            np.savez_compressed(file, **arrays)
+
+    write_whole(record_file.with_suffix(".npz"), write)
+
+
+def read_hits(record_file: str | Path) -> dict[str, Float[Tensor, " user"]] | None:
+    """Recall and NDCG of each test user, in ascending user id, from the file that lies beside a record.
+
+    None when there is none: a record can do without. Raises `ValueError` naming a file that cannot be read.
+    """
+    path = Path(record_file).with_suffix(".npz")
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            users, places = arrays["user_steps"].cumsum(dtype=np.int64), arrays["places"].astype(np.int64)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: not the hits of a record ({error}); expected the file that its run wrote") from None
+    return of_places(torch.from_numpy(places), torch.from_numpy(users), KS)
+
+
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Lets `write` fill a temporary file beside `path`, then renames it: a reader never meets half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -207,7 +243,9 @@ def train(
         history = fit(model, data, experiment.fit, on_epoch=report, device=device)
     with torch.no_grad():
         tables = model.embed()
-    means = {name: float(values.mean()) for name, values in evaluate(tables, data, "test", KS).items()}
+    places = hit_places(tables, data, "test", max(KS))
+    users = data.test[:, 0]
+    means = {name: float(values.mean()) for name, values in of_places(places, users, KS).items()}
     record = Record(
         experiment=experiment,
         metrics=means,
@@ -221,6 +259,7 @@ def train(
     )
     state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     write_whole(weights_file, lambda temporary: save_file(state, temporary))
+    save_hits(record_file, users, places)
     record.save(store)
     return model, record
 
