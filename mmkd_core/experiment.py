@@ -25,9 +25,8 @@ from mmkd_core.cost import environment, measured, parameters
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import load
 from mmkd_core.evaluation import hit_places, of_places
-from mmkd_core.models import build, checked, settings_of
+from mmkd_core.models import base_of, build, checked
 from mmkd_core.models.base import Recommender
-from mmkd_core.models.teacher import Teacher
 from mmkd_core.training import FitConfig, History, choose_device, fit, seeded
 
 KS = (20, 50)
@@ -51,7 +50,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hparams", checked(self.model, self.hparams))
-        if self.teacher is not None and (self.model, self.teacher.model) != ("mmkd", "teacher"):
+        if self.teacher is not None and (base_of(self.model), base_of(self.teacher.model)) != ("mmkd", "teacher"):
             raise ValueError(f"{self.model} cannot be taught by {self.teacher.model}; expected mmkd and teacher")
         object.__setattr__(self, "fit", replace(self.fit, seed=self.seed))
         object.__setattr__(self, "options", dict(self.options))
@@ -83,15 +82,16 @@ def plan(
 ) -> Experiment:
     """The experiment with the settings of `hparams/<model>.toml` for `dataset`, changed by what is given.
 
-    For "mmkd" the teacher's experiment is planned too; `teacher` changes it: its settings, and "fit" for its training.
+    For "mmkd" the teacher's experiment is planned too; `teacher` changes it: its settings, "fit" for its training, and
+    "model" for a variant of it. A variant has the settings of what it varies.
     Raises `ValueError` for an unknown model or setting.
     """
     chosen, training = _tuned(model, dataset)
     nested = None
-    if model == "mmkd":
+    if base_of(model) == "mmkd":
         teacher = dict(teacher or {})
-        teacher_fit = teacher.pop("fit", None)
-        nested = plan("teacher", dataset, seed=seed, hparams=teacher, fit=teacher_fit, options=options)
+        kind, teacher_fit = teacher.pop("model", "teacher"), teacher.pop("fit", None)
+        nested = plan(kind, dataset, seed=seed, hparams=teacher, fit=teacher_fit, options=options)
     elif teacher:
         raise ValueError(f"{model} has no teacher, so settings {sorted(teacher)} of one mean nothing")
     training |= dict(fit or {})
@@ -104,8 +104,7 @@ def plan(
 
 def _tuned(model: str, dataset: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The model's settings and its training's for a data set: the table [default], overlaid with [<dataset>]."""
-    settings_of(model)  # an unknown model is named as such
-    file = resources.files("mmkd_core") / "hparams" / f"{model}.toml"
+    file = resources.files("mmkd_core") / "hparams" / f"{base_of(model)}.toml"
     tables = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     settings: dict[str, Any] = {}
     training: dict[str, Any] = {}
@@ -257,7 +256,8 @@ def train(
         | {split: len(getattr(data, split)) for split in ("train", "val", "test")}
         | {"features": {modality: x.shape[1] for modality, x in data.features.items()}},
     )
-    state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    # clones, because safetensors refuses tensors that share their storage, and a variant's do
+    state = {name: tensor.cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
     write_whole(weights_file, lambda temporary: save_file(state, temporary))
     save_hits(record_file, users, places)
     record.save(store)
@@ -279,7 +279,7 @@ def restore(record_file: str | Path, data: Dataset) -> Recommender:
     settings: dict[str, Any] = {}
     with seeded(experiment.seed):
         if experiment.teacher is not None:
-            settings["teacher"] = Teacher(data, **experiment.teacher.hparams)
+            settings["teacher"] = build(experiment.teacher.model, data, experiment.teacher.hparams)
         model = build(experiment.model, data, experiment.hparams, **settings)
     try:
         model.load_state_dict(load_file(weights_file))

@@ -285,7 +285,7 @@ CORRUPT = {
     "an experiment of text": lambda values: values | {"experiment": "lightgcn"},
     "an unknown model": lambda values: with_value(values, "lighgcn", "experiment", "model"),
     "an unknown setting": lambda values: with_value(values, {"lyers": 1}, "experiment", "hparams"),
-    "epochs of zero": lambda values: with_value(values, 0, "experiment", "fit", "epochs"),
+    "a batch of zero": lambda values: with_value(values, 0, "experiment", "fit", "batch_size"),
     "a teacher of text": lambda values: with_value(values, "good", "experiment", "teacher"),
     "no data": lambda values: values | {"data": {}},
     "data of text": lambda values: values | {"data": "toy"},
