@@ -76,26 +76,51 @@ def evaluate(
     float64, one value a user, on the CPU. Raises `ValueError` for an unknown split, an empty one, or a K outside 1
     to the number of items.
     """
+    if not ks:
+        raise ValueError("ks is empty; expected cut-offs such as (20, 50)")
+    if min(ks) < 1:
+        raise ValueError(f"k={min(ks)} for a catalogue of {data.num_items} items; expected 1 to {data.num_items}")
+    places = hit_places(embeddings, data, split, max(ks), mask_validation=mask_validation)
+    return of_places(places, getattr(data, split)[:, 0], ks)
+
+
+@torch.no_grad()
+def hit_places(
+    embeddings: Scorer, data: Dataset, split: str = "test", k: int = 50, *, mask_validation: bool = False
+) -> Int[Tensor, " edge"]:
+    """Where each interaction of `split` stands in its user's list, 1 for the top; 0 where it is not among the first k.
+
+    int64, on the CPU, in the order of the split. Candidates and errors are those of `evaluate`.
+    """
     if split not in ("val", "test"):
         raise ValueError(f"unknown split {split!r}; one of ['val', 'test']")
     edges = getattr(data, split)
     if len(edges) == 0:
         raise ValueError(f"{data.name}: no interaction in split {split!r}, so nothing can be measured")
-    if not ks:
-        raise ValueError("ks is empty; expected cut-offs such as (20, 50)")
-    if min(ks) < 1:
-        raise ValueError(f"k={min(ks)} for a catalogue of {data.num_items} items; expected 1 to {data.num_items}")
-    device = embeddings.device
-    edges = edges.to(device)
-    users, positives = edges[:, 0].unique(return_counts=True)
+    edges = edges.to(embeddings.device)
+    users = edges[:, 0].unique()
     seen = torch.cat([data.train, data.val]) if mask_validation and split == "test" else data.train
-    ranking = rank(embeddings, users, seen, max(ks), data.num_items)
+    ranking = rank(embeddings, users, seen, k, data.num_items)
     keys = edges[:, 0] * data.num_items + edges[:, 1]  # sorted, as the data set's edges are
     ranked = users[:, None] * data.num_items + ranking.items
     found = torch.searchsorted(keys, ranked).clamp_max(len(keys) - 1)
-    hits = (keys[found] == ranked) & (ranking.items >= 0)
-    metrics = {}
-    for k in ks:
-        metrics[f"recall@{k}"] = recall(hits, positives, k).cpu()
-        metrics[f"ndcg@{k}"] = ndcg(hits, positives, k).cpu()
-    return metrics
+    user, place = ((keys[found] == ranked) & (ranking.items >= 0)).nonzero().T
+    places = torch.zeros(len(keys), dtype=torch.int64, device=keys.device)
+    places[found[user, place]] = place + 1
+    return places.cpu()
+
+
+def of_places(
+    places: Int[Tensor, " edge"], users: Int[Tensor, " edge"], ks: Sequence[int]
+) -> dict[str, Float[Tensor, " user"]]:
+    """Recall@K and NDCG@K as `evaluate` returns them, from the places of `hit_places` and the users of the split.
+
+    No K may be greater than the k that the places were taken with.
+    """
+    owners, positives = users.unique(return_counts=True)
+    hits = torch.zeros(len(owners), max(ks), dtype=torch.bool)
+    within = (places > 0) & (places <= max(ks))
+    hits[torch.searchsorted(owners, users[within]), places[within] - 1] = True
+    return {
+        f"{name}@{k}": metric(hits, positives, k) for k in ks for name, metric in (("recall", recall), ("ndcg", ndcg))
+    }

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tomllib
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
@@ -13,17 +14,19 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from mmkd_core.cost import environment, measured, parameters
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import load
-from mmkd_core.evaluation import evaluate
-from mmkd_core.models import build, checked, settings_of
+from mmkd_core.evaluation import hit_places, of_places
+from mmkd_core.models import base_of, build, checked
 from mmkd_core.models.base import Recommender
-from mmkd_core.models.teacher import Teacher
 from mmkd_core.training import FitConfig, History, choose_device, fit, seeded
 
 KS = (20, 50)
@@ -47,7 +50,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hparams", checked(self.model, self.hparams))
-        if self.teacher is not None and (self.model, self.teacher.model) != ("mmkd", "teacher"):
+        if self.teacher is not None and (base_of(self.model), base_of(self.teacher.model)) != ("mmkd", "teacher"):
             raise ValueError(f"{self.model} cannot be taught by {self.teacher.model}; expected mmkd and teacher")
         object.__setattr__(self, "fit", replace(self.fit, seed=self.seed))
         object.__setattr__(self, "options", dict(self.options))
@@ -79,15 +82,16 @@ def plan(
 ) -> Experiment:
     """The experiment with the settings of `hparams/<model>.toml` for `dataset`, changed by what is given.
 
-    For "mmkd" the teacher's experiment is planned too; `teacher` changes it: its settings, and "fit" for its training.
+    For "mmkd" the teacher's experiment is planned too; `teacher` changes it: its settings, "fit" for its training, and
+    "model" for a variant of it. A variant has the settings of what it varies.
     Raises `ValueError` for an unknown model or setting.
     """
     chosen, training = _tuned(model, dataset)
     nested = None
-    if model == "mmkd":
+    if base_of(model) == "mmkd":
         teacher = dict(teacher or {})
-        teacher_fit = teacher.pop("fit", None)
-        nested = plan("teacher", dataset, seed=seed, hparams=teacher, fit=teacher_fit, options=options)
+        kind, teacher_fit = teacher.pop("model", "teacher"), teacher.pop("fit", None)
+        nested = plan(kind, dataset, seed=seed, hparams=teacher, fit=teacher_fit, options=options)
     elif teacher:
         raise ValueError(f"{model} has no teacher, so settings {sorted(teacher)} of one mean nothing")
     training |= dict(fit or {})
@@ -100,8 +104,7 @@ def plan(
 
 def _tuned(model: str, dataset: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The model's settings and its training's for a data set: the table [default], overlaid with [<dataset>]."""
-    settings_of(model)  # an unknown model is named as such
-    file = resources.files("mmkd_core") / "hparams" / f"{model}.toml"
+    file = resources.files("mmkd_core") / "hparams" / f"{base_of(model)}.toml"
     tables = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     settings: dict[str, Any] = {}
     training: dict[str, Any] = {}
@@ -147,6 +150,38 @@ class Record:
             raise ValueError(f"{path}: no such record; expected a file that `mmkd run` wrote") from None
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path}: not a record ({error}); expected a JSON file that `mmkd run` wrote") from None
+
+
+def save_hits(record_file: Path, users: Int[Tensor, " edge"], places: Int[Tensor, " edge"]) -> None:
+    """Writes `<key>.npz` beside a record: of each test interaction its user and its place in the user's list.
+
+    `places` is what `hit_places` gives with k = 50. A few kilobytes: most places are 0, and users, who are in ascending
+    order, are kept as differences.
+    """
+    steps = np.diff(users.numpy(), prepend=0).astype(np.int32)
+    arrays = {"user_steps": steps, "places": places.numpy().astype(np.uint8)}
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # given a name, NumPy would append .npz to it
+            np.savez_compressed(file, **arrays)
+
+    write_whole(record_file.with_suffix(".npz"), write)
+
+
+def read_hits(record_file: str | Path) -> dict[str, Float[Tensor, " user"]] | None:
+    """Recall and NDCG of each test user, in ascending user id, from the file that lies beside a record.
+
+    None when there is none: a record can do without. Raises `ValueError` naming a file that cannot be read.
+    """
+    path = Path(record_file).with_suffix(".npz")
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            users, places = arrays["user_steps"].cumsum(dtype=np.int64), arrays["places"].astype(np.int64)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: not the hits of a record ({error}); expected the file that its run wrote") from None
+    return of_places(torch.from_numpy(places), torch.from_numpy(users), KS)
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
@@ -207,7 +242,9 @@ def train(
         history = fit(model, data, experiment.fit, on_epoch=report, device=device)
     with torch.no_grad():
         tables = model.embed()
-    means = {name: float(values.mean()) for name, values in evaluate(tables, data, "test", KS).items()}
+    places = hit_places(tables, data, "test", max(KS))
+    users = data.test[:, 0]
+    means = {name: float(values.mean()) for name, values in of_places(places, users, KS).items()}
     record = Record(
         experiment=experiment,
         metrics=means,
@@ -219,8 +256,10 @@ def train(
         | {split: len(getattr(data, split)) for split in ("train", "val", "test")}
         | {"features": {modality: x.shape[1] for modality, x in data.features.items()}},
     )
-    state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    # clones, because safetensors refuses tensors that share their storage, and a variant's do
+    state = {name: tensor.cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
     write_whole(weights_file, lambda temporary: save_file(state, temporary))
+    save_hits(record_file, users, places)
     record.save(store)
     return model, record
 
@@ -240,7 +279,7 @@ def restore(record_file: str | Path, data: Dataset) -> Recommender:
     settings: dict[str, Any] = {}
     with seeded(experiment.seed):
         if experiment.teacher is not None:
-            settings["teacher"] = Teacher(data, **experiment.teacher.hparams)
+            settings["teacher"] = build(experiment.teacher.model, data, experiment.teacher.hparams)
         model = build(experiment.model, data, experiment.hparams, **settings)
     try:
         model.load_state_dict(load_file(weights_file))

@@ -32,7 +32,7 @@ def frame(records: list[Record]) -> pd.DataFrame:
             **record.metrics,
             "validation": record.validation["recall@20"],
             "best_epoch": record.history["best_epoch"],
-            "capped": record.cost["epochs"] == record.experiment.fit.epochs,
+            "capped": 0 < record.cost["epochs"] == record.experiment.fit.epochs,
             "seconds": record.cost["seconds"],
             "trained": record.cost["parameters"]["trained"],
             "served": record.cost["parameters"]["served"],

@@ -20,6 +20,7 @@ from mmkd_core.sampling import Sampler
 class FitConfig:
     """How to train. `patience` counts evaluations without improvement; `weight_decay` is AdamW's decoupled decay.
 
+    `epochs=0` trains nothing: what is then measured is the model as it starts.
     The models regularise through their own `l2` term by default, so `weight_decay` is 0: never both unsaid.
     """
 
@@ -33,9 +34,9 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience", "evaluate_every"):
-            value = getattr(self, name)
-            if not (isinstance(value, int) and value >= 1):
-                raise ValueError(f"{name}={value!r}; expected a whole number of at least 1")
+            value, least = getattr(self, name), int(name != "epochs")
+            if not (isinstance(value, int) and value >= least):
+                raise ValueError(f"{name}={value!r}; expected a whole number of at least {least}")
         numbers = isinstance(self.lr, float | int) and isinstance(self.weight_decay, float | int)
         if not (numbers and self.lr > 0 and self.weight_decay >= 0):
             got = f"lr={self.lr!r}, weight_decay={self.weight_decay!r}"

@@ -199,7 +199,7 @@ def test_a_run_prints_its_metrics_and_leaves_a_record_and_weights(store, folder,
     values = json.loads(path.read_text())
     assert f"recall@20 {values['metrics']['recall@20']:.4f}" in out
     assert str(path) in out
-    assert {file.suffix for file in store.iterdir()} == {".json", ".safetensors"}
+    assert {file.suffix for file in store.iterdir()} == {".json", ".npz", ".safetensors"}
 
 
 def test_settings_of_model_training_and_teacher_reach_the_record(folder, tmp_path, capsys):
@@ -231,7 +231,7 @@ def test_settings_of_model_training_and_teacher_reach_the_record(folder, tmp_pat
         (["mmkd", "--set", "teacher.lyers=2"], "unknown setting 'lyers' of teacher"),
         (["lightgcn", "--set", "teacher.layers=2"], "lightgcn has no teacher"),
         (["lightgcn", "--set", "fit.epoch=2"], "unknown setting 'epoch' of the training"),
-        (["lightgcn", "--set", "fit.epochs=0"], "epochs=0; expected a whole number"),
+        (["lightgcn", "--set", "fit.epochs=-1"], "epochs=-1; expected a whole number"),
         (["lightgcn", "--set", "fit.lr=fast"], "lr='fast'"),
         (["lightgcn", "--set", "fit.lr=nan"], "lr='nan'"),
         (["lightgcn", "--set", "dim"], "--set dim: expected NAME=VALUE"),

@@ -7,7 +7,7 @@ import torch
 
 from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, plan, run
 from mmkd_core import experiment as module
-from mmkd_core.experiment import restore, train, write_whole
+from mmkd_core.experiment import read_hits, restore, save_hits, train, write_whole
 from mmkd_core.models import settings_of
 
 SHORT = FitConfig(epochs=2, batch_size=256, lr=0.01, evaluate_every=1)
@@ -132,7 +132,7 @@ def test_the_teacher_is_an_experiment_of_its_own_with_a_record(finished, toy, mo
     store, _ = finished
     monkeypatch.setattr(module, "fit", no_training)
     assert run(teacher(), store, data=toy).experiment == teacher()
-    assert files(store) == [".json", ".json", ".safetensors", ".safetensors"]
+    assert files(store) == [".json", ".json", ".npz", ".npz", ".safetensors", ".safetensors"]
 
 
 def test_a_second_student_finds_its_teacher_trained(finished, toy, monkeypatch):
@@ -227,7 +227,7 @@ def test_nothing_half_written_is_left_when_writing_fails(writer, toy, tmp_path, 
         monkeypatch.setattr("pathlib.Path.write_text", lambda path, *_, **__: half(path))
     with pytest.raises(OSError, match="disk full"):
         run(lightgcn(), tmp_path, data=toy)
-    assert files(tmp_path) == ([] if writer == "save_file" else [".safetensors"])
+    assert files(tmp_path) == ([] if writer == "save_file" else [".npz", ".safetensors"])
 
 
 def test_write_whole_keeps_the_old_file_when_the_new_one_fails(tmp_path):
@@ -285,7 +285,7 @@ CORRUPT = {
     "an experiment of text": lambda values: values | {"experiment": "lightgcn"},
     "an unknown model": lambda values: with_value(values, "lighgcn", "experiment", "model"),
     "an unknown setting": lambda values: with_value(values, {"lyers": 1}, "experiment", "hparams"),
-    "epochs of zero": lambda values: with_value(values, 0, "experiment", "fit", "epochs"),
+    "a batch of zero": lambda values: with_value(values, 0, "experiment", "fit", "batch_size"),
     "a teacher of text": lambda values: with_value(values, "good", "experiment", "teacher"),
     "no data": lambda values: values | {"data": {}},
     "data of text": lambda values: values | {"data": "toy"},
@@ -345,6 +345,38 @@ def test_a_bad_value_of_the_student_is_refused_before_its_teacher_is_trained(toy
     for hparams in ({"dim": 0}, {"student": "mlp"}, {"gamma": 0.5}, {"temperature": 0.0}):
         with pytest.raises(ValueError, match=next(iter(hparams))):
             run(mmkd(hparams=hparams), tmp_path, data=toy)
+
+
+# --- the hits beside a record ---
+
+
+def test_the_hits_beside_a_record_give_the_metrics_of_each_user(finished, toy):
+    store, record = finished
+    path = store / f"{record.key}.json"
+    with torch.no_grad():
+        expected = evaluate(restore(path, toy).embed(), toy, "test", (20, 50))
+    hits = read_hits(path)
+    assert hits is not None
+    assert {name: torch.equal(values, expected[name]) for name, values in hits.items()} == dict.fromkeys(expected, True)
+
+
+def test_a_record_without_hits_has_none(finished, tmp_path):
+    assert read_hits(finished[1].save(tmp_path)) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"PK half", b"no archive"])
+def test_hits_that_cannot_be_read_are_named(content, tmp_path):
+    (tmp_path / "bad.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"bad\.npz: not the hits of a record"):
+        read_hits(tmp_path / "bad.json")
+
+
+def test_the_hits_of_large_ids_survive(tmp_path):
+    users, places = torch.tensor([3, 3, 70_000]), torch.tensor([50, 0, 1])
+    save_hits(tmp_path / "key.json", users, places)
+    hits = read_hits(tmp_path / "key.json")
+    assert hits is not None
+    assert [hits["recall@20"].tolist(), hits["recall@50"].tolist()] == [[0.0, 1.0], [0.5, 1.0]]
 
 
 # --- plans ---

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmkd_core import Dataset, Embeddings, evaluate, rank
+from mmkd_core.evaluation import hit_places, of_places
 from mmkd_core.metrics import ndcg, recall
 
 
@@ -48,6 +49,23 @@ def test_evaluation_is_that_of_brute_force(data, split, mask_validation, seed):
         expected = brute_force(scores, data, split, k, mask_validation)
         for place, metric in enumerate(("recall", "ndcg")):
             assert ours[f"{metric}@{k}"].tolist() == pytest.approx([v[place] for v in expected.values()], rel=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 7, 40])
+def test_places_are_those_of_brute_force(data, k):
+    embeddings = tables(data)
+    scores = embeddings.users @ embeddings.items.T
+    places = hit_places(embeddings, data, "test", k)
+    for (user, item), place in zip(data.test.tolist(), places.tolist(), strict=True):
+        seen = items_of(data.train, user)
+        better = sum(scores[user, other] > scores[user, item] for other in range(40) if other not in seen)
+        assert place == (better + 1 if better < k else 0)
+
+
+def test_places_of_a_longer_list_serve_any_shorter_cut(data):
+    places = hit_places(tables(data), data, "test", 40)
+    short = of_places(places, data.test[:, 0], (5,))
+    assert all(torch.equal(short[name], values) for name, values in evaluate(tables(data), data, "test", (5,)).items())
 
 
 def test_evaluation_is_that_of_trec_eval(data):

@@ -211,10 +211,10 @@ def test_of_equal_recall_the_higher_ndcg_is_kept(make_data):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epochs": 0}, "epochs=0; expected a whole number of at least 1"),
+        ({"epochs": -1}, "epochs=-1; expected a whole number of at least 0"),
+        ({"patience": 0}, "patience=0; expected a whole number of at least 1"),
         ({"epochs": 1.5}, "epochs=1.5; expected a whole number"),
         ({"batch_size": -1}, "batch_size=-1; expected a whole number"),
-        ({"patience": 0}, "patience=0; expected a whole number"),
         ({"evaluate_every": "5"}, "evaluate_every='5'; expected a whole number"),
         ({"lr": 0.0}, "lr=0.0, weight_decay=0.0; expected the numbers lr > 0"),
         ({"lr": float("nan")}, "lr=nan, weight_decay=0.0; expected the numbers lr > 0"),

@@ -20,6 +20,7 @@ from mmkd_core.models.ngcf import NGCF
 from mmkd_core.models.simple import ItemKNN, Popularity
 from mmkd_core.models.slmrec import SLMRec
 from mmkd_core.models.teacher import Teacher
+from mmkd_core.models.variants import VARIANTS
 from mmkd_core.models.vbpr import VBPR
 
 MODELS: dict[str, type[Recommender]] = {
@@ -51,9 +52,7 @@ LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
 
 def settings_of(name: str) -> dict[str, Any]:
     """A model's settings and their defaults. Raises `ValueError` for an unknown model."""
-    if name not in MODELS:
-        raise ValueError(f"unknown model {name!r}; one of {sorted(MODELS)}")
-    parameters = inspect.signature(MODELS[name]).parameters.values()
+    parameters = inspect.signature(_kind(name)).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "teacher"}
 
 
@@ -76,7 +75,21 @@ def build(name: str, data: Dataset, settings: Mapping[str, Any], *, teacher: Tea
     """The model `name` with `settings`; raises `ValueError` as `checked` does."""
     chosen = checked(name, settings)
     extra = {"teacher": teacher} if teacher is not None else {}
-    return MODELS[name](data, **chosen, **extra)
+    return _kind(name)(data, **chosen, **extra)
+
+
+def base_of(name: str) -> str:
+    """The model that a variant changes; a model's own name otherwise. Raises `ValueError` for an unknown one."""
+    _kind(name)
+    return name.partition("+")[0]
+
+
+def _kind(name: str) -> type[Recommender]:
+    if name in MODELS:
+        return MODELS[name]
+    if name in VARIANTS:
+        return VARIANTS[name]
+    raise ValueError(f"unknown model {name!r}; one of {sorted(MODELS)} or a variant, {sorted(VARIANTS)}")
 
 
 def _check_value(name: str, setting: str, value: Any, default: Any) -> None:

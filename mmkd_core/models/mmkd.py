@@ -105,6 +105,32 @@ def check_choice(setting: str, value: object) -> None:
         raise ValueError(f"unknown {setting} {value!r}; one of {[*CHOICES[setting]]}")
 
 
+TABLES = ("users", "items", "user_content", "item_content")
+
+
+KdTerm = Callable[["MMKD", Knowledge, Embeddings, Tensor, Batch], Tensor]
+
+
+def _pair_term(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
+    teacher = know.logits(batch._replace(neg=batch.neg[:, :1]))
+    return losses.pair_kd(teacher[:, 0] - teacher[:, 1], scores[:, 0] - scores[:, 1], model.temperature)
+
+
+def _list_term(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
+    settings: dict[str, Any] = {"alpha": model.alpha, "beta": model.beta, "temperature": model.temperature}
+    by_modality = know.content_logits(batch).unbind(2)
+    return torch.stack([losses.list_kd(teacher, scores, **settings) for teacher in by_modality]).mean()
+
+
+def _embed_term(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
+    items = student.items if model.map is None else model.map(student.items)
+    content = know.content_of_items()
+    return losses.scaled_cosine_error(content, items[:, None].expand_as(content), model.gamma)
+
+
+KD_TERMS: dict[str, KdTerm] = {"pair_kd": _pair_term, "list_kd": _list_term, "embed_kd": _embed_term}
+
+
 class MMKD(Recommender):
     """A frozen teacher, a live prompt and a student; `embed()` is the student's and `loss()` is Eq. 12.
 
@@ -114,6 +140,9 @@ class MMKD(Recommender):
     unobserved items of a list; BPR and PairKD use the first. With `dim` other than the teacher's, the start is the
     teacher's tables in their principal directions and EmbKD goes through one learned linear map.
     """
+
+    students = STUDENTS
+    kd_terms = KD_TERMS
 
     def __init__(
         self,
@@ -147,7 +176,7 @@ class MMKD(Recommender):
         with torch.no_grad():
             know = self._compute_knowledge()
             start = torch.cat(know.embeddings())
-        kind = STUDENTS[student]
+        kind = self.students[student]
         self.student = kind(data, start, dim, kind.usual_layers if layers is None else layers, init)
         teacher_dim = know.users.shape[1]
         self.map = nn.Linear(dim, teacher_dim, bias=False) if embed and dim != teacher_dim else None
@@ -205,7 +234,8 @@ class MMKD(Recommender):
         if weights:
             know = self.knowledge()
             terms |= {
-                name: weight * KD_TERMS[name](self, know, student, scores, batch) for name, weight in weights.items()
+                name: weight * self.kd_terms[name](self, know, student, scores, batch)
+                for name, weight in weights.items()
             }
         return terms
 
@@ -219,24 +249,3 @@ class MMKD(Recommender):
             "teacher_recall": score(now),
             "target_change": float((torch.cat(now) - torch.cat(before)).norm() / torch.cat(before).norm()),
         }
-
-
-def _pair_term(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
-    teacher = know.logits(batch._replace(neg=batch.neg[:, :1]))
-    return losses.pair_kd(teacher[:, 0] - teacher[:, 1], scores[:, 0] - scores[:, 1], model.temperature)
-
-
-def _list_term(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
-    settings: dict[str, Any] = {"alpha": model.alpha, "beta": model.beta, "temperature": model.temperature}
-    by_modality = know.content_logits(batch).unbind(2)
-    return torch.stack([losses.list_kd(teacher, scores, **settings) for teacher in by_modality]).mean()
-
-
-def _embed_term(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
-    items = student.items if model.map is None else model.map(student.items)
-    content = know.content_of_items()
-    return losses.scaled_cosine_error(content, items[:, None].expand_as(content), model.gamma)
-
-
-KD_TERMS = {"pair_kd": _pair_term, "list_kd": _list_term, "embed_kd": _embed_term}
-TABLES = ("users", "items", "user_content", "item_content")

@@ -98,6 +98,8 @@ def _semantic_scores(x: Tensor, dim: int) -> Tensor:
 
 
 class Teacher(IdModel):
+    prompt_kind: type[Prompt] = Prompt
+
     def __init__(
         self,
         data: Dataset,
@@ -114,7 +116,7 @@ class Teacher(IdModel):
         self.layers, self.content_weight, self.modality_bpr = layers, content_weight, modality_bpr
         self.prompt_rate = prompt_rate
         self.reduction = Reduction(data, dim, dropout)
-        self.prompt = Prompt(data, dim) if prompt_rate else None
+        self.prompt = self.prompt_kind(data, dim) if prompt_rate else None
         users, items = data.train.T
         self.graph = bipartite(data.train, data.num_users, data.num_items)
         self.item_to_user = neighbour_mean(users, items, (data.num_users, data.num_items))

@@ -1,0 +1,45 @@
+"""Changes to a data set that ask a question: is it the content that helps, is it the selection, what is new worth?
+
+They are options of `load` for every data set: `load("lfm2k", content="permuted")`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from mmkd_core.data import DataError, Dataset
+
+CONTENTS = ("real", "permuted", "noise", "removed")
+
+
+def controlled(data: Dataset, *, content: str = "real", hold_back: float = 0.0, swap: bool = False) -> Dataset:
+    """`data` with its content replaced, a share of its training interactions left out, or its held-out parts swapped.
+
+    `content`: "permuted" gives each item the features of another, of all modalities alike; "noise" draws normal numbers
+    of the same shape; "removed" makes all features zero, which is how a missing modality is written. `hold_back` leaves
+    out that share of the training interactions, drawn at random. `swap` makes validation of test and test of
+    validation, so that training selects on test. Drawing is from a fixed seed: a control is part of the data, not of a
+    run. Raises `DataError` for values outside their range.
+    """
+    if content not in CONTENTS:
+        raise DataError(f"{data.name}: unknown content {content!r}; one of {list(CONTENTS)}")
+    if not 0 <= hold_back < 1:
+        raise DataError(f"{data.name}: hold_back={hold_back}; expected at least 0 and less than 1")
+    generator = torch.Generator().manual_seed(0)
+    if content != "real":
+        order = torch.randperm(data.num_items, generator=generator)
+        change = {
+            "permuted": lambda x: x[order],
+            "noise": lambda x: torch.randn(x.shape, generator=generator),
+            "removed": torch.zeros_like,
+        }[content]
+        features = {modality: change(x) for modality, x in sorted(data.features.items())}
+        data = replace(data, features=features)
+    if hold_back:
+        kept = torch.rand(len(data.train), generator=generator) >= hold_back
+        data = replace(data, train=data.train[kept])
+    if swap:
+        data = replace(data, val=data.test, test=data.val)
+    return data
