@@ -15,6 +15,7 @@ import torch
 from tqdm import tqdm
 
 from mmkd_core import __version__, engine, recipes, tables
+from mmkd_core.claims import VERDICTS, ledger
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import CATALOGUE, check, fetch, load
 from mmkd_core.datasets.demo import DemoDataset
@@ -32,6 +33,8 @@ examples:
   mmkd run mmkd --data demo --set list=0.1 --set teacher.layers=3 --set fit.lr=0.002 --set data.noise=0.3
   mmkd recommend runs/RECORD.json --user 7         what the trained model would show to user 7
   mmkd table 4                                     the committed records beside the paper's Table 4
+  mmkd table 5 --budget quick --records runs       run what the table needs first, in minutes
+  mmkd claims                                      what the paper claims, and what was found
 """
 
 
@@ -75,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_recommend(commands)
     _add_table(commands)
+    _add_claims(commands)
     return parser
 
 
@@ -137,6 +141,12 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", choices=list(recipes.BUDGETS), help=f"first run what the records lack: {budgets}")
     parser.add_argument("--engine", choices=engine.ENGINES, default="local", help="ray: spread the runs over a cluster")
     parser.add_argument("--workers", type=int, metavar="N", help="processes that Ray starts here (default: one a core)")
+
+
+def _add_claims(commands: Any) -> None:
+    parser = commands.add_parser("claims", help="the claims of the paper, each with what was found")
+    parser.add_argument("--records", default="book/records", metavar="FOLDER", help="default: book/records")
+    parser.set_defaults(action=_claims)
 
 
 def _settings_line(name: str) -> str:
@@ -250,10 +260,7 @@ def _cases(options: argparse.Namespace, recipe: Callable[..., list[Case]]) -> li
             raise ValueError(f"--data {name}: no such data set or folder; one of {list(CATALOGUE)}")
     cases = recipe(options.data, options.seeds, options.budget or "paper")
     if options.budget is None:
-        if not Path(options.records).is_dir():
-            raise ValueError(
-                f"--records {options.records}: no such folder; expected the folder `book/records` of a clone"
-            )
+        _check_folder(options.records)
         return cases
     with tqdm(desc="runs", unit="run", file=sys.stderr) as bar:
 
@@ -264,6 +271,23 @@ def _cases(options: argparse.Namespace, recipe: Callable[..., list[Case]]) -> li
 
         engine.carry_out(cases, options.records, engine=options.engine, workers=options.workers, on_progress=show)
     return cases
+
+
+def _claims(options: argparse.Namespace) -> int:
+    _check_folder(options.records)
+    found = ledger(options.records)
+    for name, row in found.iterrows():
+        print(f"{row['verdict'].upper()}: {row['claim']} ({row['where']})")
+        print(textwrap.fill(row["measured"], 110, initial_indent="    ", subsequent_indent="    "))
+        print(f"    {name}; {len(row['records'])} records; notebooks/{row['notebook']}.ipynb\n")
+    counts = found["verdict"].value_counts()
+    print(f"{len(found)} claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts))
+    return 0
+
+
+def _check_folder(records: str) -> None:
+    if not Path(records).is_dir():
+        raise ValueError(f"--records {records}: no such folder; expected the folder `book/records` of a clone")
 
 
 def _named(data: Dataset, items: Sequence[int]) -> str:
