@@ -15,7 +15,7 @@ JUPYTER_BOOK := $(BIN)/jupyter-book build . -W -n --keep-going
 export OMP_NUM_THREADS ?= 1
 
 .NOTPARALLEL:
-.PHONY: help book test check html train notebooks notebook sync format live pins vendor clean
+.PHONY: help book test check html train notebooks notebook sync format live pins readme vendor clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ live: html  ## render again whenever a page is saved, until Ctrl-C
 
 pins: $(INSTALLED)  ## generate requirements/dev.txt and environment.yml from pyproject.toml
 	$(BIN)/python tools/pins.py
+
+readme: $(INSTALLED)  ## write the README's tables anew from the records
+	$(BIN)/python tools/readme.py
 
 vendor:  ## fetch the scripts and fonts under book/_static/vendor again (needs npm)
 	tools/vendor.sh

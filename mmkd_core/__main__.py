@@ -7,21 +7,22 @@ import ast
 import os
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 from tqdm import tqdm
 
-from mmkd_core import __version__, tables
+from mmkd_core import __version__, engine, recipes, tables
+from mmkd_core.claims import VERDICTS, ledger
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import CATALOGUE, check, fetch, load
 from mmkd_core.datasets.demo import DemoDataset
 from mmkd_core.evaluation import rank
 from mmkd_core.experiment import Experiment, Record, plan, restore, run
 from mmkd_core.models import MODELS, settings_of
-from mmkd_core.results import frame, read_records
+from mmkd_core.recipes import Case
 from mmkd_core.training import History
 
 EXAMPLES = """\
@@ -32,6 +33,8 @@ examples:
   mmkd run mmkd --data demo --set list=0.1 --set teacher.layers=3 --set fit.lr=0.002 --set data.noise=0.3
   mmkd recommend runs/RECORD.json --user 7         what the trained model would show to user 7
   mmkd table 4                                     the committed records beside the paper's Table 4
+  mmkd table 5 --budget quick --records runs       run what the table needs first, in minutes
+  mmkd claims                                      what the paper claims, and what was found
 """
 
 
@@ -75,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_recommend(commands)
     _add_table(commands)
+    _add_claims(commands)
     return parser
 
 
@@ -120,11 +124,29 @@ def _add_recommend(commands: Any) -> None:
 
 
 def _add_table(commands: Any) -> None:
-    parser = commands.add_parser("table", help="a table of the paper, from records")
-    parser.add_argument("number", type=int, choices=[4], help="the table's number in the paper")
-    parser.add_argument("--data", metavar="NAME", help="one data set alone (default: all that there are records of)")
-    parser.add_argument("--records", default="book/records", metavar="FOLDER", help="default: book/records")
+    parser = commands.add_parser(
+        "table", help="a table of the paper, or a question it leaves open, from records",
+        description="Prints a table from records; with --budget it first runs what they lack.",
+    )  # fmt: skip
+    parser.add_argument("name", choices=list(tables.TABLES), help="the number in the paper, or the question")
+    _add_recipe(parser)
     parser.set_defaults(action=_table)
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", nargs="+", metavar="NAME", help="data sets (default: those of the recipe)")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="seeds (default: those of the recipe)")
+    parser.add_argument("--records", default="book/records", metavar="FOLDER", help="default: book/records")
+    budgets = "smoke (seconds), quick (minutes) or paper (hours of a CPU)"
+    parser.add_argument("--budget", choices=list(recipes.BUDGETS), help=f"first run what the records lack: {budgets}")
+    parser.add_argument("--engine", choices=engine.ENGINES, default="local", help="ray: spread the runs over a cluster")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes that Ray starts here (default: one a core)")
+
+
+def _add_claims(commands: Any) -> None:
+    parser = commands.add_parser("claims", help="the claims of the paper, each with what was found")
+    parser.add_argument("--records", default="book/records", metavar="FOLDER", help="default: book/records")
+    parser.set_defaults(action=_claims)
 
 
 def _settings_line(name: str) -> str:
@@ -222,20 +244,50 @@ def _recommend(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
-    rows = frame(read_records(options.records))
-    if rows.empty:
-        raise ValueError(f"--records {options.records}: no record there; expected the folder `book/records` of a clone")
-    known = tables.recorded(rows)
-    if options.data not in (None, *known):
-        raise ValueError(f"--data {options.data}: no record of it in {options.records}; one of {known}")
-    for dataset in known if options.data is None else [options.data]:
-        others = " (of others Recall@20/NDCG@20)" if dataset == "tiktok" else ""
-        print(f"{dataset}: test, mean ± standard deviation over seeds{others}")
-        print(tables.table4(rows, dataset).rename_axis(None).to_string(), end="\n\n")
-    print(f"The paper's Table 4\n{tables.printed_table4().to_string(float_format='{:.4f}'.format)}\n")
-    print(textwrap.fill(tables.DIFFERENT_DATA, 110))
-    print("†: at least one run ended at its cap of epochs.")
+    table = tables.TABLES[options.name]
+    cases = _cases(options, table.recipe)
+    for title, frame in table.frames(cases, Path(options.records)).items():
+        print(f"{title}\n{frame.rename_axis(None).to_string()}\n")
+    for note in table.notes:
+        print(textwrap.fill(note, 110))
     return 0
+
+
+def _cases(options: argparse.Namespace, recipe: Callable[..., list[Case]]) -> list[Case]:
+    """The cases of a recipe; with a budget, after what the records lack has been run."""
+    for name in options.data or ():
+        if name not in CATALOGUE and not Path(name).is_dir():
+            raise ValueError(f"--data {name}: no such data set or folder; one of {list(CATALOGUE)}")
+    cases = recipe(options.data, options.seeds, options.budget or "paper")
+    if options.budget is None:
+        _check_folder(options.records)
+        return cases
+    with tqdm(desc="runs", unit="run", file=sys.stderr) as bar:
+
+        def show(progress: engine.Progress) -> None:
+            bar.total = progress.done + progress.running + progress.left
+            bar.n = progress.done
+            bar.set_postfix(running=progress.running, left=progress.left)
+
+        engine.carry_out(cases, options.records, engine=options.engine, workers=options.workers, on_progress=show)
+    return cases
+
+
+def _claims(options: argparse.Namespace) -> int:
+    _check_folder(options.records)
+    found = ledger(options.records)
+    for name, row in found.iterrows():
+        print(f"{row['verdict'].upper()}: {row['claim']} ({row['where']})")
+        print(textwrap.fill(row["measured"], 110, initial_indent="    ", subsequent_indent="    "))
+        print(f"    {name}; {len(row['records'])} records; notebooks/{row['notebook']}.ipynb\n")
+    counts = found["verdict"].value_counts()
+    print(f"{len(found)} claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts))
+    return 0
+
+
+def _check_folder(records: str) -> None:
+    if not Path(records).is_dir():
+        raise ValueError(f"--records {records}: no such folder; expected the folder `book/records` of a clone")
 
 
 def _named(data: Dataset, items: Sequence[int]) -> str:

@@ -93,7 +93,7 @@ def curves(history: Mapping[str, Any]) -> Figure:
         left.plot(losses.index + 1, losses[name], color=color, linestyle=dashes, label=name)
     _name(left, "Loss terms", xlabel="epoch", ylabel="mean over the batches", yscale="log")
     validation = pd.DataFrame(history["validation"]).set_index("epoch")
-    metric = next(name for name in validation if name.startswith("recall"))
+    metric = next(name for name in map(str, validation) if name.startswith("recall"))
     right.plot(validation.index, validation[metric], color=BLUE, marker="o", markersize=4)
     best = history["best_epoch"]
     right.plot(best, validation.loc[best, metric], "*", color=VERMILION, markersize=14, label=f"kept: epoch {best}")

@@ -13,8 +13,10 @@ LAYERS = [
     {"models"},
     {"training", "cost"},
     {"experiment"},
-    {"recipes", "results"},
-    {"tables", "figures", "export"},
+    {"measures"},
+    {"recipes"},
+    {"results", "engine"},
+    {"claims", "tables", "figures", "export"},
     {"__init__"},
     {"__main__"},
 ]

@@ -3,32 +3,32 @@
 import pandas as pd
 import pytest
 
-from mmkd_core import MODELS, tables
-from mmkd_core.results import METRICS
-from mmkd_core.tables import NAMES
+from mmkd_core import MODELS, recipes, tables
+from mmkd_core.recipes import NAMES
+from mmkd_core.results import METRICS, Comparison
+from mmkd_core.tables import quality, text
 
 
-def row(model, seed, value, dataset="tiktok", capped=False, **switches):
-    usual = {"student": None, "init": None, "prompt_mode": None} | switches
+def row(system, seed, value, dataset="tiktok", capped=False, **labels):
+    known = value is not None
     return {
-        "dataset": dataset,
-        "model": model,
-        "seed": seed,
-        "capped": capped,
-        **usual,
-        **dict.fromkeys(METRICS, value),
-    }
+        "dataset": dataset, "system": system, "seed": seed, "model": system.lower(), **labels,
+        "record": "file" if known else None, "capped": capped if known else None,
+        **dict.fromkeys(METRICS, value if known else float("nan")),
+    }  # fmt: skip
 
 
-USUAL = {"student": "lightgcn", "init": "teacher", "prompt_mode": "kd"}
 ROWS = pd.DataFrame(
     [
-        row("lightgcn", 0, 0.25),
-        row("lightgcn", 1, 0.75),
-        row("bm3", 0, 0.125, capped=True),
-        row("mmkd", 0, 0.5, **USUAL),
-        row("mmkd", 0, 0.625, **(USUAL | {"init": "random"})),
-        row("vbpr", 0, 0.5, dataset="lfm2k"),
+        row("LightGCN", 0, 0.25),
+        row("LightGCN", 1, 0.75),
+        row("BM3", 0, 0.125, capped=True),
+        row("MMKD", 0, 0.625),
+        row("MMKD", 1, 0.625),
+        row("MMKD", 2, None),
+        row("VBPR", 0, None),
+        row("LightGCN", 0, 0.5, dataset="lfm2k"),
+        row("MMKD", 0, None, dataset="lfm2k"),
     ]
 )
 
@@ -38,45 +38,69 @@ def test_every_model_has_a_name():
 
 
 def test_a_line_is_mean_and_deviation_over_seeds():
-    line = tables.systems(ROWS, "tiktok").loc["LightGCN"]
+    line = quality.systems(ROWS, "tiktok", mark=False).loc["LightGCN"]
     assert line.tolist() == ["2", *["0.5000 ± 0.3536"] * 4]  # the root of (0.25^2 + 0.25^2) / 1
 
 
 def test_one_seed_has_no_deviation_and_a_run_that_met_its_cap_is_marked():
-    assert tables.systems(ROWS, "tiktok").loc["BM3"].tolist() == ["1 †", *["0.1250"] * 4]
+    assert quality.systems(ROWS, "tiktok").loc["BM3"].tolist() == ["1 †", *["0.1250"] * 4]
 
 
-def test_what_was_not_run_says_so_and_other_data_do_not_leak_in():
-    assert tables.systems(ROWS, "tiktok").loc["VBPR"].tolist() == ["0", *["not run"] * 4]
-    assert tables.systems(ROWS, "lfm2k").loc["VBPR"].tolist() == ["1", *["0.5000"] * 4]
+def test_what_was_not_run_says_so_in_whole_and_in_part_and_other_data_do_not_leak_in():
+    table = quality.systems(ROWS, "tiktok", mark=False)
+    assert table.loc["VBPR"].tolist() == ["0", *["not run"] * 4]
+    assert table.loc["MMKD", "seeds"] == "2 of 3"
+    assert quality.systems(ROWS, "lfm2k").loc["MMKD"].tolist() == ["0", *["not run"] * 4]
 
 
-def test_mmkd_with_another_switch_is_a_line_of_its_own():
-    frame = tables.systems(ROWS, "tiktok")
-    assert [name for name in frame.index if name.startswith("MMKD")] == ["MMKD's teacher", "MMKD (random)", "MMKD"]
-    assert frame.loc["MMKD (random)", "Recall@20"] == "0.6250"
+def test_the_best_and_the_second_best_are_marked_by_their_means():
+    table = quality.systems(ROWS, "tiktok")
+    assert table.loc["MMKD", "Recall@20"] == "0.6250 ± 0.0000 ¹"
+    assert table.loc["LightGCN", "NDCG@50"] == "0.5000 ± 0.3536 ²"
+    assert table.loc["BM3", "Recall@20"] == "0.1250"
 
 
 def test_an_overview_has_a_column_a_data_set():
-    frame = tables.overview(ROWS, "NDCG@50")
-    assert list(frame) == tables.recorded(ROWS) == ["tiktok", "lfm2k"]
-    assert frame.loc["LightGCN"].tolist() == ["0.5000 ± 0.3536", "not run"]
+    frame = quality.overview(ROWS, "ndcg@50")
+    assert list(frame) == ["tiktok", "lfm2k"]
+    assert frame.loc["LightGCN"].tolist() == ["0.5000 ± 0.3536 ²", "0.5000 ¹"]
     assert frame.loc["BM3"].tolist() == ["0.1250 †", "not run"]
-    assert frame.loc["MMKD (random)"].tolist() == ["0.6250", "not run"]
 
 
-def test_table_4_has_the_published_figures_beside_tiktok_alone():
-    frame = tables.table4(ROWS, "tiktok")
-    assert frame.loc["BM3", ["paper's Tiktok", "DiffMM"]].tolist() == ["0.0660/0.0225", "0.0957/0.0404"]
-    assert frame.loc["Popularity", ["paper's Tiktok", "DiffMM"]].tolist() == ["", ""]
-    assert frame.loc["MMKD", "paper's Tiktok"] == "0.0737/0.0258"
-    assert tables.table4(ROWS, "lfm2k").equals(tables.systems(ROWS, "lfm2k"))
+def test_a_gain_is_over_the_best_system_that_is_no_part_of_mmkd():
+    rows = pd.concat([ROWS, pd.DataFrame([row("MMKD's teacher", 0, 0.9)])])
+    table = quality.gains(rows)
+    assert table.loc["tiktok", "Recall@20"] == "+25.0 % (LightGCN)"
+    assert table.loc["lfm2k"].tolist() == ["not run"] * 4
+
+
+def test_a_difference_shows_its_interval_and_p():
+    comparison = Comparison(0.0123, -0.001, 0.0256, 0.0004, None, 0.02, 100)
+    assert text.difference(comparison) == ("+0.0123 [-0.0010, +0.0256]", "<.001")
+
+
+def test_table_4_has_the_published_figures_beside_tiktok_alone(tmp_path):
+    frames = quality.table4(recipes.table4(), tmp_path)
+    assert list(frames)[:3] == list(recipes.REAL)
+    assert list(frames["tiktok"].index) == [*NAMES.values(), recipes.START]
+    assert frames["tiktok"].loc["BM3", ["paper's Tiktok", "DiffMM"]].tolist() == ["0.0660/0.0225", "0.0957/0.0404"]
+    assert frames["tiktok"].loc["Popularity", ["paper's Tiktok", "DiffMM"]].tolist() == ["", ""]
+    assert frames["tiktok"].loc["MMKD", "paper's Tiktok"] == "0.0737/0.0258"
+    assert "DiffMM" not in frames["lfm2k"]
 
 
 def test_the_papers_table_4_is_whole():
-    frame = tables.printed_table4()
-    assert frame.shape == (11, 12)
-    assert frame.loc["LATTICE", ("Electronics", "N@50")] == pytest.approx(0.0184)
+    frame = quality.printed_table4()
+    assert frame.shape == (11, 3)
+    assert frame.loc["LATTICE", "Electronics"] == "0.0340/0.0135"
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_a_table_without_any_record_is_all_planned_and_not_run(name, tmp_path):
+    table = tables.TABLES[name]
+    frames = table.frames(table.recipe(), tmp_path)
+    assert frames
+    assert any((frame == "not run").any(axis=None) for frame in frames.values())
 
 
 def test_numbered_is_myst_with_numbers_to_the_right():

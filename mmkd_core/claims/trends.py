@@ -1,0 +1,151 @@
+"""Rules for claims about a trend: how an advantage or a metric moves as one quantity grows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from mmkd_core import recipes
+from mmkd_core.claims.rules import (
+    ALPHA,
+    GENERAL,
+    MULTIMODAL,
+    NOT_RUN,
+    Evidence,
+    Finding,
+    Judge,
+    Pair,
+    finding,
+    outcomes,
+    per_dataset,
+    records_of,
+    row,
+    row_in,
+    verdict,
+)
+
+TEACHER, STUDENT = recipes.NAMES["teacher"], recipes.NAMES["mmkd"]
+
+
+def advantage_grows(trouble: str, one: str, other: str, metric: str = "recall@20") -> Judge:
+    """On the demo, `one` minus `other` grows with the degree of `trouble` ("noise" or "redundancy").
+
+    Spearman's correlation over (degree, seed) pairs: "+" where it is positive with p < 0.05, "-" where negative.
+    """
+
+    def judge(evidence: Evidence) -> Finding:
+        rows = row(evidence.rows("table demo"), "trouble", trouble)
+        both = row_in(rows, "system", [one, other]).pivot_table(
+            index=["value", "seed"], columns="system", values=metric
+        )
+        if not {one, other} <= set(both) or len(both.dropna()) < 4:
+            return Finding(NOT_RUN, f"demo, {trouble}: {NOT_RUN}")
+        gaps = (both[one] - both[other]).dropna()
+        degrees = gaps.index.get_level_values("value").to_numpy(dtype=float)
+        correlation = stats.spearmanr(degrees, gaps.to_numpy())
+        rho, p = float(correlation.statistic), float(correlation.pvalue)  # pyright: ignore[reportAttributeAccessIssue]
+        sign = "0" if p >= ALPHA or np.isnan(p) else "+" if rho > 0 else "-"
+        means = gaps.groupby("value").mean()
+        steps = ", ".join(f"{value:g}: {gap:+.4f}" for value, gap in means.items())
+        text = f"demo, {one} minus {other} by {trouble}: {steps} (Spearman {rho:+.2f}, p = {p:.3f})"
+        return Finding(verdict([sign]), text, records_of(row_in(rows, "system", [one, other])))
+
+    return judge
+
+
+def setting_matters(setting: str, value: float | int, system: str = STUDENT, metric: str = "recall@20") -> Judge:
+    """In Fig. 4 `system` with the setting in force is better than with `value`."""
+
+    def judge(evidence: Evidence) -> Finding:
+        pairs: list[Pair] = []
+        for name, own in _panel(evidence, setting, system):
+            pairs.append((name, f"{value:g}", own[own["in force"]], own[own["value"] == value]))
+        return finding(outcomes(pairs, metric), records_of(*(frame for pair in pairs for frame in pair[2:])))
+
+    return judge
+
+
+def grows_with(setting: str, system: str, metric: str = "recall@20") -> Judge:
+    """In Fig. 4 `system` is better at the largest value of a setting than at the smallest one."""
+
+    def judge(evidence: Evidence) -> Finding:
+        pairs: list[Pair] = []
+        grid = recipes.GRIDS[setting][1]
+        for name, own in _panel(evidence, setting, system):
+            ends = [own[own["value"] == end] for end in (grid[-1], grid[0])]
+            pairs.append((name, f"{grid[0]:g}, with {grid[-1]:g}", *ends))
+        return finding(outcomes(pairs, metric), records_of(*(frame for pair in pairs for frame in pair[2:])))
+
+    return judge
+
+
+def saturates(setting: str, at: float | int, beyond: float | int, margin: float, metric: str = "recall@20") -> Judge:
+    """In Fig. 4 going from `at` to `beyond` gains MMKD less than the share `margin` of what it has.
+
+    "+" where the whole 95 % interval lies below that, "-" where it lies above zero, "0" otherwise.
+    """
+
+    def judge(evidence: Evidence) -> Finding:
+        found, used = [], []
+        for name, own in _panel(evidence, setting, STUDENT):
+            further, here = own[own["value"] == beyond], own[own["value"] == at]
+            used += [further, here]
+            (o,) = outcomes([(name, f"{at:g}, with {beyond:g}", further, here)], metric)
+            if o.comparison is not None:
+                small = o.comparison.high < margin * float(here[metric].mean())
+                o = replace(o, sign="+" if small else "-" if o.comparison.low > 0 else "0")
+            found.append(o)
+        return finding(found, records_of(*used))
+
+    return judge
+
+
+def _panel(evidence: Evidence, setting: str, system: str) -> Iterable[tuple[str, pd.DataFrame]]:
+    """The rows of one curve of Fig. 4, a data set at a time."""
+    rows = row(row(evidence.rows("figure 4"), "setting", setting), "system", system)
+    return per_dataset(rows)
+
+
+def most_pairs(metric: str = "recall@20") -> Judge:
+    """Multi-modal baselines beat general CF models: more than half of all pairs significantly won, on every data set.
+
+    "-" where more than half are significantly lost, "0" otherwise; p corrected over all pairs of all data sets.
+    """
+
+    def judge(evidence: Evidence) -> Finding:
+        rows = row_in(evidence.systems, "system", [*GENERAL, *MULTIMODAL])
+        pairs: list[Pair] = [
+            (name, f"{one} against {other}", row(own, "system", one), row(own, "system", other))
+            for name, own in per_dataset(rows)
+            for one, other in product(MULTIMODAL, GENERAL)
+        ]
+        found, signs, texts = outcomes(pairs, metric), [], []
+        for name, _ in per_dataset(rows):
+            own = [o.sign for o in found if o.where == name and o.sign is not None]
+            won, lost = own.count("+"), own.count("-")
+            signs.append(None if not own else "+" if 2 * won > len(own) else "-" if 2 * lost > len(own) else "0")
+            texts.append(f"{name}: {won} of {len(own)} pairs won, {lost} lost" if own else f"{name}: {NOT_RUN}")
+        return Finding(verdict(signs), "; ".join(texts), records_of(rows))
+
+    return judge
+
+
+def ranks_move_more(metric: str = "recall@20") -> Judge:
+    """Ranks of multi-modal baselines spread more over the data sets than those of general CF models (mean range)."""
+
+    def judge(evidence: Evidence) -> Finding:
+        rows = row_in(evidence.systems, "system", [*GENERAL, *MULTIMODAL])
+        means = rows.pivot_table(index="system", columns="dataset", values=metric, sort=False)
+        if means.shape[1] < 2 or means.isna().any(axis=None) or len(means) < len(GENERAL) + len(MULTIMODAL):
+            return Finding(NOT_RUN, f"a system lacks a data set: {NOT_RUN}")
+        ranges = pd.DataFrame(means.rank(ascending=False)).agg(lambda r: r.max() - r.min(), axis=1)
+        multi, general = float(ranges[list(MULTIMODAL)].mean()), float(ranges[list(GENERAL)].mean())
+        text = f"mean range of ranks over {means.shape[1]} data sets: multi-modal {multi:.1f}, general {general:.1f}"
+        return Finding(verdict(["+" if multi > general else "-"]), text, records_of(rows))
+
+    return judge

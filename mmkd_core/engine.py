@@ -1,0 +1,117 @@
+"""Carries out the jobs of a recipe that a store lacks: one after another, or spread over a Ray cluster.
+
+Jobs are independent but for this: a student's teacher is a job of its own and comes first. Each result is a file named
+by its job, so carrying out twice is carrying out once, and a worker that dies costs its own job alone, which is run
+again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from mmkd_core.data import Dataset
+from mmkd_core.datasets import load
+from mmkd_core.experiment import Experiment, run
+from mmkd_core.measures import measure
+from mmkd_core.recipes import Case, Job
+
+ENGINES = ("local", "ray")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a recipe is: jobs done, running and left, and the seconds that what is left may take (None: no idea)."""
+
+    done: int
+    running: int
+    left: int
+    seconds_left: float | None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def carry_out(
+    cases: Iterable[Case],
+    store: str | Path,
+    *,
+    engine: str = "local",
+    workers: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Runs every job of `cases` whose record `store` lacks; returns when all are there.
+
+    `engine="ray"` uses the cluster that Ray finds, or starts one of `workers` processes on this machine (one a core
+    unless given); the store must be a folder that all of them see. Raises `ValueError` for an unknown engine or a
+    missing Ray; what a job raises comes through.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"unknown engine {engine!r}; one of {list(ENGINES)}")
+    finish = {"local": _one_by_one, "ray": _over_ray}[engine]
+    waves = list(in_waves(case.job for case in cases))
+    total, done, start = sum(map(len, waves)), 0, time.monotonic()
+
+    def report(running: int) -> None:
+        if on_progress is not None:
+            each = (time.monotonic() - start) / done if done else None
+            left = total - done - running
+            on_progress(Progress(done, running, left, each * (total - done) if each is not None else None))
+
+    for wave in waves:
+        for running in finish(wave, Path(store), workers, report):
+            done += 1
+            report(running)
+
+
+def in_waves(jobs: Iterable[Job]) -> Iterator[list[Job]]:
+    """Each job once: first those that others need (the teachers of students), then the others."""
+    wanted = list(jobs)
+    taught = [job.teacher for job in wanted if isinstance(job, Experiment) and job.teacher is not None]
+    first = _distinct([*taught, *(job for job in wanted if not (isinstance(job, Experiment) and job.teacher))])
+    yield first
+    yield [job for job in _distinct(wanted) if job not in first]
+
+
+def _distinct(jobs: Sequence[Job]) -> list[Job]:
+    return [job for place, job in enumerate(jobs) if job not in jobs[:place]]
+
+
+def one(job: Job, store: Path) -> None:
+    """Carries out a single job; the last data set is kept, since the next job often has the same."""
+    if isinstance(job, Experiment):
+        run(job, store, data=_data(job.dataset, json.dumps(job.options, sort_keys=True)))
+    else:
+        measure(job, store)
+
+
+@lru_cache(maxsize=1)
+def _data(name: str, options: str) -> Dataset:
+    return load(name, **json.loads(options))
+
+
+def _one_by_one(jobs: list[Job], store: Path, workers: int | None, report: Callable[[int], None]) -> Iterator[int]:
+    for job in jobs:
+        report(1)
+        one(job, store)
+        yield 0
+
+
+def _over_ray(jobs: list[Job], store: Path, workers: int | None, report: Callable[[int], None]) -> Iterator[int]:
+    try:
+        import ray  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise ValueError("engine 'ray' needs Ray, which is not installed: pip install 'mmkd-book[ray]'") from None
+    if not ray.is_initialized():
+        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+    remote = ray.remote(num_cpus=1, max_retries=3)(one)
+    waiting = [remote.remote(job, store.resolve()) for job in jobs]
+    report(len(waiting))
+    while waiting:
+        (finished,), waiting = ray.wait(waiting, num_returns=1)
+        ray.get(finished)
+        yield len(waiting)

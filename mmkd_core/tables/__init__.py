@@ -1,0 +1,41 @@
+"""Tables for people: from the records of a recipe to frames, by the name that the command line knows a table by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmkd_core import recipes
+from mmkd_core.recipes import Case
+from mmkd_core.tables import quality
+from mmkd_core.tables.text import Frames, markdown, numbered
+
+__all__ = ["TABLES", "Table", "markdown", "numbered", "quality"]
+
+HOW_TO_READ = (
+    "Test metrics: mean ± standard deviation over seeds. ¹ best, ² second best. †: at least one run ended at its cap "
+    "of epochs. 'not run': planned, no record yet."
+)
+HOW_TESTED = (
+    "Differences are paired over the test users, each user's value the mean over seeds: 95 % interval, and p of the "
+    "t-test after Holm's correction over the lines of a table."
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: the cases it is made of, the frames (by title) that their records give, and what a reader must know."""
+
+    recipe: Callable[..., list[Case]]
+    frames: Callable[[Sequence[Case], Path], Frames]
+    notes: tuple[str, ...] = ()
+
+
+TABLES: dict[str, Table] = {
+    "3": Table(recipes.table3, quality.table3, ("The paper's data cannot be had.",)),
+    "4": Table(recipes.table4, quality.table4, (HOW_TO_READ, HOW_TESTED, quality.DIFFERENT_DATA)),
+    "5": Table(recipes.table5, quality.table5, (HOW_TO_READ, HOW_TESTED, quality.DIFFERENT_DATA)),
+    "content": Table(recipes.content, quality.content, (HOW_TO_READ, HOW_TESTED, "Settings as with real content.")),
+    "demo": Table(recipes.demo, quality.demo, (HOW_TO_READ, "The content of the demo was made to matter.")),
+}

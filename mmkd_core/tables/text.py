@@ -1,0 +1,93 @@
+"""How tables are written: cells, lines of runs, differences, and frames as Markdown."""
+
+from __future__ import annotations
+
+import statistics as stats
+from collections.abc import Sequence
+from numbers import Real
+
+import pandas as pd
+
+from mmkd_core.results import METRICS, Comparison, against
+
+Frames = dict[str, pd.DataFrame]  # by title
+HEADS = {metric: metric.replace("recall", "Recall").replace("ndcg", "NDCG") for metric in METRICS}
+NOT_RUN, DAGGER, FIRST, SECOND = "not run", " †", " ¹", " ²"
+
+
+def lines(rows: pd.DataFrame, by: str, metrics: Sequence[str] = METRICS, *, mark: bool = True) -> pd.DataFrame:
+    """One line a value of the column `by`, in order of appearance: seeds, and mean ± deviation of each metric.
+
+    `rows` are those of one data set from `results.collect`. The deviation (n - 1) needs two seeds. A line without a
+    record is "not run", one that lacks some says so ("2 of 3"); `mark` marks the best and the second best.
+    """
+    groups = list(rows.groupby(by, sort=False))
+    table = pd.DataFrame(
+        [
+            [_seeds(group), *(cell(group[metric]) for metric in metrics)]
+            for _, group in groups
+        ],
+        index=pd.Index([name for name, _ in groups], name=by), columns=["seeds", *(HEADS[m] for m in metrics)],
+    )  # fmt: skip
+    if mark:
+        for metric in metrics:
+            means = rows.groupby(by, sort=False)[metric].mean().dropna().nlargest(2)
+            for name, sign in zip(means.index, (FIRST, SECOND), strict=False):
+                table.loc[name, HEADS[metric]] += sign
+    return table
+
+
+def cell(values: pd.Series) -> str:
+    """Mean ± standard deviation of the runs there are."""
+    known = values.dropna().tolist()
+    if not known:
+        return NOT_RUN
+    mean = stats.fmean(known)
+    return f"{mean:.4f} ± {stats.stdev(known):.4f}" if len(known) > 1 else f"{mean:.4f}"
+
+
+def _seeds(group: pd.DataFrame) -> str:
+    done, planned = int(group["record"].notna().sum()), len(group)
+    capped = DAGGER if (group["capped"] == True).any() else ""  # noqa: E712, NaN where not run
+    return (str(done) if done in (0, planned) else f"{done} of {planned}") + capped
+
+
+def difference(comparison: Comparison) -> tuple[str, str]:
+    """A difference with its 95 % interval, and its p-value, as text."""
+    low, high = comparison.low, comparison.high
+    p = comparison.p_users
+    return f"{comparison.difference:+.4f} [{low:+.4f}, {high:+.4f}]", f"{p:.3f}" if p >= 0.001 else "<.001"
+
+
+def with_differences(
+    table: pd.DataFrame, rows: pd.DataFrame, by: str, name: str, head: str, metric: str = "recall@20"
+) -> pd.DataFrame:
+    """Two more columns: what `name` is better by than each other line, and p. A dash: it ran, but cannot be paired."""
+    found = against(rows, by, name, metric)
+    texts = {}
+    for other in table.index:
+        ran = rows.loc[rows[by] == other, "record"].notna().any()
+        texts[other] = difference(found[other]) if other in found else ("–" if ran else NOT_RUN, "")
+    texts[name] = ("", "")
+    return table.assign(**{head: [texts[i][0] for i in table.index], "p": [texts[i][1] for i in table.index]})
+
+
+def spread(rows: pd.DataFrame, by: str, over: str, metric: str = "recall@20") -> pd.DataFrame:
+    """Cells of one metric, a line a value of `by`, a column a value of `over`."""
+    groups = rows.groupby([by, over], sort=False)[metric].apply(cell)
+    table = groups.unstack(over, sort=False)
+    return table.rename_axis(columns=None)
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """`frame` with its index as a Markdown table; floats to four decimals, numbers to the right."""
+    head = [frame.index.name or "", *frame.columns]
+    ruler = ["---"] + ["--:" if all(isinstance(x, Real) for x in frame[column]) else "---" for column in frame]
+    body = [[index, *values] for index, values in zip(frame.index, frame.itertuples(index=False), strict=True)]
+    cells = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row] for row in [head, ruler, *body]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def numbered(frame: pd.DataFrame, *, name: str, caption: str) -> str:
+    """`frame` as a numbered MyST table that `{numref}` reaches by `name`."""
+    return f":::{{table}} {caption}\n:name: {name}\n\n{markdown(frame)}\n:::"

@@ -1,0 +1,26 @@
+"""Rows of systems that were never trained, with hits beside them, for tests of comparisons."""
+
+import pandas as pd
+import torch
+
+from mmkd_core.experiment import save_hits
+from mmkd_core.results import METRICS
+
+USERS = torch.arange(200)
+
+
+def system(folder, name, rate, seeds, start=0):
+    """Rows of one system, as `collect` gives them: each of 200 users has one test item, hit first with chance `rate`.
+
+    The same uniform numbers decide for every system, so that one with a higher rate hits wherever another does.
+    """
+    rows = []
+    for seed in seeds:
+        draw = torch.rand(len(USERS), generator=torch.Generator().manual_seed(seed))
+        hits = draw < rate
+        path = folder / f"{name}-{seed}.json"
+        save_hits(path, USERS, hits.long())
+        value = float(hits.double().mean())
+        rows.append({"system": name, "seed": seed, "hits": str(path), "record": str(path), "draw": hits.numpy()})
+        rows[-1] |= dict.fromkeys(METRICS, value)
+    return pd.DataFrame(rows)

@@ -1,0 +1,72 @@
+"""A recipe's jobs are carried out once, teachers first, by either engine."""
+
+import pytest
+
+from mmkd_core import Experiment, FitConfig, recipes
+from mmkd_core import engine as module
+from mmkd_core.engine import carry_out, in_waves
+from mmkd_core.measures import Measurement
+from mmkd_core.recipes import Case
+from mmkd_core.tables.quality import table4
+
+SHORT = FitConfig(epochs=1, evaluate_every=1)
+
+
+def lightgcn(seed):
+    return Experiment("demo", "lightgcn", seed, {"dim": 4}, SHORT)
+
+
+def student(**changes):
+    teacher = Experiment("demo", "teacher", 0, {"dim": 4}, SHORT)
+    return Experiment("demo", "mmkd", 0, {"dim": 4} | changes, SHORT, teacher)
+
+
+def cases(*jobs):
+    return [Case({"place": place}, job) for place, job in enumerate(jobs)]
+
+
+def test_each_job_comes_once_and_teachers_come_first():
+    one, two = student(), student(list=0.0)
+    first, second = in_waves([one, lightgcn(0), two, one, lightgcn(0), one.teacher])
+    assert first == [one.teacher, lightgcn(0)]
+    assert second == [one, two]
+
+
+def test_progress_counts_done_running_and_left(tmp_path, monkeypatch):
+    seen, ran = [], []
+    monkeypatch.setattr(module, "one", lambda job, store: ran.append(job))
+    carry_out(cases(lightgcn(0), lightgcn(1)), tmp_path, on_progress=seen.append)
+    assert ran == [lightgcn(0), lightgcn(1)]
+    assert [(p.done, p.running, p.left) for p in seen] == [(0, 1, 1), (1, 0, 1), (1, 1, 0), (2, 0, 0)]
+    assert seen[0].seconds_left is None
+    assert seen[-1].seconds_left == 0
+
+
+def test_carrying_out_leaves_the_records_and_does_nothing_the_second_time(tmp_path, monkeypatch):
+    work = cases(lightgcn(0), Measurement("statistics", {"dataset": "demo"}))
+    carry_out(work, tmp_path)
+    assert len(list(tmp_path.glob("*.json"))) == len(list((tmp_path / "measured").glob("*.json"))) == 1
+
+    def no_training(*_, **__):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr("mmkd_core.experiment.fit", no_training)
+    carry_out(work, tmp_path)
+
+
+def test_an_unknown_engine_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"unknown engine 'dask'; one of \['local', 'ray'\]"):
+        carry_out([], tmp_path, engine="dask")
+
+
+def test_without_ray_the_error_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(ValueError, match=r"needs Ray, which is not installed: pip install 'mmkd-book\[ray\]'"):
+        carry_out(cases(lightgcn(0)), tmp_path, engine="ray")
+
+
+def test_smoke_table_4_on_the_demo_runs_every_system(tmp_path):
+    work = recipes.table4(budget="smoke")
+    carry_out(work, tmp_path)
+    frame = table4(work, tmp_path)["demo"]
+    assert not (frame[["Recall@20", "MMKD minus it, Recall@20"]] == "not run").any(axis=None)

@@ -1,0 +1,111 @@
+"""What each table and figure is made of."""
+
+import pytest
+
+from mmkd_core import recipes
+from mmkd_core.experiment import Experiment, plan
+from mmkd_core.models import MODELS, settings_of
+
+ALL = {**{f"table {n}": f for n, f in recipes.TABLES.items()}, **{f"figure {n}": f for n, f in recipes.FIGURES.items()}}
+
+
+def variants(dataset="tiktok", seed=0):
+    return {c.labels["variant"]: c.job for c in recipes.table5([dataset], [seed])}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_recipe_follows_its_arguments(name):
+    cases = ALL[name](datasets=["demo"], seeds=[7], budget="quick")
+    assert cases
+    for labels, job in cases:
+        assert labels["dataset"] == "demo"
+        if isinstance(job, Experiment):
+            assert (labels["seed"], job.seed, job.dataset) == (7, 7, "demo")
+            assert job.fit.epochs <= 20
+            assert job.teacher is None or (job.teacher.fit.epochs <= 20 and job.teacher.options == job.options)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_smoke_budget_is_the_demo_one_seed_one_epoch(name):
+    jobs = [job for _, job in ALL[name](budget="smoke") if isinstance(job, Experiment)]
+    assert {(job.dataset, job.seed) for job in jobs} <= {("demo", 0)}
+    assert {job.fit.epochs for job in jobs} <= {0, 1}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_paper_budget_trains_with_the_settings_in_force(name):
+    for _, job in ALL[name]():
+        if isinstance(job, Experiment) and job.fit.epochs:
+            assert job.fit == plan(job.model, job.dataset, seed=job.seed).fit
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_unknown_budget_is_named(name):
+    with pytest.raises(ValueError, match=r"unknown budget 'huge'; one of \['smoke', 'quick', 'paper'\]"):
+        ALL[name](budget="huge")
+
+
+def test_table_4_has_every_system_five_seeds_of_mmkd_and_two_others_and_three_of_the_rest():
+    cases = recipes.table4(["tiktok"])
+    seeds = {}
+    for case in cases:
+        seeds.setdefault(case.labels["system"], []).append(case.labels["seed"])
+    assert list(seeds) == [*recipes.NAMES.values(), recipes.START]
+    assert {name for name, own in seeds.items() if own == [0, 1, 2, 3, 4]} == {"MMKD", "LightGCN", "CLCRec"}
+    assert seeds["Popularity"] == seeds["ItemKNN"] == [0]
+    assert seeds["VBPR"] == [0, 1, 2]
+
+
+def test_an_ablation_differs_from_mmkd_in_what_its_name_says():
+    jobs, base = variants(), plan("mmkd", "tiktok")
+    changes = {}
+    for name, job in jobs.items():
+        own = {k: v for k, v in job.hparams.items() if base.hparams.get(k) != v} if job.model != "teacher" else {}
+        taught = job.teacher and {k: v for k, v in job.teacher.hparams.items() if base.teacher.hparams[k] != v}
+        changes[name] = (job.model, own, taught)
+    assert changes["MMKD"] == ("mmkd", {}, {})
+    assert changes["w/o-Prompt"] == ("mmkd", {}, {"prompt_rate": 0.0})
+    assert changes["w/o-PairKD"] == ("mmkd", {"pair": 0.0}, {})
+    assert changes["w/o-ListKD"] == ("mmkd", {"list": 0.0}, {})
+    assert changes["w/o-EmbKD"] == ("mmkd", {"embed": 0.0}, {})
+    assert set(changes["w/o-disentangle"][1]) <= {"alpha", "beta"}
+    assert jobs["w/o-disentangle"].hparams["list"] == base.hparams["list"]
+    assert (jobs["w/o-disentangle"].hparams["alpha"], jobs["w/o-disentangle"].hparams["beta"]) == (1.0, 1.0)
+    assert (base.hparams["alpha"], base.hparams["beta"]) != (1.0, 1.0)
+    assert jobs["Xavier prompt"].teacher.model == "teacher+xavier"
+    assert jobs["student, untrained"].fit.epochs == 0
+    assert jobs["released: selected on test"].options == {"swap": True}
+    assert jobs["released: selected on test"].teacher.options == {"swap": True}
+
+
+def test_ablations_of_the_student_share_one_teacher():
+    jobs = variants()
+    shared = [n for n in jobs if n not in ("w/o-Prompt", "Xavier prompt", "teacher, as it is") and "test" not in n]
+    assert len({str(jobs[name].teacher) for name in shared}) == 1
+    assert jobs["teacher, as it is"] == jobs["MMKD"].teacher
+
+
+def test_figure_4_moves_one_setting_at_a_time():
+    for labels, job in recipes.figure4(["lfm2k"], [0]):
+        taught = labels["setting"].startswith("teacher.")
+        name = labels["setting"].removeprefix("teacher.")
+        changed = job.teacher if taught and job.teacher else job
+        base = plan(changed.model, "lfm2k")
+        assert {k for k, v in changed.hparams.items() if base.hparams[k] != v} <= {name}
+        assert changed.hparams[name] == labels["value"] or labels["in force"]
+
+
+def test_figure_4_has_three_seeds_at_the_ends_and_in_force_and_one_inside():
+    seeds = {}
+    for labels, _ in recipes.figure4(["lfm2k"]):
+        if labels["setting"] == "list":
+            seeds.setdefault(labels["value"], []).append(labels["seed"])
+    force = plan("mmkd", "lfm2k").hparams["list"]
+    assert {value for value, own in seeds.items() if own == [0, 1, 2]} == {0.0, 100.0, force}
+    assert all(own == [0] for value, own in seeds.items() if value not in (0.0, 100.0, force))
+
+
+def test_the_multimodal_systems_are_those_that_read_features():
+    assert set(recipes.MULTIMODAL) < set(MODELS)
+    assert {m for m in MODELS if m not in recipes.MULTIMODAL} == {"popularity", "itemknn", "bpr-mf", "ngcf", "lightgcn"}
+    assert all(settings_of(model) for model in recipes.MULTIMODAL)
