@@ -2,8 +2,8 @@
 
     python -m benchmarks.memory lattice
 
-The default shape is that of the paper's Electronics: 41,691 users, 21,479 items, features of 4,096 and 1,024 numbers.
-The peak is the process's, imports and data included; one thread.
+The default shape is that of the paper's Electronics: 41,691 users, 21,479 items, features of 4,096 and 1,024 numbers; a
+fifth of the interactions is held back. The peak is the process's, imports and data included; one thread.
 """
 
 from __future__ import annotations
@@ -13,39 +13,29 @@ from itertools import islice
 
 import torch
 
-from mmkd_core import Dataset, evaluate
+from mmkd_core import evaluate
 from mmkd_core.cost import measured
+from mmkd_core.datasets.shapes import SHAPES, Shape, random_data
 from mmkd_core.models import build
 from mmkd_core.sampling import Sampler
 from mmkd_core.training import choose_device, train_epoch
 
 
-def random_data(users: int, items: int, edges: int, widths: list[int]) -> Dataset:
-    """About `edges` distinct uniform pairs, of which 1,000 are for validation, and normal features in float32."""
-    generator = torch.Generator().manual_seed(0)
-    pairs = torch.randint(users * items, (edges,), generator=generator).unique()
-    pairs = pairs[torch.randperm(len(pairs), generator=generator)]
-    pairs = torch.stack([pairs // items, pairs % items], 1)
-    features = {
-        f"modality {index}": torch.randn(items, width, generator=generator) for index, width in enumerate(widths)
-    }
-    return Dataset("random", users, items, pairs[1000:], pairs[:1000], pairs[:0], features)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
-    parser.add_argument("--users", type=int, default=41_691)
-    parser.add_argument("--items", type=int, default=21_479)
-    parser.add_argument("--edges", type=int, default=389_000)
-    parser.add_argument("--widths", type=int, nargs="*", default=[4096, 1024])
+    usual = SHAPES["electronics"]
+    parser.add_argument("--users", type=int, default=usual.users)
+    parser.add_argument("--items", type=int, default=usual.items)
+    parser.add_argument("--edges", type=int, default=usual.edges)
+    parser.add_argument("--widths", type=int, nargs="*", default=usual.widths)
     parser.add_argument("--steps", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     device = choose_device()
     with measured(device) as data_cost:
-        data = random_data(arguments.users, arguments.items, arguments.edges, arguments.widths)
+        data = random_data(Shape(arguments.users, arguments.items, arguments.edges, tuple(arguments.widths)))
     print(f"data: {len(data.train):,} training pairs; {data_cost}", flush=True)
     with measured(device) as build_cost:
         model = build(arguments.model, data, {}).to(device)

@@ -15,12 +15,13 @@ import torch
 from tqdm import tqdm
 
 from mmkd_core import __version__, engine, recipes, tables
-from mmkd_core.claims import VERDICTS, ledger
+from mmkd_core.claims import ledger, summary
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import CATALOGUE, check, fetch, load
 from mmkd_core.datasets.demo import DemoDataset
+from mmkd_core.datasets.shapes import SHAPES
 from mmkd_core.evaluation import rank
-from mmkd_core.experiment import Experiment, Record, plan, restore, run
+from mmkd_core.experiment import Experiment, Record, plan, restore, run, write_whole
 from mmkd_core.models import MODELS, settings_of
 from mmkd_core.recipes import Case
 from mmkd_core.training import History
@@ -34,6 +35,7 @@ examples:
   mmkd recommend runs/RECORD.json --user 7         what the trained model would show to user 7
   mmkd table 4                                     the committed records beside the paper's Table 4
   mmkd table 5 --budget quick --records runs       run what the table needs first, in minutes
+  mmkd figure 5 --data tiktok --out curves.png     the paper's Figure 5 from our records
   mmkd claims                                      what the paper claims, and what was found
 """
 
@@ -78,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_recommend(commands)
     _add_table(commands)
+    _add_figure(commands)
     _add_claims(commands)
     return parser
 
@@ -131,6 +134,17 @@ def _add_table(commands: Any) -> None:
     parser.add_argument("name", choices=list(tables.TABLES), help="the number in the paper, or the question")
     _add_recipe(parser)
     parser.set_defaults(action=_table)
+
+
+def _add_figure(commands: Any) -> None:
+    parser = commands.add_parser(
+        "figure", help="a figure of the paper, drawn from records",
+        description="Draws a figure from records into a file; with --budget it first runs what they lack.",
+    )  # fmt: skip
+    parser.add_argument("name", choices=list(recipes.FIGURES), help="the number in the paper")
+    _add_recipe(parser)
+    parser.add_argument("--out", metavar="FILE", help="SVG or PNG, by its suffix (default figure-N.svg, here)")
+    parser.set_defaults(action=_figure)
 
 
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
@@ -253,10 +267,25 @@ def _table(options: argparse.Namespace) -> int:
     return 0
 
 
+def _figure(options: argparse.Namespace) -> int:
+    from mmkd_core import figures  # here, because importing matplotlib takes a second that no other command needs
+
+    out = Path(options.out or f"figure-{options.name}.svg")
+    if out.suffix not in figures.FORMATS:  # before anything is run
+        raise ValueError(f"--out {out}: unknown suffix {out.suffix!r}; one of {list(figures.FORMATS)}")
+    figure = figures.FIGURES[options.name]
+    drawn = figure.draw(_cases(options, figure.recipe), Path(options.records))
+    write_whole(out, lambda temporary: temporary.write_bytes(figures.encoded(drawn, out.suffix)))
+    print(out)
+    for note in figure.notes:
+        print(textwrap.fill(note, 110))
+    return 0
+
+
 def _cases(options: argparse.Namespace, recipe: Callable[..., list[Case]]) -> list[Case]:
     """The cases of a recipe; with a budget, after what the records lack has been run."""
     for name in options.data or ():
-        if name not in CATALOGUE and not Path(name).is_dir():
+        if name not in (*CATALOGUE, *SHAPES) and not Path(name).is_dir():
             raise ValueError(f"--data {name}: no such data set or folder; one of {list(CATALOGUE)}")
     cases = recipe(options.data, options.seeds, options.budget or "paper")
     if options.budget is None:
@@ -280,8 +309,7 @@ def _claims(options: argparse.Namespace) -> int:
         print(f"{row['verdict'].upper()}: {row['claim']} ({row['where']})")
         print(textwrap.fill(row["measured"], 110, initial_indent="    ", subsequent_indent="    "))
         print(f"    {name}; {len(row['records'])} records; notebooks/{row['notebook']}.ipynb\n")
-    counts = found["verdict"].value_counts()
-    print(f"{len(found)} claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts))
+    print(summary(found))
     return 0
 
 

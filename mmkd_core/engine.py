@@ -8,6 +8,7 @@ again.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from mmkd_core.measures import measure
 from mmkd_core.recipes import Case, Job
 
 ENGINES = ("local", "ray")
+RETRIES = 3  # of a job whose worker died
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,13 @@ def _over_ray(jobs: list[Job], store: Path, workers: int | None, report: Callabl
     except ImportError:
         raise ValueError("engine 'ray' needs Ray, which is not installed: pip install 'mmkd-book[ray]'") from None
     if not ray.is_initialized():
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # or it reports to its makers
         ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
-    remote = ray.remote(num_cpus=1, max_retries=3)(one)
+    slots = int(ray.cluster_resources().get("CPU", 1))
+    remote = ray.remote(num_cpus=1, max_retries=RETRIES)(one)
     waiting = [remote.remote(job, store.resolve()) for job in jobs]
-    report(len(waiting))
     while waiting:
+        report(min(slots, len(waiting)))
         (finished,), waiting = ray.wait(waiting, num_returns=1)
         ray.get(finished)
-        yield len(waiting)
+        yield min(slots, len(waiting))

@@ -49,14 +49,14 @@ def rank(
     seen = seen.to(users.device)
     seen = seen[seen[:, 0].argsort(stable=True)]
     owners = seen[:, 0].contiguous()
-    blocks = []
-    for block in users.split(BLOCK):
+    # one table for all blocks: a small result a block would keep the memory that they free in pieces
+    items, values = users.new_empty(len(users), k), torch.empty(len(users), k, device=users.device)
+    for start in range(0, len(users), BLOCK):
+        block = users[start : start + BLOCK]
         scores = scorer.scores(block)
         row, position = ranges(torch.searchsorted(owners, block), torch.searchsorted(owners, block, right=True))
         scores[row, seen[position, 1]] = -torch.inf
-        blocks.append(scores.topk(k, dim=1))
-    values = torch.cat([block.values for block in blocks])
-    items = torch.cat([block.indices for block in blocks])
+        values[start : start + BLOCK], items[start : start + BLOCK] = scores.topk(k, dim=1)
     return Ranking(items.masked_fill(values == -torch.inf, -1), values)
 
 

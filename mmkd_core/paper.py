@@ -5,7 +5,40 @@ None of them is a target: the paper's three data sets cannot be had, and budgets
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 METRICS = ("recall@20", "ndcg@20", "recall@50", "ndcg@50")
+
+
+class Order(NamedTuple):
+    """A complexity as printed, and the highest power in it of each size: "raw" is d_m, "dim" is d, and d_h as well."""
+
+    text: str
+    powers: dict[str, int]
+
+
+# Table 1: feature reduction R and message propagation. MMKD's entry is its student's.
+LINEAR_REDUCTION = Order("Σ |I| d_m d", {"items": 1, "raw": 1, "dim": 1})
+TABLE_1: dict[str, dict[str, Order]] = {
+    "mmgcn": {
+        "R": Order("Σ |I| (d_m + d) d_h", {"items": 1, "raw": 1, "dim": 1}),  # d_h d is no part in d_m: not read as d²
+        "GNN": Order("Σ L |E| d³", {"layers": 1, "edges": 1, "dim": 3}),
+    },
+    "grcn": {
+        "R": LINEAR_REDUCTION,
+        "GNN": Order("Σ (|I|² d + L |E| d)", {"items": 2, "layers": 1, "edges": 1, "dim": 1}),
+    },
+    "lattice": {
+        "R": LINEAR_REDUCTION,
+        "GNN": Order("Σ |I|² d_m + k |I| log |I| + L |E| d", {"items": 2, "raw": 1, "layers": 1, "edges": 1, "dim": 1}),
+    },
+    "slmrec": {"R": LINEAR_REDUCTION, "GNN": Order("Σ L |E| d", {"layers": 1, "edges": 1, "dim": 1})},
+    "bm3": {"R": LINEAR_REDUCTION, "GNN": Order("L |E| d", {"layers": 1, "edges": 1, "dim": 1})},
+    "mmkd": {
+        "R": Order("0", {"items": 0, "raw": 0, "dim": 0}),
+        "GNN": Order("L |E| d", {"layers": 1, "edges": 1, "dim": 1}),
+    },
+}
 
 STATISTICS = ("users", "items", "interactions", "sparsity", "features", "train / validation / test")
 # Table 3.
@@ -85,6 +118,62 @@ TABLE_5: dict[str, dict[str, tuple[float, float]]] = {
         "MMKD": (0.0369, 0.0155),
     },
 }
+
+
+class Consumption(NamedTuple):
+    """A line of Table 6: seconds an epoch, GB of GPU memory, millions of parameters, per cent of the teacher's."""
+
+    seconds: float
+    gigabytes: float
+    millions: float
+    ratio: float | None
+
+
+# Table 6, on an RTX 3090; LATTICE on Electronics on an A100.
+TABLE_6: dict[str, dict[str, Consumption]] = {
+    "netflix": {
+        "teacher": Consumption(42.6, 2.95, 24.91, None),
+        "lattice": Consumption(61.0, 18.24, 24.06, 96.59),
+        "bm3": Consumption(39.5, 2.69, 24.06, 96.59),
+        "mmkd": Consumption(23.3, 2.03, 1.95, 7.83),
+    },
+    "electronics": {
+        "teacher": Consumption(30.8, 5.02, 99.04, None),
+        "lattice": Consumption(45.1, 37.69, 98.39, 99.34),
+        "bm3": Consumption(31.8, 4.57, 98.39, 99.34),
+        "mmkd": Consumption(13.9, 3.81, 2.67, 2.70),
+    },
+}
+SEC_4_4_RATIO = 11.24  # per cent, where Table 6 says 7.83
+
+# Table 7, on the paper's Netflix: recall@20, ndcg@20, milliseconds "by training the model and making inference".
+TABLE_7: dict[str, tuple[float, float, float]] = {
+    "lattice": (0.1210, 0.0487, 1605.26),
+    "bm3": (0.1381, 0.0574, 790.0),
+    "mmkd": (0.1454, 0.0586, 482.5),
+}
+
+# Table 8: shapes and numbers of the weights, on Netflix.
+TABLE_8: dict[str, dict[str, tuple[tuple[int, ...], int]]] = {
+    "teacher": {
+        "image_trans.weight": ((32, 512), 16_384),
+        "image_trans.bias": ((32,), 32),
+        "text_trans.weight": ((32, 768), 24_576),
+        "text_trans.bias": ((32,), 32),
+        "user_id_embedding.weight": ((43_739, 32), 1_399_648),
+        "item_id_embedding.weight": ((43_739, 32), 1_399_648),
+        "image_embedding.weight": ((17_239, 32), 8_826_368),
+        "text_embedding.weight": ((17_239, 32), 13_239_552),
+        "batch_norm.weight": ((32,), 32),
+        "batch_norm.bias": ((32,), 32),
+    },
+    "LightGCN student": {
+        "user_id_embedding.weight": ((43_739, 32), 1_399_648),
+        "item_id_embedding.weight": ((17_239, 32), 551_648),
+    },
+    "GCN student": {"layer_list.0.user_weight": ((32, 32), 1_024), "layer_list.0.item_weight": ((32, 32), 1_024)},
+}
+TABLE_8_TOTALS = {"teacher": 24_906_304, "LightGCN student": 1_951_296, "GCN student": 2_048}
 
 # Jiang et al., DiffMM, ACM MM 2024, Table 1, on the TikTok files that this project uses: recall@20, ndcg@20.
 DIFFMM_TIKTOK: dict[str, tuple[float, float]] = {

@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mmkd_core.datasets.shapes import shape_of
 from mmkd_core.experiment import Experiment, plan
 from mmkd_core.measures import Measurement
+from mmkd_core.measures.operations import SIZES
 from mmkd_core.models import MODELS, base_of
 
 Job = Experiment | Measurement
@@ -55,12 +57,65 @@ SEEDS = (0, 1, 2)
 FIVE_SEEDS = {
     "tiktok": ("mmkd", "lightgcn", "clcrec"),
     "lfm2k": ("mmkd", "grcn", "lattice"),
-    "amazon-beauty": ("mmkd", "lattice", "grcn"),
+    "amazon-beauty": ("mmkd", "clcrec", "slmrec"),
 }
 
 
 Names = Sequence[str] | None
 Seeds = Sequence[int] | None
+
+
+# Of Table 1; of Table 6, with how they differ from a model's defaults.
+COUNTED = ("mmgcn", "grcn", "lattice", "slmrec", "bm3", "teacher", "mmkd")
+FROZEN = "MMKD, prompt frozen"
+WEIGHED: dict[str, dict[str, Any]] = {
+    **{NAMES[model]: {"model": model} for model in ("teacher", "lattice", "bm3", "mmkd")},
+    FROZEN: {"model": "mmkd", "settings": {"prompt_mode": "frozen"}},
+}
+GCN = "MMKD, GCN student"
+# What a measurement of a small shape, or in a hurry, does less of.
+DOUBLED = {"smoke": {"doublings": (1, 2, 4)}}
+STEPS = {"smoke": {"batch": 64, "steps": 2}, "quick": {"steps": 2}}
+
+
+def table1(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
+    """Operations of each model as one size after the other grows from a small shape. Seeds play no part."""
+    cases = []
+    for dataset in _shapes(datasets, budget, ("demo",)):
+        for model in COUNTED:
+            for size in SIZES:
+                labels = {"dataset": dataset, "model": model, "size": size}
+                arguments = {"model": model, "size": size, "shape": dataset, **DOUBLED.get(budget, {})}
+                cases.append(Case(labels, Measurement("operations", arguments)))
+    return cases
+
+
+def table6(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
+    """Seconds, memory and numbers at the shapes of the paper's data, which are no data sets here."""
+    return _weighed(WEIGHED, _shapes(datasets, budget, ("netflix", "electronics")), budget)
+
+
+def table8(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
+    """The numbers of the teacher and of both students; the rest of the table is arithmetic."""
+    rows = {name: WEIGHED[name] for name in (NAMES["teacher"], NAMES["mmkd"])}
+    rows[GCN] = {"model": "mmkd", "settings": {"student": "gcn"}}
+    return _weighed(rows, _shapes(datasets, budget, ("netflix",)), budget)
+
+
+def _weighed(rows: Mapping[str, Mapping[str, Any]], shapes: Sequence[str], budget: str) -> list[Case]:
+    less = STEPS.get(budget, {})
+    return [
+        Case({"dataset": shape, "system": system}, Measurement("footprint", {"shape": shape, **row, **less}))
+        for shape in shapes
+        for system, row in rows.items()
+    ]
+
+
+def _shapes(given: Names, budget: str, own: Sequence[str]) -> Sequence[str]:
+    names = _datasets(given, budget, own)
+    for name in names:
+        shape_of(name)
+    return names
 
 
 def table3(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
@@ -120,6 +175,19 @@ def table5(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -
             [({"variant": name}, arguments) for name, arguments in rows.items()],
             [dataset], _seeds(seeds, budget, SEEDS), budget,
         )  # fmt: skip
+    return cases
+
+
+def figure3(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
+    """How far modalities mix, before and after the teacher's layers; points of pictures for the first seed alone."""
+    own, spent = _seeds(seeds, budget, SEEDS), _budget(budget)
+    cases = []
+    for dataset in _datasets(datasets, budget, ("tiktok",)):
+        for seed in own:
+            taught = _planned(dataset, seed, {}, spent).as_dict()
+            unprompted = _planned(dataset, seed, {"model": "teacher", "hparams": {"prompt_rate": 0.0}}, spent).as_dict()
+            arguments = {"taught": taught, "unprompted": unprompted, "coordinates": seed == own[0]}
+            cases.append(Case({"dataset": dataset, "seed": seed}, Measurement("mixing", arguments)))
     return cases
 
 
@@ -185,6 +253,55 @@ def content(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") 
     return cases
 
 
+ADAPTED = ("lattice", "bm3", "mmkd", "lightgcn")  # those of the paper's Table 7, and the plain rival
+TUNING = 20  # epochs of fine-tuning at most
+
+
+def table7(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
+    """Adaptation to new interactions: a tenth of those of training comes later."""
+    rows: list[Row] = [({"system": NAMES[model]}, {"model": model}) for model in ADAPTED]
+    cases = _cases(rows, _datasets(datasets, budget, ("tiktok", "lfm2k")), _seeds(seeds, budget, SEEDS), budget)
+    epochs = min(TUNING, _budget(budget).fit.get("epochs", TUNING))
+    return [Case(labels, _measured("incremental", job, epochs=epochs)) for labels, job in cases]
+
+
+# Long enough for every system here to pass its best epoch. Of TikTok, whose epochs cost three times as much, one seed.
+LONG = {"epochs": 200, "evaluate_every": 5}
+LONG_SEEDS = {"tiktok": SEEDS[:1]}
+BODY = "teacher, no content"
+OVERFITTING: dict[str, dict[str, Any]] = {
+    "LightGCN": {"model": "lightgcn"},
+    BODY: {"model": "lightgcn"},  # the rest of it is LightGCN, with the settings of the teacher
+    "VBPR": {"model": "vbpr"},
+    "teacher": {"model": "teacher"},
+    "teacher, no dropout": {"model": "teacher", "hparams": {"dropout": 0.0}},
+    "teacher, w/o-Prompt": {"model": "teacher", "hparams": {"prompt_rate": 0.0}},
+    "student": {},
+    "student, random start": {"hparams": {"init": "random"}},
+}
+
+
+def overfitting(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
+    """Does what reduces features overfit, and what it takes against it (I1)? Long trainings that nothing stops."""
+    cases = []
+    for dataset in _datasets(datasets, budget, ("tiktok", "lfm2k")):
+        other = plan("teacher", dataset)
+        body = {"hparams": {name: other.hparams[name] for name in ("dim", "layers", "l2")}}
+        body["fit"] = {"lr": other.fit.lr, "batch_size": other.fit.batch_size}
+        for system, row in OVERFITTING.items():
+            arguments = row | (body if system == BODY else {})
+            arguments["fit"] = arguments.get("fit", {}) | LONG | dict(_budget(budget).fit)
+            own = _seeds(seeds, budget, LONG_SEEDS.get(dataset, SEEDS))
+            cases += _cases([({"system": system}, arguments)], [dataset], own, budget)
+    return [Case(labels, _measured("overfitting", job)) for labels, job in cases]
+
+
+def _measured(kind: str, system: Job, **arguments: Any) -> Measurement:
+    """A measurement of a system, which it is given as a dict."""
+    assert isinstance(system, Experiment)
+    return Measurement(kind, {"system": system.as_dict(), **arguments})
+
+
 NOISE, REDUNDANCY = (0.0, 0.2, 0.4, 0.6, 0.8), (0, 32, 128, 512)
 
 
@@ -207,8 +324,11 @@ def demo(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> 
 
 
 # By the name that the command line knows them by.
-TABLES: dict[str, Callable[..., list[Case]]] = {"3": table3, "4": table4, "5": table5, "content": content, "demo": demo}
-FIGURES: dict[str, Callable[..., list[Case]]] = {"4": figure4, "5": figure5}
+TABLES: dict[str, Callable[..., list[Case]]] = {
+    "1": table1, "3": table3, "4": table4, "5": table5, "6": table6, "7": table7, "8": table8,
+    "content": content, "demo": demo, "overfitting": overfitting,
+}  # fmt: skip
+FIGURES: dict[str, Callable[..., list[Case]]] = {"3": figure3, "4": figure4, "5": figure5}
 
 Row = tuple[dict[str, Any], dict[str, Any]]
 

@@ -18,7 +18,7 @@ from mmkd_core.recipes import Case
 
 METRICS = [f"{name}@{k}" for k in KS for name in ("recall", "ndcg")]
 COSTS = ("seconds", "cpu_seconds", "trained", "served")
-COLUMNS = ("record", "hits", *METRICS, "validation", "best_epoch", "capped", *COSTS)
+COLUMNS = ("record", "hits", *METRICS, "validation", "best_epoch", "epochs", "capped", *COSTS)
 
 
 def read_records(store: str | Path) -> dict[Path, Record]:
@@ -29,10 +29,10 @@ def read_records(store: str | Path) -> dict[Path, Record]:
 def collect(cases: Iterable[Case], store: str | Path) -> pd.DataFrame:
     """One row a case whose job is an experiment: its labels, and what its record says; NaN where there is none.
 
-    Columns beside the labels: `model`, the metrics on test, `validation` (Recall@20), `best_epoch`, `capped` (training
-    ended at its cap of epochs, not for want of improvement), `seconds` and `cpu_seconds`, `trained` and `served`
-    numbers, and `record`, the file. A run that selected on test (`swap`) reports what it selected, as one who does so
-    would: its "validation" metrics are those on test; @50 and the places of single hits are missing.
+    Columns beside the labels: `model`, the metrics on test, `validation` (Recall@20), `best_epoch` of `epochs`,
+    `capped` (training ended at its cap of epochs, not for want of improvement), `seconds` and `cpu_seconds`, `trained`
+    and `served` numbers, and `record`, the file. A run that selected on test (`swap`) reports what it selected, as one
+    who does so would: its "validation" metrics are those on test; @50 and the places of single hits are missing.
     """
     known = {_canonical(record.experiment): (path, record) for path, record in read_records(store).items()}
     rows = []
@@ -56,6 +56,7 @@ def _of_record(path: Path, record: Record) -> dict[str, Any]:
         "hits": None if swapped or not path.with_suffix(".npz").exists() else str(path),
         "validation": record.validation["recall@20"],
         "best_epoch": record.history["best_epoch"],
+        "epochs": cost["epochs"],
         "capped": 0 < cost["epochs"] == record.experiment.fit.epochs,
         "seconds": cost["seconds"],
         "cpu_seconds": cost["cpu_seconds"],

@@ -15,16 +15,27 @@ class Sampler:
     """Draws each training pair once an epoch, in random order, with uniform negatives outside the user's train set.
 
     A user who has every item in the training set has no negative; such a user's pairs are left out.
-    Raises `ValueError` if that leaves nothing.
+    With `pairs`, some of `train`, an epoch visits those alone; negatives stay outside the whole of `train`.
+    Raises `ValueError` if nothing is left to draw.
     """
 
-    def __init__(self, train: Int[Tensor, "edge 2"], num_items: int, negatives: int = 1) -> None:
+    def __init__(
+        self,
+        train: Int[Tensor, "edge 2"],
+        num_items: int,
+        negatives: int = 1,
+        pairs: Int[Tensor, "_ 2"] | None = None,
+    ) -> None:
         keys = train[:, 0] * num_items + train[:, 1]
         self.keys = keys.sort().values
         degree = torch.bincount(train[:, 0])
-        self.edges = train[degree[train[:, 0]] < num_items]
+        pairs = train if pairs is None else pairs
+        self.edges = pairs[degree[pairs[:, 0]] < num_items]
         if len(self.edges) == 0:
-            raise ValueError("every user has every item in the training set: there is no negative item to draw")
+            raise ValueError(
+                f"{len(pairs)} pairs to visit; expected one at least whose user lacks an item. If there are pairs, "
+                "every user has every item in the training set: there is no negative item to draw"
+            )
         self.num_items = num_items
         self.negatives = negatives
 

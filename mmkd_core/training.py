@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from mmkd_core.data import Batch, Dataset
@@ -83,6 +84,7 @@ def fit(
     data: Dataset,
     config: FitConfig | None = None,
     *,
+    pairs: Int[Tensor, "_ 2"] | None = None,
     on_epoch: OnEpoch | None = None,
     device: str | torch.device | None = None,
 ) -> History:
@@ -90,6 +92,7 @@ def fit(
 
     AdamW on the sum of the model's loss terms; the untrained model is evaluated as epoch 0, then every
     `evaluate_every` epochs and after the last one; it stops after `patience` evaluations without improvement.
+    With `pairs`, some of `data.train`, an epoch visits those alone; negatives and candidates stay those of the whole.
     `on_epoch(epoch, history)` is called after each epoch. The same seed on the same machine gives the same history,
     bit for bit. Raises `ValueError` when there is no validation interaction to select on and `FloatingPointError`
     when a loss is no longer finite.
@@ -107,7 +110,8 @@ def fit(
         select.consider(0, history)
         if parameters:
             optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
-            sampler = Sampler(data.train.to(target), data.num_items, model.negatives)
+            visited = None if pairs is None else pairs.to(target)
+            sampler = Sampler(data.train.to(target), data.num_items, model.negatives, visited)
             generator = torch.Generator(target).manual_seed(config.seed)
             for epoch in range(1, config.epochs + 1):
                 model.train()

@@ -387,7 +387,7 @@ def test_a_table_with_a_budget_first_runs_what_the_records_lack(folder, tmp_path
 
 
 def test_a_wrong_argument_of_table(tmp_path, refused):
-    refused("table", "2", says=r"invalid choice: '2' \(choose from '?3'?, ")
+    refused("table", "2", says=r"invalid choice: '2' \(choose from '?1'?, ")
     refused(
         "table",
         "4",

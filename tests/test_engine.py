@@ -1,5 +1,9 @@
 """A recipe's jobs are carried out once, teachers first, by either engine."""
 
+import os
+import signal
+import sys
+
 import pytest
 
 from mmkd_core import Experiment, FitConfig, recipes
@@ -7,6 +11,7 @@ from mmkd_core import engine as module
 from mmkd_core.engine import carry_out, in_waves
 from mmkd_core.measures import Measurement
 from mmkd_core.recipes import Case
+from mmkd_core.results import read_records
 from mmkd_core.tables.quality import table4
 
 SHORT = FitConfig(epochs=1, evaluate_every=1)
@@ -70,3 +75,55 @@ def test_smoke_table_4_on_the_demo_runs_every_system(tmp_path):
     carry_out(work, tmp_path)
     frame = table4(work, tmp_path)["demo"]
     assert not (frame[["Recall@20", "MMKD minus it, Recall@20"]] == "not run").any(axis=None)
+
+
+# --- Ray ---
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two workers on this machine. They know this file by its content, since they cannot import it."""
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield
+    ray.shutdown()
+
+
+def writes_its_seed(job, store):
+    (store / f"{job.seed}").write_text(str(os.getpid()))
+
+
+def dies_the_first_time(job, store):
+    first = store / f"{job.seed} first"
+    if job.seed == 0 and not first.exists():
+        first.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    writes_its_seed(job, store)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_ray_leaves_the_same_records_as_the_local_engine(tmp_path):
+    work = cases(student(), lightgcn(0))
+    for name in module.ENGINES:
+        carry_out(work, tmp_path / name, engine=name)
+    local, spread = (read_records(tmp_path / name) for name in module.ENGINES)
+    assert len(local) == 3  # the teacher too
+    assert [r.metrics for r in local.values()] == [r.metrics for r in spread.values()]
+    assert [path.name for path in local] == [path.name for path in spread]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_job_whose_worker_is_killed_is_run_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "one", dies_the_first_time)
+    seen = []
+    carry_out(cases(*map(lightgcn, range(3))), tmp_path, engine="ray", on_progress=seen.append)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "0 first", "1", "2"]
+    assert (seen[-1].done, seen[-1].running, seen[-1].left) == (3, 0, 0)
+    assert max(progress.running for progress in seen) == 2
+
+
+@pytest.mark.usefixtures("cluster")
+def test_what_a_job_raises_comes_through(tmp_path):
+    with pytest.raises(ValueError, match="no such"):
+        carry_out(cases(Experiment("no such folder", "lightgcn", 0, {"dim": 4}, SHORT)), tmp_path, engine="ray")

@@ -57,6 +57,20 @@ def test_sampling_leaves_the_global_generator_alone(data):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_with_pairs_an_epoch_visits_those_alone_and_negatives_are_outside_all_of_train():
+    train = torch.tensor([[0, item] for item in range(30)] + [[1, 3], [1, 4]])
+    pairs = torch.tensor([[0, 7], [1, 4]])
+    drawn = triples(epoch(Sampler(train, 32, 50, pairs)))
+    assert sorted((user, pos) for user, pos, _ in drawn) == [(0, 7), (1, 4)]
+    assert {item for user, _, neg in drawn for item in neg if user == 0} == {30, 31}
+    assert not {item for user, _, neg in drawn for item in neg if user == 1} & {3, 4}
+
+
+def test_no_pair_to_visit_raises():
+    with pytest.raises(ValueError, match="0 pairs to visit; expected one at least"):
+        Sampler(torch.tensor([[0, 0]]), 2, 1, torch.zeros(0, 2, dtype=torch.int64))
+
+
 def test_a_user_who_has_every_item_is_left_out():
     train = torch.tensor([[0, 0], [0, 1], [0, 2], [1, 1]])
     assert {user for user, _, _ in triples(epoch(Sampler(train, 3)))} == {1}

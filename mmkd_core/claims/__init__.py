@@ -6,16 +6,19 @@ the runs that they judge, and no run was tuned to move one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from mmkd_core.claims import rules, trends
+from mmkd_core import recipes
+from mmkd_core.claims import costs, rules, trends
 from mmkd_core.claims.rules import BASELINES, VERDICTS, Evidence, Judge
 from mmkd_core.recipes import NAMES
 
-__all__ = ["CLAIMS", "VERDICTS", "Claim", "ledger"]
+__all__ = ["CLAIMS", "TOPICS", "VERDICTS", "Claim", "ledger", "page", "summary"]
 
 ABLATED = "table 5"
 
@@ -34,8 +37,14 @@ def _ablation(variant: str) -> Judge:
     return rules.better(ABLATED, "variant", "MMKD", variant)
 
 
-CLAIMS: dict[str, Claim] = {
-    # --- accuracy ---
+def _gap_at_end(values: Mapping[str, Any]) -> float:
+    return values["gap"]["end"]["auc"]
+
+
+RIVALS = (costs.TEACHER, costs.LATTICE, costs.BM3)
+TOPICS: dict[str, dict[str, Claim]] = {}
+
+TOPICS["Accuracy"] = {
     "best": Claim(
         "MMKD beats all ten baselines on every data set", "Abstract; Sec. 1; Sec. 4.2",
         rules.better_than_all(NAMES["mmkd"], BASELINES), "05_comparison",
@@ -60,7 +69,9 @@ CLAIMS: dict[str, Claim] = {
         "the student keeps the teacher's accuracy (loses at most 2 % of its Recall@20)", "Sec. 1; Sec. 6",
         rules.not_worse("table 4", "system", NAMES["mmkd"], NAMES["teacher"], 0.02), "09_serving",
     ),
-    # --- components ---
+}  # fmt: skip
+
+TOPICS["Components"] = {
     "prompt": Claim("without the prompt MMKD is worse", "Sec. 4.3.1 (1)", _ablation("w/o-Prompt"), "06_ablations"),
     "pair": Claim("without PairKD it is worse", "Sec. 4.3.1 (2)", _ablation("w/o-PairKD"), "06_ablations"),
     "list": Claim("without ListKD it is worse", "Sec. 4.3.1 (3)", _ablation("w/o-ListKD"), "06_ablations"),
@@ -89,7 +100,9 @@ CLAIMS: dict[str, Claim] = {
         "the prompt makes the teacher hand on more helpful knowledge", "Sec. 3.1.2; Sec. 4.5",
         _ablation("prompt removed in stage 2"), "06_ablations",
     ),
-    # --- noise and redundancy ---
+}  # fmt: skip
+
+TOPICS["Noise and redundancy"] = {
     "noise": Claim(
         "disentangling and re-weighting guard against misleading content: worth more the more of it is wrong",
         "Sec. 1 (I2); Sec. 3.2.2", trends.advantage_grows("noise", "MMKD", "w/o-disentangle"), "08_demo",
@@ -98,7 +111,9 @@ CLAIMS: dict[str, Claim] = {
         "the prompt guards against redundant content: worth more the more there is", "Abstract; Sec. 3.1.2",
         trends.advantage_grows("redundancy", "MMKD", "w/o-Prompt"), "08_demo",
     ),
-    # --- settings ---
+}  # fmt: skip
+
+TOPICS["Settings"] = {
     "d saturates": Claim(
         "the student's d saturates at about 64 (128 gains less than 2 %)", "Sec. 4.5",
         trends.saturates("dim", 64, 128, 0.02), "14_hyperparameters",
@@ -130,14 +145,104 @@ CLAIMS: dict[str, Claim] = {
 }  # fmt: skip
 
 
+TOPICS["Cost"] = {
+    "complexity": Claim(
+        "serving needs no feature reduction and takes O(L |E| d)", "Sec. 3.3; Table 1",
+        costs.serves_by_edges(), "10_complexity",
+    ),
+    "compression": Claim(
+        "the student is a tenth or less of the teacher (of the numbers that are trained)", "Sec. 4.4; Table 6",
+        costs.within("table 6", costs.MMKD, [costs.TEACHER], lambda v: v["numbers"]["trained"], 0.1, what="trained"),
+        "10_complexity",
+    ),
+    "serving": Claim(
+        "the student serves with less than the teacher (whose final tables are kept)", "Abstract; Sec. 1; Sec. 4.4",
+        costs.within("table 6", costs.MMKD, [costs.TEACHER], lambda v: v["numbers"]["served"], 0.9, what="served"),
+        "09_serving",
+    ),
+    "training time": Claim(
+        "an epoch of the student takes at most 0.8 of the teacher's, LATTICE's and BM3's", "Sec. 4.4; Table 6",
+        costs.within("table 6", costs.MMKD, RIVALS, lambda v: v["seconds"]["epoch"], 0.8, what="CPU seconds an epoch"),
+        "10_complexity",
+    ),
+    "memory": Claim(
+        "training it takes less memory than theirs (at most 0.9)", "Sec. 4.4; Table 6",
+        costs.within(
+            "table 6", costs.MMKD, RIVALS, lambda v: v["memory"]["train"]["resident"], 0.9, what="peak memory",
+        ),
+        "10_complexity",
+    ),
+    "cost of KL": Claim(
+        "the KL divergences do not significantly add to its time (10 % at most)", "Sec. 4.4",
+        costs.cheap_to_distil(0.1), "10_complexity",
+    ),
+    "new data": Claim(
+        "fine-tuned on new interactions MMKD is better than LATTICE and BM3", "Sec. 7.3.1; Table 7",
+        costs.every_seed(
+            "table 7", costs.MMKD, [costs.LATTICE, costs.BM3], lambda v: v["metrics"]["fine-tuned"]["recall@20"],
+            what="Recall@20",
+        ),
+        "11_incremental",
+    ),
+    "new data, time": Claim(
+        "and takes less time, to train an epoch and to recommend", "Sec. 7.3.1; Table 7",
+        costs.every_seed(
+            "table 7", costs.MMKD, [costs.LATTICE, costs.BM3], lambda v: sum(v["cpu_ms"].values()),
+            what="CPU ms", lower=True,
+        ),
+        "11_incremental",
+    ),
+}  # fmt: skip
+
+TOPICS["Overfitting and the semantic gap"] = {
+    "reduction overfits": Claim(
+        "what reduces features aggravates overfitting (the gap of AUC at the end of a long training)", "Sec. 1 (I1)",
+        costs.every_seed("table overfitting", "teacher", [recipes.BODY], _gap_at_end, what="gap"), "12_overfitting",
+    ),
+    "student overfits less": Claim(
+        "distilling into the student prevents overfitting", "Sec. 1 (I1)",
+        costs.every_seed("table overfitting", "student", ["teacher"], _gap_at_end, what="gap", lower=True),
+        "12_overfitting",
+    ),
+    "prompt mixes": Claim(
+        "with the prompt the densified features of the modalities overlap more", "Sec. 4.3.2; Fig. 3",
+        costs.more_mixed("f, prompt tuned", "f, w/o-Prompt"), "13_tsne",
+    ),
+}  # fmt: skip
+
+CLAIMS = {name: claim for claims in TOPICS.values() for name, claim in claims.items()}
+
+
 def ledger(store: str | Path) -> pd.DataFrame:
-    """One row a claim: what it says, where, what was measured, the verdict, its records and the notebook."""
+    """One row a claim: topic, what it says, where, the verdict, what was measured, its records and the notebook."""
     evidence = Evidence(store)
     rows = {}
-    for name, claim in CLAIMS.items():
-        found = claim.judge(evidence)
-        rows[name] = {
-            "claim": claim.says, "where": claim.where, "verdict": found.verdict, "measured": found.measured,
-            "records": found.records, "notebook": claim.notebook,
-        }  # fmt: skip
+    for topic, claims in TOPICS.items():
+        for name, claim in claims.items():
+            found = claim.judge(evidence)
+            rows[name] = {
+                "topic": topic, "claim": claim.says, "where": claim.where, "verdict": found.verdict,
+                "measured": found.measured, "records": found.records, "notebook": claim.notebook,
+            }  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
+
+
+def page(found: pd.DataFrame) -> str:
+    """The ledger as Markdown: a table a topic, each claim with its place, its verdict and what was measured."""
+    parts = []
+    for topic, claims in found.groupby("topic", sort=False):
+        rows = [
+            f"| {row['claim']} ({row['where']}) | **{row['verdict']}** | {row['measured'].replace('; ', '<br>')} "
+            f"| [read]({row['notebook']}.ipynb) |"
+            for _, row in claims.iterrows()
+        ]
+        parts.append(
+            "\n".join([f"### {topic}\n", "| claim | verdict | measured | |", "| --- | --- | --- | --- |", *rows])
+        )
+    return "\n\n".join(parts)
+
+
+def summary(found: pd.DataFrame) -> str:
+    """How many claims came out how, in words."""
+    counts = found["verdict"].value_counts()
+    return f"{len(found)} claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts)

@@ -22,7 +22,8 @@ from typing import Any
 import pandas as pd
 
 from mmkd_core import recipes
-from mmkd_core.results import Comparison, collect, compare, holm
+from mmkd_core.recipes import Case
+from mmkd_core.results import Comparison, collect, compare, holm, measurements
 
 ALPHA = 0.05
 REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly reproduced", "not reproduced"
@@ -46,13 +47,20 @@ class Evidence:
         self.store = Path(store)
         self._rows: dict[str, pd.DataFrame] = {}
 
+    def cases(self, recipe: str) -> list[Case]:
+        """The cases of a recipe, named as `recipes.TABLES` and `recipes.FIGURES` do: "table 4", "figure 4"."""
+        kind, name = recipe.split(" ", 1)
+        return {"table": recipes.TABLES, "figure": recipes.FIGURES}[kind][name]()
+
     def rows(self, recipe: str) -> pd.DataFrame:
-        """`collect` of a recipe, named as `tables.TABLES` and `figures.FIGURES` do: "table 4", "figure 4"."""
+        """What `collect` finds of a recipe."""
         if recipe not in self._rows:
-            kind, name = recipe.split(" ", 1)
-            known = {"table": recipes.TABLES, "figure": recipes.FIGURES}[kind]
-            self._rows[recipe] = collect(known[name](), self.store)
+            self._rows[recipe] = collect(self.cases(recipe), self.store)
         return self._rows[recipe]
+
+    def measured(self, recipe: str) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
+        """What `measurements` finds of a recipe."""
+        return measurements(self.cases(recipe), self.store)
 
     @cached_property
     def systems(self) -> pd.DataFrame:

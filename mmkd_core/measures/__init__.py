@@ -17,11 +17,21 @@ from typing import Any
 
 from mmkd_core.cost import environment, measured
 from mmkd_core.experiment import write_whole
+from mmkd_core.measures.footprint import footprint
+from mmkd_core.measures.incremental import incremental
+from mmkd_core.measures.mixing import mixing
+from mmkd_core.measures.operations import operations
+from mmkd_core.measures.overfitting import overfitting
 from mmkd_core.measures.statistics import statistics
 from mmkd_core.training import choose_device
 
 KINDS: dict[str, Callable[..., dict[str, Any]]] = {
+    "mixing": mixing,
+    "footprint": footprint,
+    "operations": operations,
     "statistics": statistics,
+    "incremental": incremental,
+    "overfitting": overfitting,
 }
 
 

@@ -37,13 +37,13 @@ def lines(rows: pd.DataFrame, by: str, metrics: Sequence[str] = METRICS, *, mark
     return table
 
 
-def cell(values: pd.Series) -> str:
-    """Mean ± standard deviation of the runs there are."""
+def cell(values: pd.Series, digits: int = 4) -> str:
+    """Mean ± standard deviation of the runs there are, to `digits` decimals."""
     known = values.dropna().tolist()
     if not known:
         return NOT_RUN
     mean = stats.fmean(known)
-    return f"{mean:.4f} ± {stats.stdev(known):.4f}" if len(known) > 1 else f"{mean:.4f}"
+    return f"{mean:.{digits}f} ± {stats.stdev(known):.{digits}f}" if len(known) > 1 else f"{mean:.{digits}f}"
 
 
 def _seeds(group: pd.DataFrame) -> str:
@@ -84,8 +84,13 @@ def markdown(frame: pd.DataFrame) -> str:
     head = [frame.index.name or "", *frame.columns]
     ruler = ["---"] + ["--:" if all(isinstance(x, Real) for x in frame[column]) else "---" for column in frame]
     body = [[index, *values] for index, values in zip(frame.index, frame.itertuples(index=False), strict=True)]
-    cells = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row] for row in [head, ruler, *body]]
+    cells = [[_text(cell) for cell in row] for row in [head, ruler, *body]]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def _text(cell: object) -> str:
+    text = f"{cell:.4f}" if isinstance(cell, float) else str(cell)
+    return text.replace("|", r"\|")  # |U| is no three cells
 
 
 def numbered(frame: pd.DataFrame, *, name: str, caption: str) -> str:

@@ -1,22 +1,73 @@
 """A reader runs a chapter with other parameters: `papermill notebooks/01_quickstart.ipynb out.ipynb -p epochs 1`."""
 
+import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
+import pytest
 
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_quickstart.ipynb"
+FOLDER = Path(__file__).parents[2] / "notebooks"
+ARGUMENTS = {"datasets", "seeds", "budget", "records"}  # of every chapter of evidence: those of its recipe
+
+
+def parameters(notebook):
+    """The names that a notebook's cell of parameters assigns."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    sources = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+EVIDENCE = [path for path in sorted(FOLDER.glob("*.ipynb")) if parameters(path) >= ARGUMENTS]
+
+
+def papermill(notebook, out, *options):
+    """The cells of a notebook after it ran with other parameters."""
+    command = [sys.executable, "-m", "papermill", str(notebook), str(out), *options, "--no-progress-bar"]
+    done = subprocess.run(command, cwd=out.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return nbformat.read(out, as_version=4).cells
+
+
+def injected(cells):
+    return [cell.source for cell in cells if "injected-parameters" in cell.metadata.get("tags", [])]
 
 
 def test_the_quickstart_takes_parameters(tmp_path):
-    out = tmp_path / "out.ipynb"
     parameters = ["-p", "epochs", "2", "-p", "student_epochs", "1", "-p", "user", "5"]
-    command = [sys.executable, "-m", "papermill", str(NOTEBOOK), str(out), *parameters, "--no-progress-bar"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    cells = nbformat.read(out, as_version=4).cells
-    injected = [cell.source for cell in cells if "injected-parameters" in cell.metadata.get("tags", [])]
-    assert injected == ["# Parameters\nepochs = 2\nstudent_epochs = 1\nuser = 5\n"]
+    cells = papermill(FOLDER / "01_quickstart.ipynb", tmp_path / "out.ipynb", *parameters)
+    assert injected(cells) == ["# Parameters\nepochs = 2\nstudent_epochs = 1\nuser = 5\n"]
     text = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
     assert "recall@20" in text
+
+
+def test_the_derivation_is_proved_for_lists_of_another_length(tmp_path):
+    cells = papermill(FOLDER / "16_derivation.ipynb", tmp_path / "out.ipynb", "-p", "size", "4")
+    text = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
+    assert "line 5 = KL(b) + (1 - b+) KL(q): True" in text
+    assert "item 4: True" in text
+
+
+def test_there_is_evidence():
+    assert EVIDENCE
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """One store for all chapters, so that what one has run the next need not."""
+    return tmp_path_factory.mktemp("records")
+
+
+@pytest.mark.parametrize("notebook", EVIDENCE, ids=lambda path: path.stem)
+def test_a_chapter_of_evidence_runs_what_its_records_lack(notebook, store, tmp_path):
+    arguments = {"datasets": ["demo"], "budget": "smoke", "records": str(store)}
+    cells = papermill(notebook, tmp_path / "out.ipynb", "-y", json.dumps(arguments))
+    assert len(injected(cells)) == 1
+    assert list(store.rglob("*.json"))
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    texts = [o.get("text", "") + str(o.get("data", {}).get("text/markdown", "")) for o in outputs]
+    assert any("demo" in text for text in texts)

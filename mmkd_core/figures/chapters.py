@@ -1,14 +1,9 @@
-"""What the book draws: each function takes plain values and returns a matplotlib `Figure`; nothing is shown or saved.
-
-Colours are those of Okabe and Ito, which colour-blind readers can tell apart; what a colour says, a mark or a label
-says too. Figures are drawn on white.
-"""
+"""What chapters draw from plain values: posters, sounds, training curves, intervals, lines, bars, matrices."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -20,43 +15,19 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from mmkd_core.datasets.demo import DemoDataset
-
-BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
-PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
-DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
-WIDTH, DPI = 7.5, 88  # inches; a page's text is about 750 pixels wide
-
-
-@contextmanager
-def _styled() -> Iterator[None]:
-    with sns.axes_style("whitegrid", {"axes.edgecolor": "0.4", "grid.color": "0.9"}), plt.rc_context({"font.size": 10}):
-        yield
-
-
-def panels(columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    """Empty panels side by side, as wide as a page's text and `height` inches high."""
-    with _styled():
-        figure, axes = plt.subplots(1, columns, figsize=(WIDTH, height), dpi=DPI, squeeze=False, layout="constrained")
-    for ax in axes.flat:
-        sns.despine(ax=ax)
-    return figure, list(axes.flat)
-
-
-def _name(ax: Axes, title: str, **labels: Any) -> None:
-    ax.set_title(title, loc="left", fontsize=11, fontweight="bold")
-    ax.set(**labels)
+from mmkd_core.figures.style import BLUE, DASHES, DPI, PALETTE, VERMILION, WIDTH, entitle, panels, styled
 
 
 def posters(data: DemoDataset, rows: Mapping[str, Sequence[int]], *, marked: Collection[int] = ()) -> Figure:
     """Posters with their titles, one row of items for each label; items in `marked` get a frame and a tick."""
     columns = max(map(len, rows.values()))
     cell = WIDTH / columns
-    with _styled():
+    with styled():
         figure, axes = plt.subplots(
             len(rows), columns, figsize=(WIDTH, (cell + 0.75) * len(rows)), dpi=DPI, squeeze=False, layout="constrained"
         )
     for line, (label, items) in zip(axes, rows.items(), strict=True):
-        _name(line[0], label)
+        entitle(line[0], label)
         for ax in line:
             ax.set(xticks=[], yticks=[])
             sns.despine(ax=ax, left=True, bottom=True)
@@ -74,12 +45,12 @@ def sound(data: DemoDataset, item: int) -> Figure:
     wave, rate = data.sounds[item], data.sample_rate
     figure, (left, right) = panels(2, 2.6)
     left.plot(np.arange(len(wave)) / rate, wave, color=BLUE, linewidth=0.4)
-    _name(left, "Wave", xlabel="seconds", ylabel="amplitude", ylim=(-1, 1))
+    entitle(left, "Wave", xlabel="seconds", ylabel="amplitude", ylim=(-1, 1))
     power, frequency, time, _ = right.specgram(wave + 1e-6, NFFT=256, noverlap=128, Fs=rate)
     right.clear()
     decibels = np.maximum(10 * np.log10(power / power.max()), -50)
     mesh = right.pcolormesh(time, frequency / 1000, decibels, cmap="cividis", rasterized=True)
-    _name(right, "Spectrogram", xlabel="seconds", ylabel="kilohertz")
+    entitle(right, "Spectrogram", xlabel="seconds", ylabel="kilohertz")
     right.grid(visible=False)
     figure.colorbar(mesh, ax=right, label="decibels")
     return figure
@@ -91,14 +62,14 @@ def curves(history: Mapping[str, Any]) -> Figure:
     losses = pd.DataFrame(history["losses"])
     for name, color, dashes in zip(losses, PALETTE, DASHES, strict=False):
         left.plot(losses.index + 1, losses[name], color=color, linestyle=dashes, label=name)
-    _name(left, "Loss terms", xlabel="epoch", ylabel="mean over the batches", yscale="log")
+    entitle(left, "Loss terms", xlabel="epoch", ylabel="mean over the batches", yscale="log")
     validation = pd.DataFrame(history["validation"]).set_index("epoch")
     metric = next(name for name in map(str, validation) if name.startswith("recall"))
     right.plot(validation.index, validation[metric], color=BLUE, marker="o", markersize=4)
     best = history["best_epoch"]
     right.plot(best, validation.loc[best, metric], "*", color=VERMILION, markersize=14, label=f"kept: epoch {best}")
     top = 1.1 * validation[metric].max()
-    _name(right, f"Validation {metric.replace('recall', 'Recall')}", xlabel="epoch", ylim=(0, top))
+    entitle(right, f"Validation {metric.replace('recall', 'Recall')}", xlabel="epoch", ylim=(0, top))
     figure.legend(loc="outside lower center", ncols=7, frameon=False, handlelength=1.8, columnspacing=1.2)
     return figure
 
@@ -118,7 +89,7 @@ def lines(ax: Axes, x: ArrayLike, series: Mapping[str, ArrayLike], title: str, *
     """Draws curves over the same x, told apart by colour and dashes; `labels` are those of `Axes.set`."""
     for (label, y), color, dashes in zip(series.items(), PALETTE, DASHES, strict=False):
         ax.plot(np.asarray(x), np.asarray(y), color=color, linestyle=dashes, linewidth=2, label=label)
-    _name(ax, title, **labels)
+    entitle(ax, title, **labels)
     ax.legend()
 
 
@@ -131,7 +102,7 @@ def bars(ax: Axes, names: Sequence[str], series: Mapping[str, ArrayLike], title:
         ax.bar_label(drawn, fmt="%.2f", fontsize=7)
     ax.set_xticks(range(len(names)), names)
     ax.grid(visible=False, axis="x")
-    _name(ax, title, **labels)
+    entitle(ax, title, **labels)
 
 
 def matrix(ax: Axes, values: ArrayLike, names: Sequence[str], split: int, title: str) -> None:
@@ -145,4 +116,4 @@ def matrix(ax: Axes, values: ArrayLike, names: Sequence[str], split: int, title:
     ax.axhline(split - 0.5, color=VERMILION, linewidth=2)
     ax.axvline(split - 0.5, color=VERMILION, linewidth=2)
     ax.grid(visible=False)
-    _name(ax, title)
+    entitle(ax, title)

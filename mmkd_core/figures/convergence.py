@@ -1,0 +1,136 @@
+"""Fig. 5: both stages by epoch, what is sought (validation metrics) above what is minimised (loss terms)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+
+from mmkd_core.experiment import Record
+from mmkd_core.figures.style import BLUE, DASHES, NOT_RUN, PALETTE, VERMILION, entitle, grid, parts, say
+from mmkd_core.recipes import NAMES, Case
+from mmkd_core.results import collect
+
+History = Mapping[str, Any]  # as `training.History.as_dict` gives it
+STAGES = {NAMES["teacher"]: "Stage 1: teacher", NAMES["mmkd"]: "Stage 2: student"}
+METRICS = {"Recall": (BLUE, "-"), "NDCG": (VERMILION, "--")}  # at 20, or at fewer on a smaller catalogue
+SUM = "sum"
+FLOOR = 1e-4  # of the largest sum: terms below it tell nothing of the training, but would stretch the axis
+HEIGHT = 4.3
+
+
+def figure5(cases: Sequence[Case], store: Path) -> Figure:
+    """One part a data set: validation metrics and weighted loss terms by epoch, a column a stage, a line a seed."""
+    rows = collect(cases, store)
+    datasets = list(rows["dataset"].unique())
+    figure, drawn = parts(datasets, HEIGHT)
+    for part, dataset in zip(drawn, datasets, strict=True):
+        own = rows[rows["dataset"] == dataset].dropna(subset=["record"])
+        files = {title: own.loc[own["system"] == system, "record"] for system, title in STAGES.items()}
+        stages(part, {title: [Record.read(file).history for file in found] for title, found in files.items()})
+    return figure
+
+
+def progress(cases: Sequence[Case], store: Path) -> pd.DataFrame:
+    """A line a run that has a record: how long it trained, and validation Recall@20 and loss on the way.
+
+    Columns: `epochs` trained, `kept`, the epoch with the best validation Recall@20, and whether training met its cap
+    (`capped`); Recall at the `start`, at `best` and at the `last` evaluation; the sum of the loss terms in the epoch
+    kept and in the last one.
+    """
+    lines = []
+    for _, row in collect(cases, store).dropna(subset=["record"]).iterrows():
+        history = Record.read(row["record"]).history
+        recall = [next(v for name, v in e.items() if name.startswith("recall@")) for e in history["validation"]]
+        sums, kept = terms(history)[SUM], history["best_epoch"]
+        lines.append(
+            {name: row[name] for name in ("dataset", "system", "seed")}
+            | {"epochs": len(sums), "kept": kept, "capped": row["capped"]}
+            | {"start": recall[0], "best": max(recall), "last": recall[-1]}
+            | {"loss kept": sums.get(kept), "loss last": sums.iloc[-1]}
+        )
+    columns = [
+        "dataset",
+        "system",
+        "seed",
+        "epochs",
+        "kept",
+        "capped",
+        "start",
+        "best",
+        "last",
+        "loss kept",
+        "loss last",
+    ]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def stages(part: SubFigure, histories: Mapping[str, Sequence[History]]) -> None:
+    """Draws two panels for each stage's histories, one history a seed; the stages share their vertical axes."""
+    axes = grid(part, 2, len(histories), sharey="row", sharex="col")
+    tables = {title: [terms(run) for run in runs] for title, runs in histories.items()}
+    every = [table for runs in tables.values() for table in runs]
+    names = dict.fromkeys(str(name) for table in every for name in table if name != SUM)
+    looks: dict[str, tuple[str, Any]] = {SUM: ("k", "-")}
+    looks |= dict(zip(names, zip(PALETTE, DASHES, strict=True), strict=False))
+    for place, (title, runs) in enumerate(histories.items()):
+        above, below = axes[0][place], axes[1][place]
+        entitle(above, title)
+        below.set_xlabel("epoch")
+        for run, table in zip(runs, tables[title], strict=True):
+            draw_metrics(above, run)
+            draw_terms(below, table, looks)
+        if not runs:
+            say(above, NOT_RUN)
+            say(below, NOT_RUN)
+    axes[0][0].set(ylabel="on validation", ylim=(0, None))
+    axes[1][0].set(ylabel="mean over batches")
+    if every:
+        largest = max(table[SUM].max() for table in every)
+        smallest = min(table[table > 0].min().min() for table in every)
+        bottom = max(smallest / 1.5, FLOOR * largest)
+        axes[1][0].set(yscale="log", ylim=(bottom, 1.5 * largest))
+        tight = {"columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.4}
+        axes[0][-1].legend(handles=_metric_lines(), loc="lower center", ncols=3, frameon=False, fontsize=8.5, **tight)
+        seen = {name for table in every for name in table if (table[name] > bottom).any()}
+        shown = [_line(name if name in seen else f"{name} (too small)", *look) for name, look in looks.items()]
+        part.legend(handles=shown, loc="outside lower center", ncols=len(shown), frameon=False, fontsize=9)
+
+
+def terms(history: History) -> pd.DataFrame:
+    """Each weighted loss term, and their sum, by epoch."""
+    table = pd.DataFrame(history["losses"])
+    table.index += 1
+    return table.assign(**{SUM: table.sum(axis=1)})
+
+
+def draw_metrics(ax: Axes, history: History) -> None:
+    """Draws Recall and NDCG on validation by epoch, with stars at the epoch kept."""
+    table = pd.DataFrame(history["validation"]).set_index("epoch")
+    for name, (color, dashes) in METRICS.items():
+        values = table[next(column for column in map(str, table) if column.startswith(f"{name.lower()}@"))]
+        ax.plot(values.index, values, color=color, linestyle=dashes, linewidth=1.2)
+        kept = history["best_epoch"]
+        ax.plot(kept, values[kept], "*", color=color, markersize=11, markeredgecolor="w", markeredgewidth=0.6, zorder=3)
+
+
+def draw_terms(ax: Axes, table: pd.DataFrame, looks: Mapping[str, tuple[str, Any]]) -> None:
+    """Draws the columns of `terms`; what is not positive has no place on a logarithmic axis and is left out."""
+    for name, values in table.where(table > 0).items():
+        color, dashes = looks[str(name)]
+        width, mark = 1.8 if name == SUM else 1.2, "o" if len(values) == 1 else ""  # one epoch makes no line
+        ax.plot(values.index, values, color=color, linestyle=dashes, linewidth=width, marker=mark)
+
+
+def _metric_lines() -> list[Line2D]:
+    star = Line2D([], [], color="0.4", marker="*", markersize=11, linestyle="", label="epoch kept")
+    return [*(_line(f"{name}@20", *look) for name, look in METRICS.items()), star]
+
+
+def _line(label: str, color: str, dashes: Any) -> Line2D:
+    return Line2D([], [], color=color, linestyle=dashes, label=label)

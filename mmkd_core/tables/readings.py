@@ -1,0 +1,56 @@
+"""Pairs of systems as a frame to read: the difference, how sure it is, what could have been found, and the reading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from mmkd_core.claims.rules import NOT_RUN, outcomes
+from mmkd_core.tables.text import difference
+
+BETTER, WORSE, UNTOLD = "better", "worse", "not told apart"
+SAME, UNPAIRED = "identical", "not paired"
+READINGS = {"+": BETTER, "-": WORSE, "0": UNTOLD}
+
+
+def against_each(rows: pd.DataFrame, by: str, name: str) -> dict[Any, tuple[pd.DataFrame, pd.DataFrame]]:
+    """The rows of `name` beside those of each other value of the column `by`; `rows` are those of one data set."""
+    groups = dict(list(rows.groupby(by, sort=False)))
+    return {other: (groups[name], group) for other, group in groups.items() if other != name}
+
+
+def read(pairs: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], metric: str = "recall@20") -> pd.DataFrame:
+    """One line a pair: the first of its systems less the second, each given by its rows of `results.collect`.
+
+    Columns: the mean `difference` over users with its 95 % interval; `p` of the paired t-test over users, after Holm's
+    correction over the pairs given; `p over seeds` of the one over the means of common seeds; the `detectable` effect,
+    which the test over users would find four times in five; and the `reading` of the first, by the rule at the head of
+    `claims.rules`: better, worse or not told apart; "identical" where no user's value differs. A pair that lacks a run
+    is "not run"; "not paired" if it ran, but the places of its hits were not kept.
+    """
+    found = outcomes([(str(name), "", *pair) for name, pair in pairs.items()], metric)
+    lines = {}
+    for (name, (one, other)), outcome in zip(pairs.items(), found, strict=True):
+        c = outcome.comparison
+        if c is None:
+            ran = one["record"].notna().any() and other["record"].notna().any()
+            lines[name] = ["", "", "", "", UNPAIRED if ran else NOT_RUN]
+            continue
+        seeds = "" if c.p_seeds is None else f"{c.p_seeds:.3f}"
+        reading = READINGS[str(outcome.sign)] if c.detectable else SAME
+        lines[name] = [*difference(c), seeds, f"{c.detectable:.4f}", reading]
+    columns = ["difference", "p", "p over seeds", "detectable", "reading"]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=columns)
+
+
+def sentences(frame: pd.DataFrame, name: str) -> list[str]:
+    """What a frame of `read` says about the system `name`, a sentence for each reading that occurs."""
+    said = {
+        BETTER: f"{name} is better than", WORSE: f"{name} is worse than", UNTOLD: f"{name} is not told apart from",
+        SAME: f"{name} has every hit in common with",
+        UNPAIRED: "ran, but without the places of single hits:", NOT_RUN: "not run:",
+    }  # fmt: skip
+    groups = {reading: frame.index[frame["reading"] == reading] for reading in said}
+    return [f"{said[reading]} {'; '.join(map(str, names))}" for reading, names in groups.items() if len(names)]

@@ -1,0 +1,89 @@
+"""What a footprint holds, on a shape on which it takes seconds."""
+
+from importlib import import_module
+
+import pytest
+import torch
+
+from mmkd_core.datasets.shapes import SHAPES
+from mmkd_core.measures.footprint import footprint
+from mmkd_core.tables.complexity import raw_features, student_weights, total, trained_teacher
+
+module = import_module("mmkd_core.measures.footprint")  # the package's attribute of that name is the function
+DEMO = SHAPES["demo"]
+DIM = 4
+TRAIN = 410  # four fifths of 512
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    return footprint(tmp_path_factory.mktemp("store"), model="teacher", shape="demo", dim=DIM, batch=64, steps=2)
+
+
+def test_the_numbers_are_the_sum_of_their_parts(teacher):
+    numbers = teacher["numbers"]
+    assert numbers["trained"] == sum(trained_teacher(DEMO, DIM, prompts=1).values())  # ours: of the items alone
+    assert numbers["served"] == total(student_weights(DEMO, DIM))
+    assert numbers["frozen"] == 0
+    starts = DEMO.users + 1 + DEMO.items + 1
+    lightgcn = 2 * (DEMO.users + DEMO.items + 1 + 2 * 2 * TRAIN)  # row starts, columns, values, and the transpose's
+    means = 2 * (starts + 4 * TRAIN)  # from items to users and back, each with its transpose
+    semantics = DEMO.items * DIM
+    assert numbers["constants"] == raw_features(DEMO) + semantics + lightgcn + means
+
+
+def test_an_epoch_is_its_first_step_and_the_others(teacher):
+    seconds = teacher["seconds"]
+    assert teacher["steps"] == -(-TRAIN // 64) == 7
+    assert seconds["epoch"] == pytest.approx(seconds["first step"] + 6 * seconds["other step"])
+    assert all(value >= 0 for value in seconds.values())
+
+
+def test_peaks_are_of_their_process(teacher):
+    memory = teacher["memory"]
+    assert list(memory) == ["imports", "data", "build", "train", "tables"]
+    assert all(peak["resident"] > 50 for peak in memory.values())  # torch alone takes more
+    assert memory["data"]["resident"] < memory["imports"]["resident"] + 100
+
+
+def test_what_serves_holds_final_tables_alone(teacher):
+    assert teacher["serving"]["users"] == DEMO.users
+    assert teacher["serving"]["memory"]["resident"] > 50
+
+
+def test_a_process_of_its_own_does_not_start_with_the_peak_of_its_parent():
+    before = module._peak(torch.device("cpu"))["resident"]
+    block = torch.ones(64 * 2**20)  # 256 MiB
+    child = module._alone(module._peak, torch.device("cpu"))["resident"]
+    here = module._peak(torch.device("cpu"))["resident"]
+    del block
+    assert here > before + 200
+    assert child < here - 100
+
+
+@pytest.mark.skipif(not module.CLEAR.exists(), reason="this system cannot forget a peak")
+def test_a_peak_is_that_of_the_time_since_the_last_one():
+    device = torch.device("cpu")
+    module._peak(device)
+    block = torch.ones(64 * 2**20)
+    del block
+    first, second = module._peak(device)["resident"], module._peak(device)["resident"]
+    assert second < first - 200
+
+
+def test_with_fewer_steps_than_asked_for_those_there_are_count(make_data):
+    from mmkd_core.models import build
+
+    data = make_data()
+    device = torch.device("cpu")
+    for batch in (len(data.train), 64):
+        seconds = module._epoch(build("bpr-mf", data, {}), data, batch, 100, device)
+        others = -(-len(data.train) // batch) - 1
+        assert seconds["epoch"] == pytest.approx(seconds["first step"] + others * seconds["other step"])
+
+
+def test_what_a_model_raises_comes_through(tmp_path):
+    with pytest.raises(ValueError, match="unknown setting 'colour' of bm3"):
+        footprint(tmp_path, model="bm3", shape="demo", settings={"colour": 1})
+    with pytest.raises(ValueError, match="unknown shape 'tiktok'"):
+        footprint(tmp_path, model="bm3", shape="tiktok")

@@ -1,0 +1,232 @@
+"""Tables 1, 6 and 8: the paper's arithmetic to the digit, and what is made of measurements."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from mmkd_core import paper, recipes, tables
+from mmkd_core.datasets.shapes import SHAPES, random_data
+from mmkd_core.measures import measure
+from mmkd_core.models import build
+from mmkd_core.models.teacher import Teacher
+from mmkd_core.tables import complexity, operations
+
+NETFLIX, ELECTRONICS = SHAPES["netflix"], SHAPES["electronics"]
+
+
+# --- Table 8 ---
+
+
+def test_the_numbers_of_table_8_put_right():
+    teacher = complexity.teacher_weights(NETFLIX)
+    assert complexity.total(teacher) == 24_058_304
+    assert teacher["item_id_embedding.weight"] == (17_239, 32)
+    assert teacher["image_embedding.weight"] == (17_239, 512)
+    assert teacher["text_embedding.weight"] == (17_239, 768)
+    assert complexity.total(complexity.student_weights(NETFLIX)) == 1_951_296
+    assert complexity.total(complexity.gcn_weights()) == 2_048
+
+
+@pytest.mark.parametrize("name", paper.TABLE_8)
+def test_the_printed_numbers_add_up_to_the_printed_total(name):
+    assert sum(number for _, number in paper.TABLE_8[name].values()) == paper.TABLE_8_TOTALS[name]
+
+
+def test_table_8_marks_the_four_wrong_entries_and_no_other(tmp_path):
+    frames = complexity.table8([], tmp_path)
+    wrong = {
+        (title, weight): mark
+        for title, frame in list(frames.items())[:3]
+        for weight, mark in frame["wrong in print"].items()
+        if mark
+    }
+    assert wrong == {
+        ("teacher, Netflix", "item_id_embedding.weight"): "shape, number",
+        ("teacher, Netflix", "image_embedding.weight"): "shape",
+        ("teacher, Netflix", "text_embedding.weight"): "shape",
+        ("teacher, Netflix", "total"): "number",
+    }
+
+
+def test_what_the_teachers_numbers_are():
+    frame = complexity.made_of(NETFLIX)
+    assert frame.loc["raw features", "of the total"] == "91.72 %"
+    assert frame.loc["reductions", "numbers"] == "41,024"
+    assert frame.loc["prompt", "numbers"] == "2,112"
+    assert frame.loc["trained: reductions, embeddings, prompt", "numbers"] == "1,994,432"
+    assert frame.loc["the student"].tolist() == ["1,951,296", "8.11 %", "97.84 %"]
+
+
+def test_the_trained_numbers_are_those_of_this_librarys_teacher():
+    shape = SHAPES["demo"]
+    trained = sum(p.numel() for p in Teacher(random_data(shape), dim=8).parameters())
+    assert trained == sum(complexity.trained_teacher(shape, 8, prompts=1).values())
+
+
+# --- Table 6 ---
+
+
+def test_the_counts_behind_table_6_to_the_digit():
+    assert complexity.as_printed("netflix") == {
+        "teacher": 24_906_304, "lattice": 24_058_242, "bm3": 24_059_296, "mmkd": 1_951_296,
+    }  # fmt: skip
+    assert complexity.as_printed("electronics") == {
+        "teacher": 99_037_632, "lattice": 98_390_786, "bm3": 98_391_840, "mmkd": 2_668_224,
+    }  # fmt: skip
+    assert complexity.counts(complexity.counted_shape("electronics"))["teacher"] == 98_390_848
+    assert complexity.counts(ELECTRONICS)["teacher"] == 112_157_888
+    assert complexity.counts(ELECTRONICS)["mmkd"] == 2_021_440
+
+
+@pytest.mark.parametrize("dataset", paper.TABLE_6)
+def test_every_count_and_ratio_of_table_6_comes_out_as_printed(dataset):
+    behind, printed = complexity.as_printed(dataset), paper.TABLE_6[dataset]
+    for model, line in printed.items():
+        assert f"{behind[model] / 1e6:.2f}" == f"{line.millions:.2f}"
+        if line.ratio is not None:
+            assert 100 * line.millions / printed["teacher"].millions == pytest.approx(line.ratio, abs=0.005)
+
+
+def test_the_third_ratio_is_of_a_student_with_as_many_items_as_users():
+    ratio = 100 * 2 * (NETFLIX.users * 32) / complexity.as_printed("netflix")["teacher"]
+    assert ratio == pytest.approx(paper.SEC_4_4_RATIO, abs=0.005)
+
+
+def test_the_right_ratios():
+    frame = complexity.parameters6()
+    assert frame.loc["netflix: MMKD", "right ratio"] == "8.11 %"
+    assert frame.loc["electronics: MMKD", "right ratio"] == "2.05 %"
+    assert set(frame.loc[frame.index.str.contains("LATTICE|BM3"), "right ratio"]) == {"100.00 %"}
+
+
+@pytest.mark.parametrize("model", ["lattice", "bm3"])
+def test_the_papers_way_of_counting_is_our_trained_and_raw_numbers(model):
+    shape = SHAPES["demo"]
+    trained = sum(p.numel() for p in build(model, random_data(shape), {"dim": 8}).parameters())
+    assert complexity.counts(shape, 8)[model] == trained + complexity.raw_features(shape)
+
+
+def weighed(trained, served, gpu=None):
+    peak = {"resident": 400} | ({"gpu": gpu} if gpu else {})
+    return {
+        "seconds": {"epoch": 12.34, "first step": 0.5, "tables": 0.0123},
+        "memory": {"build": peak, "train": peak},
+        "numbers": {"trained": trained, "frozen": 1, "constants": 1000, "served": served},
+        "serving": {"seconds": 2.5, "memory": peak},
+    }
+
+
+def test_a_line_of_table_6_has_the_ratios_to_the_teacher_and_the_papers_own():
+    frame = complexity.consumption(
+        {"MMKD's teacher": weighed(200, 80), "MMKD": weighed(50, 80), "BM3": None}, "netflix"
+    )
+    assert frame.loc["MMKD"].tolist() == [
+        "12.3", "0.50", "0.012", "2.50", "400 / 400 / 400", "50", "1,001", "80", "25.00 %", "100.00 %", "23.3", "2.03",
+    ]  # fmt: skip
+    assert frame.loc["BM3"].tolist() == ["not run"] * 10 + ["39.5", "2.69"]
+    on_gpu = complexity.consumption({"MMKD": weighed(50, 80, gpu=7)}, "demo").loc["MMKD"]
+    assert on_gpu["MiB build / train / serve"] == "400 / 400 / 400 (GPU 7 / 7 / 7)"
+    assert on_gpu["trained / teacher's"] == "not run"
+    assert on_gpu["paper: s"] == ""
+
+
+# --- Table 1 ---
+
+
+@pytest.mark.parametrize(
+    ("counts", "power"),
+    [
+        ([1, 2, 4, 8], 1), ([1, 4, 16, 64], 2), ([1001, 1008, 1064, 1512], 3), ([7, 7, 7, 7], 0), ([0, 0, 0, 0], 0),
+        ([100, 103, 99, 102], 0), ([51, 52, 54, 58], 1),
+    ],
+)  # fmt: skip
+def test_a_constant_part_and_small_noise_do_not_hide_the_power(counts, power):
+    assert operations.growth([1, 2, 4, 8], counts) == pytest.approx(power)
+
+
+def test_counts_that_fall_are_refused():
+    with pytest.raises(ValueError, match=r"counts \[1, 9, 5\] at sizes \[1, 2, 4\]; expected what grows"):
+        operations.growth([1, 2, 4], [1, 9, 5])
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory):
+    """Table 1 with fewer doublings: frames, and the values by model and size."""
+    store = tmp_path_factory.mktemp("store")
+    cases = recipes.table1(budget="quick")
+    for case in cases:
+        measure(case.job, store)
+    frames = operations.table1(cases, store)
+    models = {}
+    for labels, job in cases:
+        values = json.loads(job.file(store).read_text())["values"]
+        models.setdefault(labels["model"], {})[labels["size"]] = values
+    return frames, models
+
+
+def highest(form):
+    """The highest power of each size in a formula's text."""
+    found = {}
+    for size, symbol in operations.SYMBOLS.items():
+        places = [place for place in range(len(form)) if form.startswith(symbol, place)]
+        after = [form[place + len(symbol) :][:1] for place in places]
+        if size == "dim":  # the d of d_m is another size
+            after = [mark for mark in after if mark != "_"]
+        found[size] = 2 if "²" in after else int(bool(after))
+    return found
+
+
+def test_the_formulas_shown_have_the_powers_counted_and_leave_nothing_out(counted):
+    _, models = counted
+    for model, counts in models.items():
+        for phase in operations.TITLES:
+            for part in operations.PARTS:
+                done = any(any(values[phase][part]) for values in counts.values())
+                form = operations.FORMS[model].get((phase, part))
+                assert done == (form is not None), (model, phase, part)
+                if form is not None:
+                    found = operations.powers(counts, [(phase, part)])
+                    rounded = {size: round(power) for size, power in found.items()}
+                    assert rounded == highest(form), (model, phase, part, found)
+
+
+def test_the_two_wrong_entries_are_found_and_the_others_are_right_or_cheaper_here(counted):
+    verdicts = next(iter(counted[0].values()))["verdict"]
+    kinds = {entry: verdict.split(" ")[0].strip(":") for entry, verdict in verdicts.items()}
+    assert kinds == {
+        "MMGCN, R": "right", "MMGCN, GNN": "wrong", "GRCN, R": "right", "GRCN, GNN": "wrong", "LATTICE, R": "right",
+        "LATTICE, GNN": "right", "SLMRec, R": "here", "SLMRec, GNN": "right", "BM3, R": "here", "BM3, GNN": "right",
+        "MMKD, R": "right", "MMKD, GNN": "right", "MMKD's teacher": "missing,",
+    }  # fmt: skip
+    powers = next(iter(counted[0].values()))["counted"]
+    assert powers["GRCN, GNN"] == "|I|⁰ L¹ |E|¹ d¹"
+    assert powers["MMGCN, GNN"] == "L¹ |E|¹ d²"
+    assert powers["LATTICE, GNN"] == "|I|² d_m¹ L¹ |E|¹ d¹"
+
+
+def test_without_records_table_1_says_so(tmp_path):
+    frames = tables.TABLES["1"].frames(recipes.table1(), tmp_path)
+    first = next(iter(frames.values()))
+    assert set(first["verdict"]) - {operations.MISSING} == {"not run"}
+
+
+# --- recipes ---
+
+
+def test_the_names_of_shapes_are_checked():
+    for recipe in (recipes.table1, recipes.table6, recipes.table8):
+        with pytest.raises(ValueError, match="unknown shape 'tiktok'"):
+            recipe(["tiktok"])
+
+
+def test_table_6_weighs_all_at_the_papers_shapes_and_width():
+    cases = recipes.table6()
+    assert [labels["dataset"] for labels, _ in cases[::5]] == ["netflix", "electronics"]
+    assert {job.arguments["dim"] for _, job in cases} == {32}
+    assert {job.arguments["batch"] for _, job in cases} == {2048}
+
+
+def test_bars_in_a_cell_do_not_end_it():
+    frame = pd.DataFrame({"|I|": ["|E| d"]}, index=pd.Index(["x"], name="part"))
+    assert tables.markdown(frame) == "| part | \\|I\\| |\n| --- | --- |\n| x | \\|E\\| d |"
