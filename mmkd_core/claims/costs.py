@@ -140,7 +140,7 @@ def _pair(
 ) -> tuple[list[float], ...] | None:
     """The values of both systems in the seeds that both have; None where there is none."""
     seeds = [seed for seed in systems.get(one, {}) if seed in systems.get(other, {})]
-    return tuple([value(systems[name][seed]) for seed in seeds] for name in (one, other)) if seeds else None
+    return tuple([float(value(systems[name][seed])) for seed in seeds] for name in (one, other)) if seeds else None
 
 
 def _sign(ours: Sequence[float], theirs: Sequence[float], lower: bool) -> str:
