@@ -17,6 +17,7 @@ from mmkd_core.measures import Measured
 from mmkd_core.recipes import Case
 
 METRICS = [f"{name}@{k}" for k in KS for name in ("recall", "ndcg")]
+CHANCE_FREE = ("popularity", "itemknn")
 COSTS = ("seconds", "cpu_seconds", "trained", "served")
 COLUMNS = ("record", "hits", *METRICS, "validation", "best_epoch", "epochs", "capped", *COSTS)
 
@@ -80,9 +81,11 @@ def measurements(cases: Iterable[Case], store: str | Path) -> list[tuple[dict[st
 class Comparison:
     """The mean difference of a metric between two systems over the users of a test set, and how sure it is.
 
-    `low` and `high` bound it with 95 % confidence over users; `p_users` is of the paired t-test over users, of values
-    that are means over seeds first; `p_seeds` of the one over the means of common seeds (None with fewer than two).
-    `detectable` is the difference that the test over users would find four times in five.
+    It is over the seeds that both have: one system's lucky seed beside the other's mean would be no comparison. A
+    system without chance in it stands beside every seed of the other. `low` and `high` bound the difference with 95 %
+    confidence over users; `p_users` is of the paired t-test over users, of values that are means over seeds first;
+    `p_seeds` of the one over the means of seeds (None with fewer than two). `detectable` is the difference that the
+    test over users would find four times in five.
     """
 
     difference: float
@@ -99,6 +102,7 @@ def compare(one: pd.DataFrame, other: pd.DataFrame, metric: str = "recall@20") -
 
     None when either lacks records, or the places of hits beside them.
     """
+    one, other = common_seeds(one, other)
     users = [_mean_over_seeds(rows, metric) for rows in (one, other)]
     if users[0] is None or users[1] is None:
         return None
@@ -112,6 +116,14 @@ def compare(one: pd.DataFrame, other: pd.DataFrame, metric: str = "recall@20") -
         float(difference.mean()), float(interval.low), float(interval.high), float(test.pvalue),  # pyright: ignore[reportAttributeAccessIssue]
         _over_seeds(one, other, metric), float((stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * error), len(difference),
     )  # fmt: skip
+
+
+def common_seeds(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of both whose seeds both have hits of; all rows where one of the systems knows no chance."""
+    one, other = one.dropna(subset=["hits"]), other.dropna(subset=["hits"])
+    if {*one["model"], *other["model"]} & {*CHANCE_FREE}:
+        return one, other
+    return one[one["seed"].isin(other["seed"])], other[other["seed"].isin(one["seed"])]
 
 
 def _mean_over_seeds(rows: pd.DataFrame, metric: str) -> np.ndarray | None:

@@ -21,6 +21,8 @@ def system(folder, name, rate, seeds, start=0):
         path = folder / f"{name}-{seed}.json"
         save_hits(path, USERS, hits.long())
         value = float(hits.double().mean())
-        rows.append({"system": name, "seed": seed, "hits": str(path), "record": str(path), "draw": hits.numpy()})
+        rows.append(
+            {"system": name, "seed": seed, "hits": str(path), "record": str(path), "draw": hits.numpy(), "model": name}
+        )
         rows[-1] |= dict.fromkeys(METRICS, value)
     return pd.DataFrame(rows)

@@ -84,6 +84,15 @@ def test_better_on_every_data_set(evidence, rates, expected):
     assert all(f"{name}: " in found.measured for name in rates)
 
 
+def test_one_seed_alone_decides_nothing(evidence):
+    rows = evidence("table 5", "variant", {"a": {"one": 0.6, "other": 0.4}})
+    table = rows._rows["table 5"]
+    rows._rows["table 5"] = table[(table["variant"] == "one") | (table["seed"] == 0)]
+    found = rules.better("table 5", "variant", "one", "other")(rows)
+    assert found.verdict == "not run"
+    assert "in one seed so far" in found.measured
+
+
 def test_an_inconclusive_finding_says_what_it_could_have_found(evidence):
     rows = evidence("table 5", "variant", {"a": {"one": 0.505, "other": 0.5}})
     found = rules.better("table 5", "variant", "one", "other")(rows)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from made_up_records import system
 from scipy import stats
 
+from mmkd_core.claims.rules import by_seed
 from mmkd_core.results import against, compare, holm
 
 
@@ -28,6 +29,23 @@ def test_p_over_seeds_is_that_of_scipy_over_the_means_of_common_seeds(tmp_path):
     assert found is not None
     means = [rows.set_index("seed")["recall@20"].loc[[1, 2, 3]] for rows in (one, other)]
     assert found.p_seeds == pytest.approx(stats.ttest_rel(*means).pvalue)
+
+
+def test_only_seeds_that_both_have_are_compared(tmp_path):
+    one, other = system(tmp_path, "one", 0.6, (0, 1, 2)), system(tmp_path, "other", 0.6, (1,))
+    assert one["recall@20"].nunique() > 1  # the other has a seed of its own luck
+    found = compare(one, other)
+    assert found is not None
+    assert found.difference == 0
+
+
+def test_a_system_without_chance_is_compared_with_every_seed(tmp_path):
+    one, other = system(tmp_path, "one", 0.6, (0, 1, 2)), system(tmp_path, "popularity", 0.5, (0,))
+    found = compare(one, other)
+    assert found is not None
+    assert found.difference == pytest.approx(one["recall@20"].mean() - other["recall@20"].mean())
+    assert by_seed(one, other, "recall@20") == pytest.approx((one["recall@20"] - other["recall@20"].iloc[0]).tolist())
+    assert by_seed(other, one, "recall@20") == pytest.approx((other["recall@20"].iloc[0] - one["recall@20"]).tolist())
 
 
 def test_swapping_the_systems_swaps_the_sign(tmp_path):

@@ -50,7 +50,9 @@ def test_the_numbers_are_those_of_the_comparison_and_p_is_corrected_over_the_lin
 
 def test_one_seed_has_no_p_over_seeds(tmp_path):
     one, other = (system(tmp_path, name, rate, (0,)) for name, rate in (("one", 0.6), ("other", 0.4)))
-    assert read({"a pair": (one, other)}).loc["a pair", "p over seeds"] == ""
+    frame = read({"a pair": (one, other)})
+    assert frame.loc["a pair", ["p over seeds", "reading"]].tolist() == ["", "one seed so far"]
+    assert sentences(frame, "MMKD") == ["MMKD is compared in one seed so far with a pair"]
 
 
 def test_a_system_is_identical_with_itself(rows):

@@ -5,7 +5,7 @@ A comparison on one data set comes out as
     "+"  better: p < 0.05 over users after Holm's correction within the claim, and better in every common seed
     "-"  worse, by the same two conditions
     "0"  neither; the smallest difference that the test would find four times in five is stated
-    None not run
+    None not run, or in one seed alone so far
 
 and a claim that should hold on every data set as: reproduced (all "+"), partly (some "+"), not reproduced (a "-" and
 no "+"), inconclusive (all "0"), not run (nothing yet).
@@ -23,9 +23,9 @@ import pandas as pd
 
 from mmkd_core import recipes
 from mmkd_core.recipes import Case
-from mmkd_core.results import Comparison, collect, compare, holm, measurements
+from mmkd_core.results import Comparison, collect, common_seeds, compare, holm, measurements
 
-ALPHA = 0.05
+ALPHA, LEAST_SEEDS = 0.05, 2
 REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly reproduced", "not reproduced"
 INCONCLUSIVE, UNTESTABLE, NOT_RUN = "inconclusive", "cannot be tested", "not run"
 VERDICTS = (REPRODUCED, PARTLY, NOT_REPRODUCED, INCONCLUSIVE, UNTESTABLE, NOT_RUN)
@@ -81,6 +81,8 @@ class Outcome:
         if self.comparison is None:
             return f"{self.where}: {NOT_RUN}"
         c = self.comparison
+        if self.sign is None:
+            return f"{self.where}: {c.difference:+.4f} in one seed so far"
         unsure = f", detectable {c.detectable:.4f}" if self.sign == "0" else ""
         other = f" against {self.against}" if self.against else ""
         p = f"p = {c.p_users:.3f}" if c.p_users >= 0.001 else "p < .001"
@@ -100,15 +102,18 @@ def outcomes(pairs: Sequence[Pair], metric: str = "recall@20") -> list[Outcome]:
             result.append(Outcome(where, None, None, name))
             continue
         sure = Comparison(**{**vars(comparison), "p_users": next(known)})
-        result.append(Outcome(where, sign(sure, by_seed(one, other, metric)), sure, name))
+        differences = by_seed(one, other, metric)
+        enough = len(differences) >= LEAST_SEEDS
+        result.append(Outcome(where, sign(sure, differences) if enough else None, sure, name))
     return result
 
 
 def by_seed(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> list[float]:
-    """The difference of the means in each seed that both have; a system with one run is compared with each seed."""
-    ours, theirs = (rows.dropna(subset=[metric]).set_index("seed")[metric] for rows in (one, other))
-    if len(theirs) == 1:
-        return (ours - theirs.iloc[0]).tolist()
+    """The difference of the means in each seed that both have; a system without chance is compared with each seed."""
+    ours, theirs = (rows.set_index("seed")[metric] for rows in common_seeds(one, other))
+    for free, chance, side in ((theirs, ours, 1), (ours, theirs, -1)):
+        if len(free) == 1 < len(chance):
+            return (side * (chance - free.iloc[0])).tolist()
     return (ours - theirs).dropna().tolist()
 
 
@@ -205,8 +210,8 @@ def not_worse(recipe: str, by: str, one: str, other: str, margin: float, metric:
             ours, theirs = row(own, by, one), row(own, by, other)
             comparison = compare(ours, theirs, metric)
             used += [ours, theirs]
-            if comparison is None:
-                found.append(Outcome(name, None, None))
+            if comparison is None or len(by_seed(ours, theirs, metric)) < LEAST_SEEDS:
+                found.append(Outcome(name, None, comparison))
                 continue
             allowed = -margin * float(theirs[metric].mean())
             result = "+" if comparison.low > allowed else "-" if comparison.high < allowed else "0"

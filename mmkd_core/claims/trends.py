@@ -96,7 +96,7 @@ def saturates(setting: str, at: float | int, beyond: float | int, margin: float,
             further, here = own[own["value"] == beyond], own[own["value"] == at]
             used += [further, here]
             (o,) = outcomes([(name, f"{at:g}, with {beyond:g}", further, here)], metric)
-            if o.comparison is not None:
+            if o.comparison is not None and o.sign is not None:
                 small = o.comparison.high < margin * float(here[metric].mean())
                 o = replace(o, sign="+" if small else "-" if o.comparison.low > 0 else "0")
             found.append(o)
@@ -126,10 +126,13 @@ def most_pairs(metric: str = "recall@20") -> Judge:
         ]
         found, signs, texts = outcomes(pairs, metric), [], []
         for name, _ in per_dataset(rows):
-            own = [o.sign for o in found if o.where == name and o.sign is not None]
-            won, lost = own.count("+"), own.count("-")
-            signs.append(None if not own else "+" if 2 * won > len(own) else "-" if 2 * lost > len(own) else "0")
-            texts.append(f"{name}: {won} of {len(own)} pairs won, {lost} lost" if own else f"{name}: {NOT_RUN}")
+            own = [o.sign for o in found if o.where == name]
+            won, lost, missing = own.count("+"), own.count("-"), own.count(None)
+            known = None if missing else "+" if 2 * won > len(own) else "-" if 2 * lost > len(own) else "0"
+            signs.append(known)
+            texts.append(
+                f"{name}: {won} of {len(own)} pairs won, {lost} lost" + f", {missing} {NOT_RUN}" * (missing > 0)
+            )
         return Finding(verdict(signs), "; ".join(texts), records_of(rows))
 
     return judge

@@ -18,7 +18,7 @@ HOW_TO_READ = (
     "of epochs. 'not run': planned, no record yet."
 )
 HOW_TESTED = (
-    "Differences are paired over the test users, each user's value the mean over seeds: 95 % interval, and p of the "
+    "Differences are over the seeds that both systems have, paired over the test users: 95 % interval, and p of the "
     "t-test after Holm's correction over the lines of a table."
 )
 

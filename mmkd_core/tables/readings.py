@@ -11,7 +11,7 @@ from mmkd_core.claims.rules import NOT_RUN, outcomes
 from mmkd_core.tables.text import difference
 
 BETTER, WORSE, UNTOLD = "better", "worse", "not told apart"
-SAME, UNPAIRED = "identical", "not paired"
+SAME, ONE_SEED, UNPAIRED = "identical", "one seed so far", "not paired"
 READINGS = {"+": BETTER, "-": WORSE, "0": UNTOLD}
 
 
@@ -27,8 +27,9 @@ def read(pairs: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], metric: str = "
     Columns: the mean `difference` over users with its 95 % interval; `p` of the paired t-test over users, after Holm's
     correction over the pairs given; `p over seeds` of the one over the means of common seeds; the `detectable` effect,
     which the test over users would find four times in five; and the `reading` of the first, by the rule at the head of
-    `claims.rules`: better, worse or not told apart; "identical" where no user's value differs. A pair that lacks a run
-    is "not run"; "not paired" if it ran, but the places of its hits were not kept.
+    `claims.rules`: better, worse or not told apart; "identical" where no user's value differs. A pair that has one
+    seed in common is "one seed so far", one that lacks a run "not run"; "not paired" if it ran, but the places of its
+    hits were not kept.
     """
     found = outcomes([(str(name), "", *pair) for name, pair in pairs.items()], metric)
     lines = {}
@@ -39,7 +40,7 @@ def read(pairs: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], metric: str = "
             lines[name] = ["", "", "", "", UNPAIRED if ran else NOT_RUN]
             continue
         seeds = "" if c.p_seeds is None else f"{c.p_seeds:.3f}"
-        reading = READINGS[str(outcome.sign)] if c.detectable else SAME
+        reading = READINGS.get(str(outcome.sign), ONE_SEED) if c.detectable else SAME
         lines[name] = [*difference(c), seeds, f"{c.detectable:.4f}", reading]
     columns = ["difference", "p", "p over seeds", "detectable", "reading"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns)
@@ -50,6 +51,7 @@ def sentences(frame: pd.DataFrame, name: str) -> list[str]:
     said = {
         BETTER: f"{name} is better than", WORSE: f"{name} is worse than", UNTOLD: f"{name} is not told apart from",
         SAME: f"{name} has every hit in common with",
+        ONE_SEED: f"{name} is compared in one seed so far with",
         UNPAIRED: "ran, but without the places of single hits:", NOT_RUN: "not run:",
     }  # fmt: skip
     groups = {reading: frame.index[frame["reading"] == reading] for reading in said}
