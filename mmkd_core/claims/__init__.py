@@ -1,7 +1,7 @@
 """The claim ledger: what the paper claims, and what was found. `mmkd claims` prints it.
 
-Each claim has a rule (`rules`, `trends`, `costs`) that turns records into a verdict. The rules were committed before
-the runs that they judge, and no run was tuned to move one.
+Each claim has a rule (`rules`, `trends`, `costs`) that turns records into a verdict. They were committed before the
+runs that they judge, Table 4's first seeds excepted, and no run was tuned to move one.
 """
 
 from __future__ import annotations
