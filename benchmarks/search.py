@@ -22,7 +22,7 @@ import torch
 
 from mmkd_core import Dataset, History, load, plan
 from mmkd_core.cost import environment, measured
-from mmkd_core.experiment import train, write_whole
+from mmkd_core.experiment import train, write_json, write_whole
 from mmkd_core.models import build
 from mmkd_core.training import choose_device, fit
 
@@ -110,10 +110,9 @@ def main() -> None:
         "best": best, "best validation": study.best_value,
         "trials": trials, "cost": cost, "environment": environment(choose_device()),
     }  # fmt: skip
-    text = json.dumps(result, indent=1) + "\n"
     name = f"{arguments.data}-{arguments.model}.json"
     path = ROOT / "book" / "records" / "searches" / name
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_json(path, result)
     how = f"best of {budget['trials']} trials by validation Recall@20, book/records/searches/{name}"
     final = {"fit": best["fit"] | budget.get("final", {})}
     adopt(ROOT / "mmkd_core" / "hparams" / f"{arguments.model}.toml", arguments.data, how, best | final)

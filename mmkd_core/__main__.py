@@ -150,7 +150,7 @@ def _add_figure(commands: Any) -> None:
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", nargs="+", metavar="NAME", help="data sets (default: those of the recipe)")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="seeds (default: those of the recipe)")
-    parser.add_argument("--records", default="book/records", metavar="FOLDER", help="default: book/records")
+    _add_records(parser)
     budgets = "smoke (seconds), quick (minutes) or paper (hours of a CPU)"
     parser.add_argument("--budget", choices=list(recipes.BUDGETS), help=f"first run what the records lack: {budgets}")
     parser.add_argument("--engine", choices=engine.ENGINES, default="local", help="ray: spread the runs over a cluster")
@@ -159,8 +159,12 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
 
 def _add_claims(commands: Any) -> None:
     parser = commands.add_parser("claims", help="the claims of the paper, each with what was found")
-    parser.add_argument("--records", default="book/records", metavar="FOLDER", help="default: book/records")
+    _add_records(parser)
     parser.set_defaults(action=_claims)
+
+
+def _add_records(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--records", default="book/records", metavar="FOLDER", help="default: book/records")
 
 
 def _settings_line(name: str) -> str:

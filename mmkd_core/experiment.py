@@ -64,10 +64,14 @@ class Experiment:
         teacher = values["teacher"] and cls.from_dict(values["teacher"])
         return cls(**{**values, "fit": FitConfig(**values["fit"]), "teacher": teacher})
 
+    @property
+    def canonical(self) -> str:
+        """JSON that two equal experiments share."""
+        return json.dumps(self.as_dict(), sort_keys=True)
+
     def key(self, fingerprint: str) -> str:
         """16 hexadecimal digits of sha256 over the experiment's canonical JSON and the data set's fingerprint."""
-        text = json.dumps(self.as_dict(), sort_keys=True) + fingerprint
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return hashlib.sha256((self.canonical + fingerprint).encode()).hexdigest()[:16]
 
 
 def plan(
@@ -134,8 +138,7 @@ class Record:
         """Writes `<store>/<key>.json`, whole or not at all."""
         path = store / f"{self.key}.json"
         values = {f.name: getattr(self, f.name) for f in fields(self)} | {"experiment": self.experiment.as_dict()}
-        text = json.dumps(values, indent=1) + "\n"
-        write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_json(path, values)
         return path
 
     @classmethod
@@ -193,6 +196,12 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Writes `values` as JSON, whole or not at all."""
+    text = json.dumps(values, indent=1) + "\n"
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def run(

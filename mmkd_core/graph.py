@@ -88,11 +88,15 @@ def bipartite(edges: Int[Tensor, "edge 2"], num_users: int, num_items: int) -> G
     `edges` holds (user, item) rows. A node without edges has an empty row, so it comes out as zeros.
     """
     users, items = edges[:, 0], edges[:, 1]
-    user_degree = torch.bincount(users, minlength=num_users)
-    item_degree = torch.bincount(items, minlength=num_items)
-    values = (user_degree[users] * item_degree[items]).to(torch.float64).rsqrt()
+    values = edge_weights(users, items)
     nodes = num_users + num_items
     return Graph(*both_directions(users, items, num_users), torch.cat([values, values]), (nodes, nodes))
+
+
+def edge_weights(users: Int[Tensor, " edge"], items: Int[Tensor, " edge"]) -> Float[Tensor, " edge"]:
+    """1 / sqrt(degree of the user x degree of the item) of each edge; float64."""
+    degrees = torch.bincount(users)[users] * torch.bincount(items)[items]
+    return degrees.to(torch.float64).rsqrt()
 
 
 def both_directions(

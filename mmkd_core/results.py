@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,9 @@ from scipy import stats
 
 from mmkd_core.experiment import KS, Experiment, Record, read_hits
 from mmkd_core.measures import Measured
-from mmkd_core.recipes import Case
+from mmkd_core.recipes import CHANCE_FREE, Case
 
 METRICS = [f"{name}@{k}" for k in KS for name in ("recall", "ndcg")]
-CHANCE_FREE = ("popularity", "itemknn")
 COSTS = ("seconds", "cpu_seconds", "trained", "served")
 COLUMNS = ("record", "hits", *METRICS, "validation", "best_epoch", "epochs", "capped", *COSTS)
 
@@ -35,19 +33,20 @@ def collect(cases: Iterable[Case], store: str | Path) -> pd.DataFrame:
     and `served` numbers, and `record`, the file. A run that selected on test (`swap`) reports what it selected, as one
     who does so would: its "validation" metrics are those on test; @50 and the places of single hits are missing.
     """
-    known = {_canonical(record.experiment): (path, record) for path, record in read_records(store).items()}
+    return fill(cases, read_records(store))
+
+
+def fill(cases: Iterable[Case], records: Mapping[Path, Record]) -> pd.DataFrame:
+    """`collect` from records that were read already, by their file."""
+    known = {record.experiment.canonical: (path, record) for path, record in records.items()}
     rows = []
     for labels, job in cases:
         if isinstance(job, Experiment):
             row = {**labels, "model": job.model, "record": None}
-            found = known.get(_canonical(job))
+            found = known.get(job.canonical)
             rows.append(row | (_of_record(*found) if found else {}))
     frame = pd.DataFrame(rows)
     return frame.reindex(columns=[*(column for column in frame if column not in COLUMNS), *COLUMNS])
-
-
-def _canonical(experiment: Experiment) -> str:
-    return json.dumps(experiment.as_dict(), sort_keys=True)
 
 
 def _of_record(path: Path, record: Record) -> dict[str, Any]:
@@ -127,7 +126,7 @@ def common_seeds(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, 
 
 
 def _mean_over_seeds(rows: pd.DataFrame, metric: str) -> np.ndarray | None:
-    hits = [read_hits(path) for path in rows["hits"].dropna()]
+    hits = [read_hits(path) for path in rows["hits"]]
     values = [found[metric].numpy() for found in hits if found is not None]
     return np.mean(values, axis=0) if values else None
 
@@ -150,16 +149,20 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
+def compare_all(
+    pairs: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], metric: str = "recall@20"
+) -> dict[Any, Comparison]:
+    """`compare` of each pair, p over users after Holm's correction over them; without those that cannot be compared."""
+    found = {name: compare(*pair, metric) for name, pair in pairs.items()}
+    known = {name: comparison for name, comparison in found.items() if comparison is not None}
+    corrected = holm([comparison.p_users for comparison in known.values()])
+    return {name: replace(known[name], p_users=p) for name, p in zip(known, corrected, strict=True)}
+
+
 def against(rows: pd.DataFrame, by: str, name: str, metric: str = "recall@20") -> dict[str, Comparison]:
     """The system `name` of the column `by` against each other one of `rows` (one data set), p over users corrected.
 
     Holm's correction is over the systems compared. Those that cannot be compared are left out.
     """
     groups: Mapping[Any, pd.DataFrame] = dict(list(rows.groupby(by, sort=False)))
-    found = {other: compare(groups[name], group, metric) for other, group in groups.items() if other != name}
-    known = {other: comparison for other, comparison in found.items() if comparison is not None}
-    corrected = holm([comparison.p_users for comparison in known.values()])
-    return {
-        other: Comparison(**{**vars(comparison), "p_users": p})
-        for (other, comparison), p in zip(known.items(), corrected, strict=True)
-    }
+    return compare_all({other: (groups[name], group) for other, group in groups.items() if other != name}, metric)

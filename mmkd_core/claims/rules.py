@@ -22,8 +22,9 @@ from typing import Any
 import pandas as pd
 
 from mmkd_core import recipes
+from mmkd_core.experiment import Record
 from mmkd_core.recipes import Case
-from mmkd_core.results import Comparison, collect, common_seeds, compare, holm, measurements
+from mmkd_core.results import Comparison, common_seeds, compare, compare_all, fill, measurements, read_records
 
 ALPHA, LEAST_SEEDS = 0.05, 2
 REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly reproduced", "not reproduced"
@@ -45,17 +46,20 @@ class Evidence:
 
     def __init__(self, store: str | Path) -> None:
         self.store = Path(store)
+        self._cases: dict[str, list[Case]] = {}
         self._rows: dict[str, pd.DataFrame] = {}
 
     def cases(self, recipe: str) -> list[Case]:
         """The cases of a recipe, named as `recipes.TABLES` and `recipes.FIGURES` do: "table 4", "figure 4"."""
-        kind, name = recipe.split(" ", 1)
-        return {"table": recipes.TABLES, "figure": recipes.FIGURES}[kind][name]()
+        if recipe not in self._cases:
+            kind, name = recipe.split(" ", 1)
+            self._cases[recipe] = {"table": recipes.TABLES, "figure": recipes.FIGURES}[kind][name]()
+        return self._cases[recipe]
 
     def rows(self, recipe: str) -> pd.DataFrame:
         """What `collect` finds of a recipe."""
         if recipe not in self._rows:
-            self._rows[recipe] = collect(self.cases(recipe), self.store)
+            self._rows[recipe] = fill(self.cases(recipe), self.records)
         return self._rows[recipe]
 
     def measured(self, recipe: str) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
@@ -63,9 +67,9 @@ class Evidence:
         return measurements(self.cases(recipe), self.store)
 
     @cached_property
-    def systems(self) -> pd.DataFrame:
-        """The rows of Table 4."""
-        return self.rows("table 4")
+    def records(self) -> dict[Path, Record]:
+        """All records of the store, read once."""
+        return read_records(self.store)
 
 
 @dataclass(frozen=True)
@@ -94,17 +98,13 @@ Pair = tuple[str, str, pd.DataFrame, pd.DataFrame]  # where, name of the other, 
 
 def outcomes(pairs: Sequence[Pair], metric: str = "recall@20") -> list[Outcome]:
     """Each pair's outcome, p corrected over all of them."""
-    found = [compare(one, other, metric) for _, _, one, other in pairs]
-    known = iter(holm([c.p_users for c in found if c is not None]))
+    known = compare_all({place: pair[2:] for place, pair in enumerate(pairs)}, metric)
     result = []
-    for (where, name, one, other), comparison in zip(pairs, found, strict=True):
-        if comparison is None:
-            result.append(Outcome(where, None, None, name))
-            continue
-        sure = Comparison(**{**vars(comparison), "p_users": next(known)})
-        differences = by_seed(one, other, metric)
-        enough = len(differences) >= LEAST_SEEDS
-        result.append(Outcome(where, sign(sure, differences) if enough else None, sure, name))
+    for place, (where, name, one, other) in enumerate(pairs):
+        comparison, differences, signed = known.get(place), by_seed(one, other, metric), None
+        if comparison is not None and len(differences) >= LEAST_SEEDS:
+            signed = sign(comparison, differences)
+        result.append(Outcome(where, signed, comparison, name))
     return result
 
 
@@ -178,7 +178,7 @@ def better_than_all(one: str, others: Sequence[str], metric: str = "recall@20") 
     """In Table 4 `one` is better than each of `others`; a data set counts as its worst comparison."""
 
     def judge(evidence: Evidence) -> Finding:
-        rows = row_in(evidence.systems, "system", [one, *others])
+        rows = row_in(evidence.rows("table 4"), "system", [one, *others])
         pairs = [
             (name, other, row(own, "system", one), row(own, "system", other))
             for name, own in per_dataset(rows)
@@ -231,7 +231,7 @@ def gain(metric: str, least: float) -> Judge:
 
     def judge(evidence: Evidence) -> Finding:
         signs, texts, used = [], [], []
-        for name, own in per_dataset(evidence.systems):
+        for name, own in per_dataset(evidence.rows("table 4")):
             means = own.groupby("system", sort=False)[metric].mean()
             ours, others = means[recipes.NAMES["mmkd"]], means[list(BASELINES)].dropna()
             used.append(row_in(own, "system", [recipes.NAMES["mmkd"], *BASELINES]))

@@ -118,7 +118,7 @@ def most_pairs(metric: str = "recall@20") -> Judge:
     """
 
     def judge(evidence: Evidence) -> Finding:
-        rows = row_in(evidence.systems, "system", [*GENERAL, *MULTIMODAL])
+        rows = row_in(evidence.rows("table 4"), "system", [*GENERAL, *MULTIMODAL])
         pairs: list[Pair] = [
             (name, f"{one} against {other}", row(own, "system", one), row(own, "system", other))
             for name, own in per_dataset(rows)
@@ -142,7 +142,7 @@ def ranks_move_more(metric: str = "recall@20") -> Judge:
     """Ranks of multi-modal baselines spread more over the data sets than those of general CF models (mean range)."""
 
     def judge(evidence: Evidence) -> Finding:
-        rows = row_in(evidence.systems, "system", [*GENERAL, *MULTIMODAL])
+        rows = row_in(evidence.rows("table 4"), "system", [*GENERAL, *MULTIMODAL])
         means = rows.pivot_table(index="system", columns="dataset", values=metric, sort=False)
         if means.shape[1] < 2 or means.isna().any(axis=None) or len(means) < len(GENERAL) + len(MULTIMODAL):
             return Finding(NOT_RUN, f"a system lacks a data set: {NOT_RUN}")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmkd_core.cost import environment, measured
-from mmkd_core.experiment import write_whole
+from mmkd_core.experiment import write_json
 from mmkd_core.measures.footprint import footprint
 from mmkd_core.measures.incremental import incremental
 from mmkd_core.measures.mixing import mixing
@@ -98,6 +98,5 @@ def measure(measurement: Measurement, store: str | Path) -> Measured:
         "measurement": {"kind": measurement.kind, "arguments": measurement.arguments},
         "values": values, "cost": cost, "environment": environment(device),
     }  # fmt: skip
-    text = json.dumps(result, indent=1) + "\n"
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_json(path, result)
     return Measured.read(path)

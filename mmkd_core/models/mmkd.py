@@ -111,9 +111,21 @@ TABLES = ("users", "items", "user_content", "item_content")
 KdTerm = Callable[["MMKD", Knowledge, Embeddings, Tensor, Batch], Tensor]
 
 
-def _pair_term(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
+def margins(know: Knowledge, scores: Tensor, batch: Batch) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+    """The teacher's and the student's score of the positive less that of the first negative."""
     teacher = know.logits(batch._replace(neg=batch.neg[:, :1]))
-    return losses.pair_kd(teacher[:, 0] - teacher[:, 1], scores[:, 0] - scores[:, 1], model.temperature)
+    return teacher[:, 0] - teacher[:, 1], scores[:, 0] - scores[:, 1]
+
+
+def content_and_items(model: MMKD, know: Knowledge, student: Embeddings) -> tuple[Tensor, Tensor]:
+    """F_i^m, and beside each the student's item, in the teacher's width; both (item, modality, dim)."""
+    items = student.items if model.map is None else model.map(student.items)
+    content = know.content_of_items()
+    return content, items[:, None].expand_as(content)
+
+
+def _pair_term(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
+    return losses.pair_kd(*margins(know, scores, batch), model.temperature)
 
 
 def _list_term(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
@@ -123,9 +135,7 @@ def _list_term(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor
 
 
 def _embed_term(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
-    items = student.items if model.map is None else model.map(student.items)
-    content = know.content_of_items()
-    return losses.scaled_cosine_error(content, items[:, None].expand_as(content), model.gamma)
+    return losses.scaled_cosine_error(*content_and_items(model, know, student), model.gamma)
 
 
 KD_TERMS: dict[str, KdTerm] = {"pair_kd": _pair_term, "list_kd": _list_term, "embed_kd": _embed_term}

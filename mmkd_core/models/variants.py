@@ -20,10 +20,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mmkd_core.data import Batch, Dataset, Embeddings
-from mmkd_core.graph import Graph, propagate
+from mmkd_core.graph import Graph, edge_weights, propagate
 from mmkd_core.layers import embedding
 from mmkd_core.models.base import Recommender
-from mmkd_core.models.mmkd import KD_TERMS, MMKD, STUDENTS, LightGCNStudent
+from mmkd_core.models.mmkd import KD_TERMS, MMKD, STUDENTS, LightGCNStudent, content_and_items, margins
 from mmkd_core.models.teacher import Knowledge, Prompt, Teacher
 
 
@@ -46,9 +46,8 @@ class XavierTeacher(Teacher):
 
 
 def _squared_error(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
-    items = student.items if model.map is None else model.map(student.items)
-    content = know.content_of_items()
-    return F.mse_loss(items[:, None].expand_as(content), content)
+    content, items = content_and_items(model, know, student)
+    return F.mse_loss(items, content)
 
 
 class MSEDistillation(MMKD):
@@ -63,9 +62,7 @@ def _released_kl(teacher: Tensor, student: Tensor) -> Tensor:
 
 
 def _released_pair(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
-    teacher = know.logits(batch._replace(neg=batch.neg[:, :1]))
-    margins = teacher[:, 0] - teacher[:, 1], scores[:, 0] - scores[:, 1]
-    return _released_kl(*(-F.logsigmoid(margin) for margin in margins))
+    return _released_kl(*(-F.logsigmoid(margin) for margin in margins(know, scores, batch)))
 
 
 def _released_list(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
@@ -89,8 +86,7 @@ class ReleasedList(MMKD):
 def misordered(data: Dataset) -> Graph:
     """LightGCN's operator with its column blocks in the released order: items first, then users."""
     users, items = data.train.T
-    degrees = torch.bincount(users, minlength=data.num_users)[users] * torch.bincount(items)[items]
-    values = degrees.to(torch.float64).rsqrt()
+    values = edge_weights(users, items)
     nodes = data.num_users + data.num_items
     rows, cols = torch.cat([users, data.num_users + items]), torch.cat([items, data.num_items + users])
     return Graph(rows, cols, torch.cat([values, values]), (nodes, nodes))

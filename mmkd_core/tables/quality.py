@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 
 from mmkd_core import paper, recipes
 from mmkd_core.recipes import NAMES, Case
-from mmkd_core.results import METRICS, collect, compare, holm, measurements
+from mmkd_core.results import METRICS, collect, compare_all, measurements
 from mmkd_core.tables.text import DAGGER, HEADS, NOT_RUN, Frames, difference, lines, spread, with_differences
 
 DIFFERENT_DATA = (
@@ -120,10 +119,8 @@ def content(cases: Sequence[Case], store: Path) -> Frames:
         pairs = {}
         for system, group in own.groupby("system", sort=False):
             kinds = dict(list(group.groupby("content")))
-            pairs[system] = compare(kinds["real"], kinds["permuted"])
-        known = {system: pair for system, pair in pairs.items() if pair is not None}
-        p_values = dict(zip(known, holm([pair.p_users for pair in known.values()]), strict=True))
-        texts = {system: difference(replace(pair, p_users=p_values[system])) for system, pair in known.items()}
+            pairs[system] = (kinds["real"], kinds["permuted"])
+        texts = {system: difference(comparison) for system, comparison in compare_all(pairs).items()}
         table["real minus permuted"], table["p"] = zip(*(texts.get(s, (NOT_RUN, "")) for s in table.index), strict=True)
         frames[f"{dataset}"] = table
     return frames
