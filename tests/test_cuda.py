@@ -14,7 +14,8 @@ from mmkd_core.models.teacher import Teacher
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
 UNTRAINED = ("popularity", "itemknn")
-NAMES = [*MODELS, *VARIANTS]
+ON_CPU_ALONE = "mmkd+released-tables"
+NAMES = [name for name in (*MODELS, *VARIANTS) if name != ON_CPU_ALONE]
 TRAINED = [name for name in NAMES if name not in UNTRAINED]
 SHORT = FitConfig(epochs=3, batch_size=64, lr=0.01, evaluate_every=1)
 
@@ -88,7 +89,7 @@ def test_a_sparse_pattern_computes_and_differentiates_as_on_the_cpu():
     found = []
     for device in ("cpu", "cuda"):
         pattern = Pattern(*cells.T, (20, 30)).to(device)
-        leaves = [t.to(device).requires_grad_() for t in (values, x, left)]
+        leaves = [t.detach().to(device, copy=True).requires_grad_() for t in (values, x, left)]
         weights = pattern.softmax(leaves[0] * pattern.scores(leaves[2], leaves[1]))
         out = pattern.product(weights, leaves[1])
         out.square().sum().backward()
@@ -110,3 +111,21 @@ def test_what_a_gpu_trained_serves_on_a_cpu(name, tmp_path):
         means = {key: float(value.mean()) for key, value in evaluate(again.embed(), demo).items()}
     assert means == pytest.approx(record.metrics, abs=2e-3)
     assert next(model.parameters()).is_cuda
+
+
+def test_the_second_student_on_a_gpu_starts_from_the_same_teacher_as_the_first(tmp_path):
+    small = {"epochs": 2, "batch_size": 64, "evaluate_every": 1}
+    experiment, demo = plan("mmkd", "demo", fit=small, teacher={"fit": small}), load("demo")
+    histories = []
+    for _ in range(2):  # the teacher is trained before the first, and read before the second
+        model, record = train(experiment, tmp_path, demo, device="cuda")
+        histories.append(record.history)
+        for suffix in (".json", ".safetensors"):
+            (tmp_path / f"{record.key}{suffix}").unlink()
+        assert next(model.parameters()).is_cuda
+    assert histories[0] == histories[1]
+
+
+def test_two_tables_of_one_storage_are_refused(data):
+    with pytest.raises(ValueError, match="--device cpu"):
+        fit(build(ON_CPU_ALONE, data, {}), data, SHORT, device="cuda")
