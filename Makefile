@@ -42,7 +42,7 @@ train: $(INSTALLED)  ## teacher, then student, on the demo data; a run whose rec
 notebooks: $(INSTALLED)  ## execute all notebooks in place
 	$(BIN)/python tools/execute.py $(NOTEBOOKS)
 
-notebook: $(INSTALLED)  ## execute one: make notebook NB=notebooks/01_quickstart.ipynb
+notebook: $(INSTALLED)  ## execute one: make notebook NB=notebooks/quickstart.ipynb
 	$(BIN)/python tools/execute.py $(NB)
 
 sync: $(INSTALLED)  ## carry the edits of notebooks/*.md over to the .ipynb twins, keeping outputs

@@ -247,7 +247,7 @@ def train(
         settings["teacher"] = taught.cpu()  # as `restore` gives it: all students then start from the same numbers
     target = choose_device(device)
     with measured(target) as cost, seeded(experiment.seed, target):
-        model = build(experiment.model, data, experiment.hparams, **settings)
+        model = build(experiment.model, data, experiment.hparams, **settings).to(target)
         report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
         history = fit(model, data, experiment.fit, on_epoch=report, device=device)
     with torch.no_grad():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import Any
 
 import torch
@@ -90,6 +91,8 @@ def fit(
 ) -> History:
     """Trains `model` in place and leaves it, in evaluation mode, at the state with the best validation Recall@20.
 
+    It is trained on `device` (a GPU if there is one) and afterwards lies where it lay before.
+
     AdamW on the sum of the model's loss terms; the untrained model is evaluated as epoch 0, then every
     `evaluate_every` epochs and after the last one; it stops after `patience` evaluations without improvement.
     With `pairs`, some of `data.train`, an epoch visits those alone; negatives and candidates stay those of the whole.
@@ -100,7 +103,7 @@ def fit(
     config = config or FitConfig()
     if len(data.val) == 0:
         raise ValueError(f"{data.name}: no validation interaction, so no epoch can be selected; hold some back as val")
-    target = choose_device(device)
+    target, before = choose_device(device), _place(model)
     model.to(target)
     history = History()
     select = _Selection(model, data, config.patience)
@@ -125,7 +128,13 @@ def fit(
                 if select.exhausted:
                     break
     select.restore()
+    model.to(before)
     return history
+
+
+def _place(model: Recommender) -> torch.device:
+    """Where a model lies; the CPU for one without any tensor."""
+    return next((tensor.device for tensor in chain(model.parameters(), model.buffers())), torch.device("cpu"))
 
 
 def train_epoch(

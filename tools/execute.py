@@ -1,4 +1,4 @@
-"""Executes notebooks in place: `python tools/execute.py notebooks/01_quickstart.ipynb ...`."""
+"""Executes notebooks in place: `python tools/execute.py notebooks/quickstart.ipynb ...`."""
 
 import sys
 import time

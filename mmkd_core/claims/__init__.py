@@ -47,100 +47,100 @@ TOPICS: dict[str, dict[str, Claim]] = {}
 TOPICS["Accuracy"] = {
     "best": Claim(
         "MMKD beats all ten baselines on every data set", "Abstract; Sec. 1; Sec. 4.2",
-        rules.better_than_all(NAMES["mmkd"], BASELINES), "05_comparison",
+        rules.better_than_all(NAMES["mmkd"], BASELINES), "comparison",
     ),
     "margin": Claim(
         "by 9.75 % or more of NDCG@50 over the best of them", "Sec. 4.2",
-        rules.gain("ndcg@50", 0.0975), "05_comparison",
+        rules.gain("ndcg@50", 0.0975), "comparison",
     ),
     "multi-modal": Claim(
         "multi-modal recommenders do better than general CF models", "Sec. 4.2",
-        trends.most_pairs(), "05_comparison",
+        trends.most_pairs(), "comparison",
     ),
     "fluctuation": Claim(
         "multi-modal methods fluctuate between data sets", "Sec. 4.2",
-        trends.ranks_move_more(), "05_comparison",
+        trends.ranks_move_more(), "comparison",
     ),
     "implicit feedback": Claim(
         "BM3 and CLCRec, GRCN and LATTICE differ on Netflix for the reasons given", "Sec. 4.2",
-        rules.untestable("the paper's Netflix cannot be had; no other data here has its density"), "05_comparison",
+        rules.untestable("the paper's Netflix cannot be had; no other data here has its density"), "comparison",
     ),
     "student and teacher": Claim(
         "the student keeps the teacher's accuracy (loses at most 2 % of its Recall@20)", "Sec. 1; Sec. 6",
-        rules.not_worse("table 4", "system", NAMES["mmkd"], NAMES["teacher"], 0.02), "09_serving",
+        rules.not_worse("table 4", "system", NAMES["mmkd"], NAMES["teacher"], 0.02), "serving",
     ),
 }  # fmt: skip
 
 TOPICS["Components"] = {
-    "prompt": Claim("without the prompt MMKD is worse", "Sec. 4.3.1 (1)", _ablation("w/o-Prompt"), "06_ablations"),
-    "pair": Claim("without PairKD it is worse", "Sec. 4.3.1 (2)", _ablation("w/o-PairKD"), "06_ablations"),
-    "list": Claim("without ListKD it is worse", "Sec. 4.3.1 (3)", _ablation("w/o-ListKD"), "06_ablations"),
+    "prompt": Claim("without the prompt MMKD is worse", "Sec. 4.3.1 (1)", _ablation("w/o-Prompt"), "ablations"),
+    "pair": Claim("without PairKD it is worse", "Sec. 4.3.1 (2)", _ablation("w/o-PairKD"), "ablations"),
+    "list": Claim("without ListKD it is worse", "Sec. 4.3.1 (3)", _ablation("w/o-ListKD"), "ablations"),
     "disentangling": Claim(
         "without disentangling and re-weighting it is worse", "Sec. 4.3.1 (4)",
-        _ablation("w/o-disentangle"), "06_ablations",
+        _ablation("w/o-disentangle"), "ablations",
     ),
     "embedding": Claim(
         "embedding distillation adds to it (a component that the paper does not ablate)", "Sec. 3.2.3",
-        _ablation("w/o-EmbKD"), "06_ablations",
+        _ablation("w/o-EmbKD"), "ablations",
     ),
     "distillation": Claim(
         "what is distilled makes the student better than the same start trained by BPR alone", "Abstract; Sec. 3.2",
-        _ablation("w/o any KD"), "06_ablations",
+        _ablation("w/o any KD"), "ablations",
     ),
-    "SCE": Claim("SCE does better than MSE", "Sec. 3.2.3", _ablation("MSE in place of SCE"), "06_ablations"),
+    "SCE": Claim("SCE does better than MSE", "Sec. 3.2.3", _ablation("MSE in place of SCE"), "ablations"),
     "semantic start": Claim(
         "a prompt made from content does better than one that starts at random", "Sec. 3.1.2",
-        _ablation("Xavier prompt"), "06_ablations",
+        _ablation("Xavier prompt"), "ablations",
     ),
     "tuned prompt": Claim(
         "tuning the prompt with the student helps", "Sec. 1; Sec. 3.1.2",
-        _ablation("prompt frozen in stage 2"), "06_ablations",
+        _ablation("prompt frozen in stage 2"), "ablations",
     ),
     "prompt in stage 2": Claim(
         "the prompt makes the teacher hand on more helpful knowledge", "Sec. 3.1.2; Sec. 4.5",
-        _ablation("prompt removed in stage 2"), "06_ablations",
+        _ablation("prompt removed in stage 2"), "ablations",
     ),
 }  # fmt: skip
 
 TOPICS["Noise and redundancy"] = {
     "noise": Claim(
         "disentangling and re-weighting guard against misleading content: worth more the more of it is wrong",
-        "Sec. 1 (I2); Sec. 3.2.2", trends.advantage_grows("noise", "MMKD", "w/o-disentangle"), "08_demo",
+        "Sec. 1 (I2); Sec. 3.2.2", trends.advantage_grows("noise", "MMKD", "w/o-disentangle"), "demo",
     ),
     "redundancy": Claim(
         "the prompt guards against redundant content: worth more the more there is", "Abstract; Sec. 3.1.2",
-        trends.advantage_grows("redundancy", "MMKD", "w/o-Prompt"), "08_demo",
+        trends.advantage_grows("redundancy", "MMKD", "w/o-Prompt"), "demo",
     ),
 }  # fmt: skip
 
 TOPICS["Settings"] = {
     "d saturates": Claim(
         "the student's d saturates at about 64 (128 gains less than 2 %)", "Sec. 4.5",
-        trends.saturates("dim", 64, 128, 0.02), "14_hyperparameters",
+        trends.saturates("dim", 64, 128, 0.02), "hyperparameters",
     ),
     "equal d": Claim(
         "equal d of teacher and student does better than a smaller teacher (16)", "Sec. 4.5",
-        trends.setting_matters("teacher.dim", 16), "14_hyperparameters",
+        trends.setting_matters("teacher.dim", 16), "hyperparameters",
     ),
     "teacher's depth": Claim(
         "the teacher improves with its depth", "Sec. 4.5",
-        trends.grows_with("teacher.layers", NAMES["teacher"]), "14_hyperparameters",
+        trends.grows_with("teacher.layers", NAMES["teacher"]), "hyperparameters",
     ),
     "dropout": Claim(
         "without dropout the teacher drops sharply", "Sec. 4.5",
-        trends.setting_matters("teacher.dropout", 0.0, NAMES["teacher"]), "14_hyperparameters",
+        trends.setting_matters("teacher.dropout", 0.0, NAMES["teacher"]), "hyperparameters",
     ),
     "pair weight": Claim(
         "without pair-wise weight (λ2 = 0) it is significantly worse", "Sec. 4.5",
-        trends.setting_matters("pair", 0.0), "14_hyperparameters",
+        trends.setting_matters("pair", 0.0), "hyperparameters",
     ),
     "list weight": Claim(
         "without list-wise weight (λ3 = 0) it is significantly worse", "Sec. 4.5",
-        trends.setting_matters("list", 0.0), "14_hyperparameters",
+        trends.setting_matters("list", 0.0), "hyperparameters",
     ),
     "prompt rate": Claim(
         "without a prompt rate (λ1 = 0) it is significantly worse", "Sec. 4.5",
-        trends.setting_matters("teacher.prompt_rate", 0.0), "14_hyperparameters",
+        trends.setting_matters("teacher.prompt_rate", 0.0), "hyperparameters",
     ),
 }  # fmt: skip
 
@@ -148,33 +148,33 @@ TOPICS["Settings"] = {
 TOPICS["Cost"] = {
     "complexity": Claim(
         "serving needs no feature reduction and takes O(L |E| d)", "Sec. 3.3; Table 1",
-        costs.serves_by_edges(), "10_complexity",
+        costs.serves_by_edges(), "complexity",
     ),
     "compression": Claim(
         "the student is a tenth or less of the teacher (of the numbers that are trained)", "Sec. 4.4; Table 6",
         costs.within("table 6", costs.MMKD, [costs.TEACHER], lambda v: v["numbers"]["trained"], 0.1, what="trained"),
-        "10_complexity",
+        "complexity",
     ),
     "serving": Claim(
         "the student serves with less than the teacher (whose final tables are kept)", "Abstract; Sec. 1; Sec. 4.4",
         costs.within("table 6", costs.MMKD, [costs.TEACHER], lambda v: v["numbers"]["served"], 0.9, what="served"),
-        "09_serving",
+        "serving",
     ),
     "training time": Claim(
         "an epoch of the student takes at most 0.8 of the teacher's, LATTICE's and BM3's", "Sec. 4.4; Table 6",
         costs.within("table 6", costs.MMKD, RIVALS, lambda v: v["seconds"]["epoch"], 0.8, what="CPU seconds an epoch"),
-        "10_complexity",
+        "complexity",
     ),
     "memory": Claim(
         "training it takes less memory than theirs (at most 0.9)", "Sec. 4.4; Table 6",
         costs.within(
             "table 6", costs.MMKD, RIVALS, lambda v: v["memory"]["train"]["resident"], 0.9, what="peak memory",
         ),
-        "10_complexity",
+        "complexity",
     ),
     "cost of KL": Claim(
         "the KL divergences do not significantly add to its time (10 % at most)", "Sec. 4.4",
-        costs.cheap_to_distil(0.1), "10_complexity",
+        costs.cheap_to_distil(0.1), "complexity",
     ),
     "new data": Claim(
         "fine-tuned on new interactions MMKD is better than LATTICE and BM3", "Sec. 7.3.1; Table 7",
@@ -182,7 +182,7 @@ TOPICS["Cost"] = {
             "table 7", costs.MMKD, [costs.LATTICE, costs.BM3], lambda v: v["metrics"]["fine-tuned"]["recall@20"],
             what="Recall@20",
         ),
-        "11_incremental",
+        "incremental",
     ),
     "new data, time": Claim(
         "and takes less time, to train an epoch and to recommend", "Sec. 7.3.1; Table 7",
@@ -190,23 +190,23 @@ TOPICS["Cost"] = {
             "table 7", costs.MMKD, [costs.LATTICE, costs.BM3], lambda v: sum(v["cpu_ms"].values()),
             what="CPU ms", lower=True,
         ),
-        "11_incremental",
+        "incremental",
     ),
 }  # fmt: skip
 
 TOPICS["Overfitting and the semantic gap"] = {
     "reduction overfits": Claim(
         "what reduces features aggravates overfitting (the gap of AUC at the end of a long training)", "Sec. 1 (I1)",
-        costs.every_seed("table overfitting", "teacher", [recipes.BODY], _gap_at_end, what="gap"), "12_overfitting",
+        costs.every_seed("table overfitting", "teacher", [recipes.BODY], _gap_at_end, what="gap"), "overfitting",
     ),
     "student overfits less": Claim(
         "distilling into the student prevents overfitting", "Sec. 1 (I1)",
         costs.every_seed("table overfitting", "student", ["teacher"], _gap_at_end, what="gap", lower=True),
-        "12_overfitting",
+        "overfitting",
     ),
     "prompt mixes": Claim(
         "with the prompt the densified features of the modalities overlap more", "Sec. 4.3.2; Fig. 3",
-        costs.more_mixed("f, prompt tuned", "f, w/o-Prompt"), "13_tsne",
+        costs.more_mixed("f, prompt tuned", "f, w/o-Prompt"), "tsne",
     ),
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A reader runs a chapter with other parameters: `papermill notebooks/01_quickstart.ipynb out.ipynb -p epochs 1`."""
+"""A reader runs a chapter with other parameters: `papermill notebooks/quickstart.ipynb out.ipynb -p epochs 1`."""
 
 import ast
 import json
@@ -38,14 +38,14 @@ def injected(cells):
 
 def test_the_quickstart_takes_parameters(tmp_path):
     parameters = ["-p", "epochs", "2", "-p", "student_epochs", "1", "-p", "user", "5"]
-    cells = papermill(FOLDER / "01_quickstart.ipynb", tmp_path / "out.ipynb", *parameters)
+    cells = papermill(FOLDER / "quickstart.ipynb", tmp_path / "out.ipynb", *parameters)
     assert injected(cells) == ["# Parameters\nepochs = 2\nstudent_epochs = 1\nuser = 5\n"]
     text = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
     assert "recall@20" in text
 
 
 def test_the_derivation_is_proved_for_lists_of_another_length(tmp_path):
-    cells = papermill(FOLDER / "16_derivation.ipynb", tmp_path / "out.ipynb", "-p", "size", "4")
+    cells = papermill(FOLDER / "derivation.ipynb", tmp_path / "out.ipynb", "-p", "size", "4")
     text = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
     assert "line 5 = KL(b) + (1 - b+) KL(q): True" in text
     assert "item 4: True" in text
