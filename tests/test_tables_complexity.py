@@ -7,6 +7,7 @@ import pytest
 
 from mmkd_core import paper, recipes, tables
 from mmkd_core.datasets.shapes import SHAPES, random_data
+from mmkd_core.experiment import write_json
 from mmkd_core.measures import measure
 from mmkd_core.models import build
 from mmkd_core.models.teacher import Teacher
@@ -230,3 +231,22 @@ def test_table_6_weighs_all_at_the_papers_shapes_and_width():
 def test_bars_in_a_cell_do_not_end_it():
     frame = pd.DataFrame({"|I|": ["|E| d"]}, index=pd.Index(["x"], name="part"))
     assert tables.markdown(frame) == "| part | \\|I\\| |\n| --- | --- |\n| x | \\|E\\| d |"
+
+
+def test_table_6_shows_what_was_measured_on_a_gpu_in_a_store_inside_the_store(tmp_path):
+    case = next(c for c in recipes.table6() if c.labels == {"dataset": "netflix", "system": "BM3"})
+    peaks = [{"resident": 9, "gpu": mib} for mib in (107, 251, 102)]
+    values = {
+        "seconds": {"build": 9.0, "first step": 9.0, "other step": 0.00344, "epoch": 0.812, "tables": 0.0005},
+        "memory": {"build": peaks[0], "train": peaks[1]},
+        "serving": {"memory": peaks[2]},
+    }
+    measurement = {"kind": case.job.kind, "arguments": case.job.arguments}
+    write_json(
+        case.job.file(tmp_path / "card"),
+        {"measurement": measurement, "values": values, "cost": {}, "environment": {"device": "a card"}},
+    )
+    frames = complexity.table6([case], tmp_path)
+    line = frames["netflix: measured on a GPU, a card"].loc["BM3"]
+    assert line.tolist() == ["0.81", "0.0034", "0.0005", "107 / 251 / 102", "39.5", "2.69"]
+    assert (frames["netflix: measured here"].loc["BM3"].iloc[:10] == "not run").all()

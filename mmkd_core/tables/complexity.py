@@ -12,15 +12,16 @@ import pandas as pd
 
 from mmkd_core import paper
 from mmkd_core.datasets.shapes import SHAPES, Shape
+from mmkd_core.measures import Measured, Measurement
 from mmkd_core.recipes import NAMES, Case
 from mmkd_core.results import measurements
 from mmkd_core.tables.text import NOT_RUN, Frames
 
 HOW_MEASURED = (
     "Generated data of the paper's shapes, d = 32, batches of 2,048 pairs, four fifths of the interactions trained on. "
-    "CPU seconds on the machine that the records name: an epoch is its first step and the mean of five others, scaled. "
-    "Peaks of resident memory, imports and data included, each model in a process of its own. 'kept': frozen weights "
-    "and constants. The paper's seconds and gigabytes are a GPU's."
+    "CPU seconds on the machine that the records name, on a GPU those that pass: an epoch is its first step and the "
+    "mean of five others, scaled. Peaks of resident memory, imports and data included, on a GPU of what was allocated "
+    "there, each model in a process of its own. 'kept': frozen weights and constants. The paper's are a GPU's."
 )
 HOW_COUNTED = (
     "The paper counts raw features as parameters of whatever reads them, and of MMKD the student alone; so do 'behind "
@@ -28,6 +29,7 @@ HOW_COUNTED = (
 )
 WHAT_A_GCN_NEEDS = "The GCN student reads the teacher's tables, which its count of 2,048 leaves out."
 DIM = 32  # of Tables 6 and 8
+MODEL_OF = {title: model for model, title in NAMES.items()}
 TEXT_WIDTH = 384  # that Table 6's counts on Electronics imply; Table 3 says 1,024
 
 Weights = dict[str, tuple[int, ...]]  # shapes by name
@@ -111,7 +113,33 @@ def table6(cases: Sequence[Case], store: Path) -> Frames:
     for labels, values in measurements(cases, store):
         found.setdefault(labels["dataset"], {})[labels["system"]] = values
     frames = {f"{dataset}: measured here": consumption(systems, dataset) for dataset, systems in found.items()}
-    return frames | {"Parameters as the paper counts them": parameters6()}
+    return frames | on_gpus(cases, store) | {"Parameters as the paper counts them": parameters6()}
+
+
+def on_gpus(cases: Sequence[Case], store: Path) -> Frames:
+    """The same taken on GPUs, a frame a shape and card: from the folders of `store` that are stores themselves.
+
+    Seconds are those that passed, memory is what was allocated on the card; beside them the paper's.
+    """
+    columns = ["s an epoch", "s a step", "s tables", "MiB build / train / serve", "paper: s", "paper: GB"]
+    frames: dict[str, dict[str, list[str]]] = {}
+    for folder in sorted(path.parent for path in store.glob("*/measured")):
+        for labels, job in cases:
+            if isinstance(job, Measurement) and job.file(folder).exists():
+                found = Measured.read(job.file(folder))
+                seconds, memory = found.values["seconds"], found.values["memory"]
+                peaks = [str(p["gpu"]) for p in (memory["build"], memory["train"], found.values["serving"]["memory"])]
+                printed = paper.TABLE_6[labels["dataset"]].get(MODEL_OF.get(labels["system"], ""))
+                beside = [str(printed.seconds), str(printed.gigabytes)] if printed else ["", ""]
+                title = f"{labels['dataset']}: measured on a GPU, {found.environment['device']}"
+                frames.setdefault(title, {})[labels["system"]] = [
+                    f"{seconds['epoch']:.2f}", f"{seconds['other step']:.4f}", f"{seconds['tables']:.4f}",
+                    " / ".join(peaks), *beside,
+                ]  # fmt: skip
+    return {
+        title: pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("system")
+        for title, lines in frames.items()
+    }
 
 
 def consumption(systems: Mapping[str, Any], dataset: str) -> pd.DataFrame:
