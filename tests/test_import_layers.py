@@ -19,6 +19,7 @@ LAYERS = [
     {"claims"},
     {"tables", "figures", "export"},
     {"__init__"},
+    {"commands"},
     {"__main__"},
 ]
 RANKS = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}

@@ -1,0 +1,1 @@
+"""The subcommands of `mmkd`, each module with those that belong together."""

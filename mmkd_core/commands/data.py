@@ -1,0 +1,48 @@
+"""`mmkd data`: list, fetch or check data sets."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from mmkd_core.datasets import CATALOGUE, check, fetch, load
+
+
+def add_to(commands: Any) -> None:
+    """Adds the subcommand to a parser."""
+    data = commands.add_parser("data", help="list, fetch or check data sets")
+    actions = data.add_subparsers(required=True, metavar="ACTION")
+    actions.add_parser("list", help="what there is, from where, on what terms").set_defaults(action=_list)
+    for name, action, text in (
+        ("fetch", _fetch, "download a data set and check its sums"),
+        ("check", _check, "load a data set or a folder, check its files, show its size"),
+    ):
+        parser = actions.add_parser(name, help=text)
+        parser.add_argument("name", help="a name of `mmkd data list`, or a folder")
+        parser.set_defaults(action=action)
+
+
+def _list(_: argparse.Namespace) -> int:
+    for name, entry in CATALOGUE.items():
+        print(f"{name:<14} {entry.summary}\n{'':<14} source: {entry.source}\n{'':<14} terms: {entry.terms}")
+    return 0
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    print(f"{options.name}: {fetch(options.name)}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    problems = 0
+    for file, verdict in check(options.name):
+        print(f"{file}: {verdict}")
+        problems += verdict != "ok"
+    if problems:
+        return 2
+    data = load(options.name)
+    widths = ", ".join(f"{modality} {x.shape[1]}-d" for modality, x in data.features.items()) or "none"
+    print(f"{data.name}: {data.num_users:,} users x {data.num_items:,} items")
+    print(f"train {len(data.train):,}, validation {len(data.val):,}, test {len(data.test):,} interactions")
+    print(f"features: {widths}\nfingerprint {data.fingerprint}")
+    return 0

@@ -1,0 +1,128 @@
+"""`mmkd table`, `mmkd figure` and `mmkd claims`: what the records say."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mmkd_core import engine, recipes, tables
+from mmkd_core.claims import ledger, summary
+from mmkd_core.datasets import CATALOGUE
+from mmkd_core.datasets.shapes import SHAPES
+from mmkd_core.experiment import write_whole
+from mmkd_core.recipes import Case
+
+
+def add_to(commands: Any) -> None:
+    """Adds the subcommands of this module to a parser."""
+    _add_table(commands)
+    _add_figure(commands)
+    _add_claims(commands)
+
+
+def _add_table(commands: Any) -> None:
+    parser = commands.add_parser(
+        "table", help="a table of the paper, or a question it leaves open, from records",
+        description="Prints a table from records; with --budget it first runs what they lack.",
+    )  # fmt: skip
+    parser.add_argument("name", choices=list(tables.TABLES), help="the number in the paper, or the question")
+    _add_recipe(parser)
+    parser.set_defaults(action=_table)
+
+
+def _add_figure(commands: Any) -> None:
+    parser = commands.add_parser(
+        "figure", help="a figure of the paper, drawn from records",
+        description="Draws a figure from records into a file; with --budget it first runs what they lack.",
+    )  # fmt: skip
+    parser.add_argument("name", choices=list(recipes.FIGURES), help="the number in the paper")
+    _add_recipe(parser)
+    parser.add_argument("--out", metavar="FILE", help="SVG or PNG, by its suffix (default figure-N.svg, here)")
+    parser.set_defaults(action=_figure)
+
+
+def _add_claims(commands: Any) -> None:
+    parser = commands.add_parser("claims", help="the claims of the paper, each with what was found")
+    _add_records(parser)
+    parser.set_defaults(action=_claims)
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", nargs="+", metavar="NAME", help="data sets (default: those of the recipe)")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="seeds (default: those of the recipe)")
+    _add_records(parser)
+    budgets = "smoke (seconds), quick (minutes) or paper (hours of a CPU)"
+    parser.add_argument("--budget", choices=list(recipes.BUDGETS), help=f"first run what the records lack: {budgets}")
+    parser.add_argument("--engine", choices=engine.ENGINES, default="local", help="ray: spread the runs over a cluster")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes that Ray starts here (default: one a core)")
+
+
+def _add_records(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--records", default="book/records", metavar="FOLDER", help="default: book/records")
+
+
+def _table(options: argparse.Namespace) -> int:
+    table = tables.TABLES[options.name]
+    cases = _cases(options, table.recipe)
+    for title, frame in table.frames(cases, Path(options.records)).items():
+        print(f"{title}\n{frame.rename_axis(None).to_string()}\n")
+    for note in table.notes:
+        print(textwrap.fill(note, 110))
+    return 0
+
+
+def _figure(options: argparse.Namespace) -> int:
+    from mmkd_core import figures  # here, because importing matplotlib takes a second that no other command needs
+
+    out = Path(options.out or f"figure-{options.name}.svg")
+    if out.suffix not in figures.FORMATS:  # before anything is run
+        raise ValueError(f"--out {out}: unknown suffix {out.suffix!r}; one of {list(figures.FORMATS)}")
+    figure = figures.FIGURES[options.name]
+    drawn = figure.draw(_cases(options, figure.recipe), Path(options.records))
+    write_whole(out, lambda temporary: temporary.write_bytes(figures.encoded(drawn, out.suffix)))
+    print(out)
+    for note in figure.notes:
+        print(textwrap.fill(note, 110))
+    return 0
+
+
+def _claims(options: argparse.Namespace) -> int:
+    _check_folder(options.records)
+    found = ledger(options.records)
+    for name, row in found.iterrows():
+        print(f"{row['verdict'].upper()}: {row['claim']} ({row['where']})")
+        print(textwrap.fill(row["measured"], 110, initial_indent="    ", subsequent_indent="    "))
+        print(f"    {name}; {len(row['records'])} records; notebooks/{row['notebook']}.ipynb\n")
+    print(summary(found))
+    return 0
+
+
+def _cases(options: argparse.Namespace, recipe: Callable[..., list[Case]]) -> list[Case]:
+    """The cases of a recipe; with a budget, after what the records lack has been run."""
+    for name in options.data or ():
+        if name not in (*CATALOGUE, *SHAPES) and not Path(name).is_dir():
+            raise ValueError(f"--data {name}: no such data set or folder; one of {list(CATALOGUE)}")
+    cases = recipe(options.data, options.seeds, options.budget or "paper")
+    if options.budget is None:
+        _check_folder(options.records)
+        return cases
+    with tqdm(desc="runs", unit="run", file=sys.stderr) as bar:
+
+        def show(progress: engine.Progress) -> None:
+            bar.total = progress.done + progress.running + progress.left
+            bar.n = progress.done
+            bar.set_postfix(running=progress.running, left=progress.left)
+
+        engine.carry_out(cases, options.records, engine=options.engine, workers=options.workers, on_progress=show)
+    return cases
+
+
+def _check_folder(records: str) -> None:
+    if not Path(records).is_dir():
+        raise ValueError(f"--records {records}: no such folder; expected the folder `book/records` of a clone")
