@@ -14,7 +14,7 @@ from mmkd_core.datasets.demo import load_demo
 from mmkd_core.experiment import plan
 from mmkd_core.figures import convergence, mixing, settings
 from mmkd_core.figures.style import BLUE, VERMILION, parts
-from mmkd_core.results import read_records
+from mmkd_core.results import Comparison, read_records
 
 mpl.use("agg")
 RECORDS = Path(__file__).parents[1] / "book" / "records"
@@ -277,3 +277,26 @@ def test_every_figure_has_one_part_a_data_set_and_says_whose_it_is(name, tmp_pat
     drawn = figure.draw(figure.recipe(["demo", "tiktok"], [0]), tmp_path)
     assert [part.get_suptitle() for part in drawn.subfigs] == ["demo", "tiktok"]
     assert any("our records alone" in note for note in figure.notes)
+
+
+def test_differences_are_told_by_place_colour_and_filling():
+    def pair(difference, low, high, p):
+        return Comparison(difference, low, high, p, None, 0.01, 100)
+
+    figure = figures.differences(
+        {
+            "one": {"A": pair(0.02, 0.01, 0.03, 0.001), "B": pair(-0.02, -0.04, 0.0, 0.2)},
+            "two": {"B": pair(-0.03, -0.04, -0.02, 0.01)},
+            "three": {},
+        },
+        "this minus that",
+    )
+    axes = figure.subfigs[0].axes
+    assert [ax.get_title(loc="left") for ax in axes] == ["one", "two", "three"]
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["A", "B"]
+    marks = [[points for points, _, _ in ax.containers] for ax in axes]
+    found = [[(*m.get_xydata()[0], m.get_color(), m.get_markerfacecolor()) for m in own] for own in marks]
+    assert found == [[(0.02, 0, BLUE, BLUE), (-0.02, 1, "0.45", "w")], [(-0.03, 1, VERMILION, VERMILION)], []]
+    (bar,) = axes[1].containers[0][2]
+    assert bar.get_segments()[0] == pytest.approx(np.array([[-0.04, 1], [-0.02, 1]]))
+    assert [text.get_text() for text in axes[2].texts] == ["not run"]

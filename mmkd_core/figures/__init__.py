@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from mmkd_core import recipes
 from mmkd_core.figures.chapters import bars, curves, intervals, lines, matrix, posters, sound
 from mmkd_core.figures.convergence import figure5, progress
+from mmkd_core.figures.differences import differences
 from mmkd_core.figures.mixing import figure3, share_differences, share_table, shares
 from mmkd_core.figures.overfitting import gaps
 from mmkd_core.figures.settings import figure4
@@ -22,8 +23,8 @@ from mmkd_core.figures.style import FORMATS, encoded, panels
 from mmkd_core.recipes import Case
 
 __all__ = [
-    "FIGURES", "FORMATS", "PaperFigure", "bars", "curves", "encoded", "gaps", "intervals", "lines", "matrix",
-    "panels", "posters", "progress", "share_differences", "share_table", "shares", "sound",
+    "FIGURES", "FORMATS", "PaperFigure", "bars", "curves", "differences", "encoded", "gaps", "intervals", "lines",
+    "matrix", "panels", "posters", "progress", "share_differences", "share_table", "shares", "sound",
 ]  # fmt: skip
 
 OURS = "Drawn from our records alone: the values of the paper's figure are not printed anywhere."

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from mmkd_core.experiment import Record
-from mmkd_core.figures.style import BLUE, DASHES, NOT_RUN, PALETTE, VERMILION, entitle, grid, parts, say
+from mmkd_core.figures.style import BLUE, DASHES, NOT_RUN, PALETTE, VERMILION, a_part_each, entitle, grid, say
 from mmkd_core.recipes import NAMES, Case
 from mmkd_core.results import collect
 
@@ -26,14 +26,13 @@ HEIGHT = 4.3
 
 def figure5(cases: Sequence[Case], store: Path) -> Figure:
     """One part a data set: validation metrics and weighted loss terms by epoch, a column a stage, a line a seed."""
-    rows = collect(cases, store)
-    datasets = list(rows["dataset"].unique())
-    figure, drawn = parts(datasets, HEIGHT)
-    for part, dataset in zip(drawn, datasets, strict=True):
-        own = rows[rows["dataset"] == dataset].dropna(subset=["record"])
-        files = {title: own.loc[own["system"] == system, "record"] for system, title in STAGES.items()}
-        stages(part, {title: [Record.read(file).history for file in found] for title, found in files.items()})
-    return figure
+    return a_part_each(collect(cases, store), HEIGHT, _of_rows)
+
+
+def _of_rows(part: SubFigure, rows: pd.DataFrame) -> None:
+    known = rows.dropna(subset=["record"])
+    files = {title: known.loc[known["system"] == system, "record"] for system, title in STAGES.items()}
+    stages(part, {title: [Record.read(file).history for file in found] for title, found in files.items()})
 
 
 def progress(cases: Sequence[Case], store: Path) -> pd.DataFrame:
@@ -54,20 +53,8 @@ def progress(cases: Sequence[Case], store: Path) -> pd.DataFrame:
             | {"start": recall[0], "best": max(recall), "last": recall[-1]}
             | {"loss kept": sums.get(kept), "loss last": sums.iloc[-1]}
         )
-    columns = [
-        "dataset",
-        "system",
-        "seed",
-        "epochs",
-        "kept",
-        "capped",
-        "start",
-        "best",
-        "last",
-        "loss kept",
-        "loss last",
-    ]
-    return pd.DataFrame(lines, columns=columns)
+    columns = ["dataset", "system", "seed", "epochs", "kept", "capped", "start", "best", "last"]
+    return pd.DataFrame(lines, columns=[*columns, "loss kept", "loss last"])
 
 
 def stages(part: SubFigure, histories: Mapping[str, Sequence[History]]) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from mmkd_core.figures.style import BLUE, NOT_RUN, VERMILION, entitle, grid, parts, say
+from mmkd_core.figures.style import BLUE, NOT_RUN, VERMILION, a_part_each, entitle, grid, say
 from mmkd_core.recipes import GRIDS, NAMES, Case
 from mmkd_core.results import collect
 
@@ -28,12 +28,7 @@ HEIGHT = 7.4
 
 def figure4(cases: Sequence[Case], store: Path) -> Figure:
     """One part a data set: a panel a setting, test Recall@20 by its value."""
-    rows = collect(cases, store)
-    datasets = list(rows["dataset"].unique())
-    figure, drawn = parts(datasets, HEIGHT)
-    for part, dataset in zip(drawn, datasets, strict=True):
-        sensitivities(part, rows[rows["dataset"] == dataset])
-    return figure
+    return a_part_each(collect(cases, store), HEIGHT, sensitivities)
 
 
 def sensitivities(part: SubFigure, rows: pd.DataFrame) -> None:

@@ -7,11 +7,12 @@ says too. Figures are drawn on white.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -50,6 +51,15 @@ def parts(titles: Sequence[str], height: float) -> tuple[Figure, list[SubFigure]
         for part, title in zip(drawn, titles, strict=True):
             part.suptitle(title, x=0.01, ha="left", fontweight="bold")
     return figure, list(drawn)
+
+
+def a_part_each(rows: pd.DataFrame, height: float, draw: Callable[[SubFigure, pd.DataFrame], None]) -> Figure:
+    """A figure of one part a data set, each drawn by `draw` from the rows of its data set, as `collect` gives them."""
+    groups = list(rows.groupby("dataset", sort=False))
+    figure, drawn = parts([str(dataset) for dataset, _ in groups], height)
+    for part, (_, own) in zip(drawn, groups, strict=True):
+        draw(part, own)
+    return figure
 
 
 def grid(part: SubFigure, rows: int, columns: int, **sharing: Any) -> list[list[Axes]]:
