@@ -243,7 +243,8 @@ def train(
         raise ValueError(f"{data.name}: no test interaction, and a record holds test metrics; `fit` needs none")
     settings: dict[str, Any] = {}
     if experiment.teacher is not None:
-        settings["teacher"], _ = train(experiment.teacher, store, data, device=device, on_epoch=on_epoch)
+        taught, _ = train(experiment.teacher, store, data, device=device, on_epoch=on_epoch)
+        settings["teacher"] = taught.cpu()  # as `restore` gives it: all students then start from the same numbers
     target = choose_device(device)
     with measured(target) as cost, seeded(experiment.seed, target):
         model = build(experiment.model, data, experiment.hparams, **settings)

@@ -89,6 +89,13 @@ def _seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _on_a_cpu(request, monkeypatch):
+    """A GPU, where there is one, is for test_cuda.py alone: oracles and what they are held against lie on the CPU."""
+    if request.module.__name__ != "test_cuda":
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
 @pytest.fixture
 def unchecked():
     """Run-time type checks off: for what a function itself says about wrong shapes."""

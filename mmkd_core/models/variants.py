@@ -122,13 +122,15 @@ class DoubledStudent(LightGCNStudent):
 
 
 class ReleasedTables(MMKD):
-    """Two student tables that share their storage."""
+    """Two student tables that share their storage. Raises `ValueError` on a GPU, whose optimiser moves both at once."""
 
     students = STUDENTS | {"lightgcn": DoubledStudent}
 
     def refresh(self) -> None:
         super().refresh()
         if isinstance(self.student, DoubledStudent):
+            if self.student.twin.is_cuda:
+                raise ValueError("mmkd+released-tables on a GPU: its tables share one storage; expected --device cpu")
             self.student.tie()
 
 
