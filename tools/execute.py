@@ -1,5 +1,11 @@
-"""Executes notebooks in place: `python tools/execute.py notebooks/quickstart.ipynb ...`."""
+"""Executes notebooks in place: `python tools/execute.py notebooks/quickstart.ipynb ...`.
 
+Two runs leave a notebook byte-identical. When it ran, where and for how long goes to a record of its own,
+`book/records/execution/<notebook>.json`, which the book's status page and runtimes are made from.
+"""
+
+import json
+import resource
 import sys
 import time
 from pathlib import Path
@@ -7,9 +13,19 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from mmkd_core.cost import environment
+from mmkd_core.experiment import write_json
+from mmkd_core.training import choose_device
 
-def execute(path: Path) -> None:
-    """Runs the cells from top to bottom in the notebook's folder and writes their outputs, without times."""
+ROOT = Path(__file__).parents[1]
+RECORDS = ROOT / "book/records/execution"
+
+
+def execute(path: Path) -> dict[str, float]:
+    """Runs the cells from top to bottom in the notebook's folder and writes their outputs, without times.
+
+    Returns the wall and CPU seconds of it, those of starting the kernel included.
+    """
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -19,13 +35,31 @@ def execute(path: Path) -> None:
         resources={"metadata": {"path": path.parent}},
         extra_arguments=["--IPKernelApp.log_level=ERROR"],  # it warns of TCP on every start
     )
+    wall, cpu = time.perf_counter(), _cpu_of_children()
     client.execute()
+    took = {"seconds": time.perf_counter() - wall, "cpu_seconds": _cpu_of_children() - cpu}
     notebook.metadata.pop("language_info", None)  # names the Python of this machine
     nbformat.write(notebook, path)
+    return {name: round(seconds, 1) for name, seconds in took.items()}
+
+
+def note(path: Path, took: dict[str, float], records: Path = RECORDS) -> None:
+    """Makes `took` the notebook's last execution on this kind of device; one on another kind stays beside it."""
+    device = choose_device()
+    file = records / f"{path.stem}.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    write_json(file, {**known, device.type: took | environment(device)})
+
+
+def _cpu_of_children() -> float:
+    """CPU seconds of all processes that this one started and that have ended, a notebook's kernel among them."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        start = time.perf_counter()
-        execute(Path(argument))
-        print(f"{argument}: {time.perf_counter() - start:.1f} s")
+    for argument in map(Path, sys.argv[1:]):
+        took = execute(argument)
+        if argument.resolve().parent == ROOT / "notebooks":
+            note(argument, took)
+        print(f"{argument}: {took['seconds']:.1f} s, {took['cpu_seconds']:.1f} s of CPU")

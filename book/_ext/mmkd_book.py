@@ -1,8 +1,126 @@
-"""What the book asks of Sphinx beyond `_config.yml`."""
+"""What the book asks of Sphinx beyond `_config.yml`: working buttons, and pages made from what lies elsewhere.
 
+{runtime}`quickstart`        a role: how long a chapter runs, "12 s on one CPU core"
+{execution-status}           a directive: when each chapter was executed last, where, and for how long
+{number-changes}             a directive: the parts of CHANGELOG.md that are called "Numbers"
+{data-terms} tiktok          a directive: what a data set is, where it comes from and on what terms
+"""
+
+import json
 import os
+import re
+from pathlib import Path
 
 import sphinx_thebe
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+ROOT = Path(__file__).parents[2]
+EXECUTIONS = ROOT / "book/records/execution"  # tools/execute.py writes them
+ON_GPU = ROOT / "book/records/h100/notebooks.json"
+CHANGELOG = ROOT / "CHANGELOG.md"
+
+
+def duration(seconds):
+    """Seconds as a reader wants them: "3 s", "2 min"."""
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
+
+
+def executions(name, folder=EXECUTIONS):
+    """The last executions of a notebook by kind of device: {"cpu": {...}}; empty when there was none."""
+    file = folder / f"{name}.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def runtime(name, folder=EXECUTIONS):
+    """How long a notebook runs; CPU seconds, because the clock's depend on what else the machine did."""
+    took = executions(name, folder).get("cpu")
+    return f"{duration(took['cpu_seconds'])} on one CPU core" if took else "not measured yet"
+
+
+def chapters(toc):
+    """The notebooks of a table of contents, in its order."""
+    return re.findall(r"^\s*- file: notebooks/(\S+)", toc, re.MULTILINE)
+
+
+def status_table(names, folder=EXECUTIONS, on_gpu=ON_GPU):
+    """A MyST table, one line a notebook, and under it a list of the machines that its letters stand for."""
+    there = json.loads(on_gpu.read_text(encoding="utf-8"))["seconds"]
+    machines = []
+    lines = ["| chapter | executed | on | library | CPU\u00a0s | GPU\u00a0s |", "|---|---|---|---|--:|--:|"]
+    for name in names:
+        found = executions(name, folder)
+        cpu, gpu = found.get("cpu"), found.get("cuda")
+        cells = [f"[](/notebooks/{name})", "not recorded", "", ""]
+        if found:
+            last = max(found.values(), key=lambda took: took["date"])
+            processor = last["processor"] if last is cpu else last["device"]
+            machine = f"{processor}, Python {last['python']}, torch {last['torch']}, numpy {last['numpy']}"
+            machines += [machine] * (machine not in machines)
+            date = last["date"].replace("-", "\u2011")  # hyphens at which no line breaks
+            cells[1:] = date, chr(ord("a") + machines.index(machine)), f"`{last['commit']}`"
+        cells.append(f"{cpu['cpu_seconds']:.0f}" if cpu else "")
+        cells.append(f"{gpu['seconds'] if gpu else there[name]:.0f}" if gpu or name in there else "")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *(f"- {chr(ord('a') + i)}: {machine}" for i, machine in enumerate(machines))])
+
+
+def number_changes(changelog):
+    """Each version's "### Numbers" section under the version's heading, in the order of the file."""
+    versions = re.findall(r"^(## .+)\n((?:(?!## ).*\n?)*)", changelog, re.MULTILINE)
+    found = []
+    for heading, text in versions:
+        section = re.search(r"^### Numbers\n((?:(?!### ).*\n?)*)", text, re.MULTILINE)
+        found.append(f"{heading}\n\n{section[1].strip() if section else 'No number moved.'}\n")
+    return "\n".join(found)
+
+
+def data_terms(entry):
+    """A data set of the catalogue as a MyST table of facts."""
+    facts = {
+        "what": entry.summary,
+        "from": entry.source,
+        "terms": entry.terms,
+        "layout": entry.layout,
+        "files": " or ".join(", ".join(f"`{file}`" for file in form) for form in entry.forms) or "none",
+    }
+    return "\n".join(["| | |", "|---|---|", *(f"| {fact} | {value} |" for fact, value in facts.items())])
+
+
+class Runtime(SphinxRole):
+    def run(self):
+        if not (ROOT / f"notebooks/{self.text}.ipynb").exists():
+            message = self.inliner.reporter.error(f"runtime: no notebook {self.text!r}", line=self.lineno)
+            return [], [message]
+        self.env.note_dependency(str(EXECUTIONS / f"{self.text}.json"))
+        return [nodes.Text(runtime(self.text))], []
+
+
+class ExecutionStatus(SphinxDirective):
+    def run(self):
+        names = chapters((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+        for file in [ROOT / "_toc.yml", ON_GPU, *(EXECUTIONS / f"{name}.json" for name in names)]:
+            self.env.note_dependency(str(file))
+        return self.parse_text_to_nodes(status_table(names))
+
+
+class NumberChanges(SphinxDirective):
+    def run(self):
+        self.env.note_dependency(str(CHANGELOG))
+        text = number_changes(CHANGELOG.read_text(encoding="utf-8"))
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
+
+
+class DataTerms(SphinxDirective):
+    required_arguments = 1
+
+    def run(self):
+        from mmkd_core.datasets import CATALOGUE  # here, because it takes seconds that no other page needs
+
+        name = self.arguments[0]
+        if name not in CATALOGUE:
+            raise self.error(f"data-terms: unknown data set {name!r}; one of {list(CATALOGUE)}")
+        return self.parse_text_to_nodes(data_terms(CATALOGUE[name]))
 
 
 def disconnect_thebe(app, config):
@@ -25,4 +143,8 @@ def link_repository(app, config):
 def setup(app):
     app.connect("config-inited", disconnect_thebe)
     app.connect("config-inited", link_repository)
+    app.add_role("runtime", Runtime())
+    app.add_directive("execution-status", ExecutionStatus)
+    app.add_directive("number-changes", NumberChanges)
+    app.add_directive("data-terms", DataTerms)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

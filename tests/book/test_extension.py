@@ -1,9 +1,27 @@
-"""The book's Sphinx extension: no button leads nowhere, and one setting fills them all."""
+"""The book's Sphinx extension: no button leads nowhere, and pages made from records, the catalogue and CHANGELOG.md."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import pytest
-from mmkd_book import link_repository
+from execute import execute, note
+from mmkd_book import (
+    EXECUTIONS,
+    ON_GPU,
+    chapters,
+    data_terms,
+    duration,
+    link_repository,
+    number_changes,
+    runtime,
+    status_table,
+)
+
+from mmkd_core.datasets import CATALOGUE
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -35,3 +53,108 @@ def test_one_address_fills_every_button(linked, place):
 
 def test_the_variable_goes_before_the_setting(linked):
     assert linked("https://github.com/a/a", "https://github.com/b/b")["repository_url"].endswith("b/b")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "1 s"), (12.4, "12 s"), (89, "89 s"), (90, "2 min"), (600, "10 min")]
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.fixture
+def executed(tmp_path):
+    """A notebook of one cell, executed twice, and the record of the second time."""
+    path = tmp_path / "one.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("sum(range(4))", id="a")]), path)
+    took = execute(path)
+    once = path.read_bytes()
+    execute(path)
+    note(path, took, tmp_path)
+    return SimpleNamespace(folder=tmp_path, once=once, twice=path.read_bytes())
+
+
+def test_executing_leaves_its_time_beside_the_notebook_and_not_in_it(executed):
+    assert executed.once == executed.twice
+    assert b"'6'" in executed.once or b'"6"' in executed.once
+    (entry,) = json.loads((executed.folder / "one.json").read_text()).values()
+    assert entry["cpu_seconds"] > 0
+    assert entry["seconds"] > 0
+    assert {"date", "commit", "torch", "processor", "device"} <= set(entry)
+
+
+def test_an_execution_on_another_device_stays(executed):
+    file = executed.folder / "one.json"
+    (entry,) = json.loads(file.read_text()).values()
+    file.write_text(json.dumps({"another": entry}))
+    note(executed.folder / "one.ipynb", {"seconds": 1.0, "cpu_seconds": 1.0}, executed.folder)
+    assert len(json.loads(file.read_text())) == 2
+
+
+ENTRY = {
+    "seconds": 40.0, "cpu_seconds": 11.6, "date": "2026-11-26", "commit": "abc", "python": "3.11.7", "torch": "2.13.0",
+    "numpy": "2.4.6", "processor": "Some CPU", "device": "cpu",
+}  # fmt: skip
+
+
+@pytest.fixture
+def records(tmp_path):
+    (tmp_path / "first.json").write_text(json.dumps({"cpu": ENTRY}))
+    later = ENTRY | {"date": "2026-11-27", "device": "Some GPU", "seconds": 7.2}
+    (tmp_path / "second.json").write_text(json.dumps({"cpu": ENTRY, "cuda": later}))
+    (tmp_path / "gpu.json").write_text(json.dumps({"kind": "", "seconds": {"first": 9.0, "second": 99.0}}))
+    return tmp_path
+
+
+def test_a_runtime_is_that_of_the_processor(records):
+    assert runtime("first", records) == "12 s on one CPU core"
+    assert runtime("second", records) == "12 s on one CPU core"
+    assert runtime("third", records) == "not measured yet"
+
+
+def test_status_has_a_line_a_chapter_and_names_the_machines(records):
+    table = status_table(["first", "second", "third"], records, records / "gpu.json")
+    _, _, first, second, third, *rest = table.replace("\u2011", "-").splitlines()
+    versions = "Python 3.11.7, torch 2.13.0, numpy 2.4.6"
+    assert first == "| [](/notebooks/first) | 2026-11-26 | a | `abc` | 12 | 9 |"
+    assert second == "| [](/notebooks/second) | 2026-11-27 | b | `abc` | 12 | 7 |"
+    assert third == "| [](/notebooks/third) | not recorded |  |  |  |  |"
+    assert rest == ["", f"- a: Some CPU, {versions}", f"- b: Some GPU, {versions}"]
+
+
+def test_chapters_are_those_of_the_contents_in_order():
+    toc = ["root: book/index", "parts:", "  - chapters:"]
+    toc += [f"      - file: {file}" for file in ("notebooks/b", "book/x", "notebooks/a")]
+    assert chapters("\n".join(toc)) == ["b", "a"]
+    assert set(chapters((ROOT / "_toc.yml").read_text())) >= {"quickstart", "claims"}
+
+
+@pytest.mark.parametrize("name", chapters((ROOT / "_toc.yml").read_text()))
+def test_every_chapter_has_a_recorded_execution(name):
+    assert "on one CPU core" in runtime(name), f"run `make notebook NB=notebooks/{name}.ipynb`"
+
+
+def test_no_record_tells_of_a_notebook_that_is_gone():
+    notebooks = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert {path.stem for path in EXECUTIONS.glob("*.json")} <= notebooks
+    assert all(seconds > 0 for seconds in json.loads(ON_GPU.read_text())["seconds"].values())
+
+
+def test_number_changes_are_cut_out_of_the_change_log():
+    text = (
+        "# Changelog\n\n## 0.2.0\nText.\n\n### Numbers\n- One moved.\n  Why.\n\n### Other\n- No.\n\n"
+        "## 0.1.1\n- No.\n\n## 0.1.0\n### Numbers\n- First.\n"
+    )
+    assert number_changes(text) == (
+        "## 0.2.0\n\n- One moved.\n  Why.\n\n## 0.1.1\n\nNo number moved.\n\n## 0.1.0\n\n- First.\n"
+    )
+    assert "Recall@20" in number_changes((ROOT / "CHANGELOG.md").read_text())
+
+
+def test_the_page_on_terms_has_every_data_set_of_the_catalogue():
+    page = (ROOT / "book/data_terms.md").read_text()
+    for name, entry in CATALOGUE.items():
+        assert f"```{{data-terms}} {name}\n" in page
+        assert f"| `{name}` |" in page
+        assert entry.terms in data_terms(entry)
+        assert entry.source in data_terms(entry)
