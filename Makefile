@@ -15,7 +15,7 @@ JUPYTER_BOOK := $(BIN)/jupyter-book build . -W -n --keep-going
 export OMP_NUM_THREADS ?= 1
 
 .NOTPARALLEL:
-.PHONY: help book test check html train notebooks notebook sync format live pins readme vendor clean
+.PHONY: help book test check html colab train notebooks notebook sync format live pins readme vendor clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ check: $(INSTALLED)  ## lint, types, spelling, import layers
 
 html: $(INSTALLED)  ## render the notebooks as they are
 	$(JUPYTER_BOOK)
+
+colab: html  ## check the chapters' plain copies and lay them out for Colab in _build/colab/
+	$(BIN)/python tools/colab.py
 
 train: $(INSTALLED)  ## teacher, then student, on the demo data; a run whose record exists is not repeated
 	$(BIN)/mmkd run mmkd --data demo
