@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Fetches what the pages load besides the theme, so that nothing comes from another host: `make vendor`.
+# Fetches what the pages load besides the theme, so that nothing comes from another host, and what their tests load:
+# `make vendor`.
 set -euo pipefail
-out=$(cd "$(dirname "$0")/.." && pwd)/book/_static/vendor
+root=$(cd "$(dirname "$0")/.." && pwd)
+out=$root/book/_static/vendor
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -19,3 +21,6 @@ take mathjax@3.2.2 mathjax es5/tex-svg.js
 take @fontsource-variable/source-sans-3@5.3.0 source-sans-3 \
   files/source-sans-3-latin-wght-normal.woff2 files/source-sans-3-latin-wght-italic.woff2
 take @fontsource-variable/source-serif-4@5.3.1 source-serif-4 files/source-serif-4-latin-wght-normal.woff2
+
+out=$root/tests/book/vendor
+take axe-core@4.14.1 axe-core axe.min.js

@@ -3,20 +3,19 @@
 import functools
 import http.server
 import json
-import shutil
 import threading
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
 SITE = Path(__file__).parents[2] / "_build/html"
 PAGES = sorted(set(SITE.rglob("*.html")) - set(SITE.glob("_static/**/*.html")))
 MEGABYTES_A_PAGE = 3
+AXE = Path(__file__).parent / "vendor/axe-core/axe.min.js"
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]  # axe's names of the rules of WCAG 2.2, A and AA
 
 pytestmark = pytest.mark.skipif(not PAGES, reason="no rendered book: run `make html`")
 
@@ -103,22 +102,6 @@ def server():
         server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("no browser: install chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(driver))
-    yield browser
-    browser.quit()
-
-
 def visit(browser, address, width):
     """Opens a page, waits until its equations are set, and returns (console errors, requests, failed requests)."""
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
@@ -160,3 +143,32 @@ def test_the_browser_gate_sees_errors_and_other_hosts(browser, server, tmp_path,
     assert any("Error: x" in error for error in errors)
     assert "http://127.0.0.2:9/x.js" in sent
     assert failed
+
+
+def violations(browser, theme):
+    """What axe-core finds on the page that is open, in the light or the dark theme: rule, place and reason."""
+    browser.execute_script(
+        "document.documentElement.dataset.mode = document.documentElement.dataset.theme = arguments[0]", theme
+    )
+    browser.execute_script(AXE.read_text())
+    found = browser.execute_async_script(
+        "axe.run({runOnly: arguments[0], resultTypes: ['violations']}).then(r => arguments[1](r.violations))", WCAG
+    )
+    return [f"{rule['id']}: {node['target']} {node['failureSummary']}" for rule in found for node in rule["nodes"]]
+
+
+def test_no_barrier_is_found(browser, server, page):
+    visit(browser, f"{server}/{page.relative_to(SITE).as_posix()}", 1300)
+    assert {theme: violations(browser, theme) for theme in ("light", "dark")} == {"light": [], "dark": []}
+
+
+def test_the_gate_finds_barriers(browser, server, tmp_path, monkeypatch):
+    monkeypatch.setattr(Quiet, "translate_path", lambda *_: str(tmp_path / "bad.html"))
+    (tmp_path / "bad.html").write_text(
+        "<!doctype html><html lang=en><title>t</title><style>html[data-theme=dark] p { color: #888; background: #777 }"
+        "</style><main><h1>h</h1><p>text</p></main><button></button>"
+    )
+    visit(browser, f"{server}/bad.html", 1300)
+    light, dark = violations(browser, "light"), violations(browser, "dark")
+    assert [finding.split(":")[0] for finding in light] == ["button-name"]
+    assert sorted(finding.split(":")[0] for finding in dark) == ["button-name", "color-contrast"]
