@@ -15,7 +15,7 @@ JUPYTER_BOOK := $(BIN)/jupyter-book build . -W -n --keep-going
 export OMP_NUM_THREADS ?= 1
 
 .NOTPARALLEL:
-.PHONY: help book test check html colab train notebooks notebook sync format live pins readme vendor clean
+.PHONY: help book test check html colab pdf train notebooks notebook sync format live pins readme vendor clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ html: $(INSTALLED)  ## render the notebooks as they are
 
 colab: html  ## check the chapters' plain copies and lay them out for Colab in _build/colab/
 	$(BIN)/python tools/colab.py
+
+pdf: html  ## print the book as one PDF, _build/pdf/mmkd.pdf (needs Chromium or Chrome)
+	$(BIN)/python tools/pdf.py
 
 train: $(INSTALLED)  ## teacher, then student, on the demo data; a run whose record exists is not repeated
 	$(BIN)/mmkd run mmkd --data demo
@@ -64,7 +67,7 @@ live: html  ## render again whenever a page is saved, until Ctrl-C
 pins: $(INSTALLED)  ## generate requirements/dev.txt and environment.yml from pyproject.toml
 	$(BIN)/python tools/pins.py
 
-readme: $(INSTALLED)  ## write the README's tables anew from the records
+readme: $(INSTALLED)  ## write anew what README and landing page print from the records
 	$(BIN)/python tools/readme.py
 
 vendor:  ## fetch the scripts and fonts under book/_static/vendor again (needs npm)
