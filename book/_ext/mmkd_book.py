@@ -76,15 +76,22 @@ def number_changes(changelog):
 
 
 def data_terms(entry):
-    """A data set of the catalogue as a MyST table of facts."""
+    """A data set of the catalogue as a MyST list of facts; addresses become links that a reader can open."""
     facts = {
-        "what": entry.summary,
-        "from": entry.source,
-        "terms": entry.terms,
-        "layout": entry.layout,
-        "files": " or ".join(", ".join(f"`{file}`" for file in form) for form in entry.forms) or "none",
+        "What": entry.summary,
+        "From": with_links(entry.source),
+        "Terms": with_links(entry.terms),
+        "Layout": entry.layout,
+        "Files": " or ".join(", ".join(f"`{file}`" for file in form) for form in entry.forms) or "none",
     }
-    return "\n".join(["| | |", "|---|---|", *(f"| {fact} | {value} |" for fact, value in facts.items())])
+    return "\n".join(f"- **{fact}**: {value}" for fact, value in facts.items())
+
+
+def with_links(text):
+    """Addresses in a text as links; a raw folder of GitHub, which no browser shows, as the page of that folder."""
+    raw = r"https://raw\.githubusercontent\.com/([^/]+/[^/]+)/([0-9a-f]{7})([0-9a-f]*)/(\S+)/"
+    text = re.sub(raw, r"[\1, \4, at commit \2](https://github.com/\1/tree/\2\3/\4)", text)
+    return re.sub(r"(?<!\]\()(https://[^\s)]+)", r"<\1>", text)
 
 
 class Runtime(SphinxRole):

@@ -1,6 +1,7 @@
 """The book's Sphinx extension: no button leads nowhere, and pages made from records, the catalogue and CHANGELOG.md."""
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from mmkd_book import (
     number_changes,
     runtime,
     status_table,
+    with_links,
 )
 
 from mmkd_core.datasets import CATALOGUE
@@ -156,5 +158,15 @@ def test_the_page_on_terms_has_every_data_set_of_the_catalogue():
     for name, entry in CATALOGUE.items():
         assert f"```{{data-terms}} {name}\n" in page
         assert f"| `{name}` |" in page
-        assert entry.terms in data_terms(entry)
-        assert entry.source in data_terms(entry)
+        facts = data_terms(entry)
+        assert entry.summary in facts
+        assert entry.terms in re.sub("[<>]", "", facts)
+        assert all(f"`{file}`" in facts for file in entry.sums)
+
+
+def test_addresses_become_links_that_can_be_opened():
+    sha = "fae20e642aeeaad4284be6f7fb3432ebb551da8e"
+    folder = f"https://raw.githubusercontent.com/owner/name/{sha}/some/folder/"
+    page = f"https://github.com/owner/name/tree/{sha}/some/folder"
+    assert with_links(folder) == f"[owner/name, some/folder, at commit fae20e6]({page})"
+    assert with_links("cite it (https://a.org/b.txt)") == "cite it (<https://a.org/b.txt>)"
