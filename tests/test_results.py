@@ -63,10 +63,10 @@ def test_a_committed_record_comes_out_again(model, dataset, tmp_path):
     assert len(again.history["losses"]) == len(committed.history["losses"]) or not same
 
 
-def test_the_readme_prints_the_records():
-    text = (ROOT / "README.md").read_text()
-    assert all(table in text for table in readme.tables().values()), "run `make readme`"
-    assert readme.rewritten(text) == text
+def test_the_readme_and_the_landing_page_print_the_records():
+    made, texts = readme.parts(), [page.read_text() for page in readme.PAGES]
+    assert all(any(part in text for text in texts) for part in made.values()), "run `make readme`"
+    assert [readme.rewritten(text, made) for text in texts] == texts
 
 
 @pytest.mark.parametrize("path", sorted((STORE / "searches").glob("*.json")), ids=lambda path: path.stem)

@@ -1,4 +1,7 @@
-"""Writes the README's tables anew from the records: whatever stands between `<!-- NAME -->` and `<!-- end -->`."""
+"""Writes anew from the records what the README and the landing page say of them.
+
+That is whatever stands between a line `<!-- NAME -->` and the next `<!-- end -->`.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,39 @@ import re
 from pathlib import Path
 
 from mmkd_core import recipes
+from mmkd_core.claims import ledger, summary
 from mmkd_core.experiment import write_whole
 from mmkd_core.results import collect
 from mmkd_core.tables import markdown, quality
 
 ROOT = Path(__file__).parents[1]
+RECORDS = ROOT / "book" / "records"
+PAGES = (ROOT / "README.md", ROOT / "book" / "index.md")
 
 
-def tables() -> dict[str, str]:
-    """The README's tables by name, as Markdown."""
-    rows = collect(recipes.table4(), ROOT / "book" / "records")
-    return {"tiktok": markdown(quality.systems(rows, "tiktok")), "overview": markdown(quality.overview(rows))}
+def parts() -> dict[str, str]:
+    """What is made from the records, by name, as Markdown."""
+    rows = collect(recipes.table4(), RECORDS)
+    return {
+        "tiktok": markdown(quality.systems(rows, "tiktok")),
+        "overview": markdown(quality.overview(rows)),
+        "ledger": f"**{summary(ledger(RECORDS))}.**",
+    }
 
 
-def rewritten(text: str) -> str:
-    """`text` with each named table in place of the one that it has."""
-    for name, table in tables().items():
-        text = re.sub(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", rf"\g<1>\n{table}\n\g<2>", text, flags=re.DOTALL)
+def rewritten(text: str, made: dict[str, str]) -> str:
+    """`text` with each named part in place of the one that it has."""
+    for name, part in made.items():
+        text = re.sub(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", rf"\g<1>\n{part}\n\g<2>", text, flags=re.DOTALL)
     return text
 
 
+def main() -> None:
+    made = parts()
+    for page in PAGES:
+        text = rewritten(page.read_text("utf-8"), made)
+        write_whole(page, lambda temporary, text=text: temporary.write_text(text, "utf-8"))
+
+
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    write_whole(readme, lambda temporary: temporary.write_text(rewritten(readme.read_text("utf-8")), "utf-8"))
+    main()

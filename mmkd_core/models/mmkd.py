@@ -64,7 +64,7 @@ class GCNStudent(nn.Module):
     H^(l+1) = leaky_relu(D^-1/2 A D^-1/2 H^(l) W^(l)), the last one linear. `init="teacher"` starts at W = 1.
     """
 
-    usual_layers = 2  # as in Table 8
+    usual_layers = 2  # as many numbers as Table 8: there it is one layer, a matrix for users and one for items
 
     def __init__(self, data: Dataset, start: Float[Tensor, "node dim"], dim: int, layers: int, init: str) -> None:
         super().__init__()
