@@ -1,13 +1,15 @@
 """The rules that turn records into verdicts, on made-up records whose truth is known."""
 
+from operator import itemgetter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from made_up_records import system
 
-from mmkd_core.claims import CLAIMS, VERDICTS, ledger, rules, trends
-from mmkd_core.claims.rules import Evidence
+from mmkd_core.claims import CLAIMS, VERDICTS, costs, ledger, rules, trends
+from mmkd_core.claims.rules import NOT_RUN, Evidence
 from mmkd_core.recipes import NAMES
 from mmkd_core.results import Comparison
 
@@ -162,6 +164,21 @@ def test_a_setting_that_matters_one_that_saturates_and_one_that_grows(evidence):
     assert trends.saturates("dim", 64, 128, 0.02)(rows).verdict == "reproduced"
     assert trends.saturates("dim", 16, 32, 0.02)(rows).verdict == "not reproduced"
     assert trends.grows_with("dim", NAMES["mmkd"])(rows).verdict == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("planned", "taken", "expected"),
+    [(3, 1, NOT_RUN), (3, 2, "reproduced"), (3, 3, "reproduced"), (1, 1, "reproduced")],
+)
+def test_a_measurement_of_one_seed_decides_nothing_where_more_are_planned(tmp_path, planned, taken, expected):
+    measured = [
+        ({"dataset": "one", "system": system, "seed": seed}, {"gap": gap} if seed < taken else None)
+        for system, gap in (("a", 0.2), ("b", 0.1))
+        for seed in range(planned)
+    ]
+    stub = SimpleNamespace(measured=lambda _: measured, cases=lambda _: [], store=tmp_path)
+    rule = costs.every_seed("any", "a", ["b"], itemgetter("gap"), what="gap")
+    assert rule(stub).verdict == expected
 
 
 def test_what_cannot_be_tested_says_why(tmp_path):

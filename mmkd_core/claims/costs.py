@@ -7,6 +7,7 @@ margin that the claim states.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -126,12 +127,18 @@ def _taken(evidence: Evidence, recipe: str) -> dict[str, list[tuple[dict[str, An
 
 
 def _by_dataset(evidence: Evidence, recipe: str) -> dict[str, dict[str, dict[Any, dict[str, Any]]]]:
-    """By data set, system and seed (None where the recipe has none), the values of a measurement."""
+    """By data set, system and seed (None where the recipe has none), the values of a measurement.
+
+    Where several seeds are planned, the first one alone says nothing yet: as in a comparison, two are needed.
+    """
     found: dict[str, dict[str, dict[Any, dict[str, Any]]]] = {}
+    planned = Counter((labels["dataset"], labels["system"]) for labels, _ in evidence.measured(recipe))
     for dataset, taken in _taken(evidence, recipe).items():
         systems = found.setdefault(dataset, {})
         for labels, values in taken:
             systems.setdefault(labels["system"], {})[labels.get("seed")] = values
+        for name in [name for name, seeds in systems.items() if len(seeds) < min(2, planned[dataset, name])]:
+            del systems[name]
     return found
 
 
