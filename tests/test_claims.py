@@ -2,7 +2,6 @@
 
 from operator import itemgetter
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -170,15 +169,17 @@ def test_a_setting_that_matters_one_that_saturates_and_one_that_grows(evidence):
     ("planned", "taken", "expected"),
     [(3, 1, NOT_RUN), (3, 2, "reproduced"), (3, 3, "reproduced"), (1, 1, "reproduced")],
 )
-def test_a_measurement_of_one_seed_decides_nothing_where_more_are_planned(tmp_path, planned, taken, expected):
+def test_a_measurement_of_one_seed_decides_nothing_where_more_are_planned(
+    monkeypatch, tmp_path, planned, taken, expected
+):
     measured = [
         ({"dataset": "one", "system": system, "seed": seed}, {"gap": gap} if seed < taken else None)
         for system, gap in (("a", 0.2), ("b", 0.1))
         for seed in range(planned)
     ]
-    stub = SimpleNamespace(measured=lambda _: measured, cases=lambda _: [], store=tmp_path)
-    rule = costs.every_seed("any", "a", ["b"], itemgetter("gap"), what="gap")
-    assert rule(stub).verdict == expected
+    monkeypatch.setattr(Evidence, "measured", lambda *_: measured)
+    rule = costs.every_seed("table overfitting", "a", ["b"], itemgetter("gap"), what="gap")
+    assert rule(Evidence(tmp_path)).verdict == expected
 
 
 def test_what_cannot_be_tested_says_why(tmp_path):
