@@ -459,19 +459,20 @@ def write_copies(app, exception):
 
 
 def point_buttons(app, pagename, templatename, context, doctree):
-    """Colab's button opens the copy; the button that downloads the notebook gives it, too."""
-    if pagename not in chapters(app.env):
-        return
-    name = Path(pagename).name
-    github = owner_and_name(app.config.html_theme_options.get("repository_url", ""))
-    buttons = [b for group in context.get("header_buttons", []) for b in group.get("buttons", [])]
-    for button in buttons:
-        if button.get("label") == "download-source-button":
-            button["url"] = context["pathto"](f"{FOLDER}/{name}.ipynb", 1)
-            button["tooltip"] = "Download this chapter as a plain notebook"
-        elif button.get("text") == "Colab" and github:
-            host = app.config.html_theme_options["launch_buttons"]["colab_url"]
-            button["url"] = f"{host}/github/{'/'.join(github)}/blob/{BRANCH}/{name}.ipynb"
+    """Colab's button opens the copy, and so does the one that downloads the notebook; a new one gives the book."""
+    address = app.config.html_theme_options.get("repository_url", "")
+    github, name = owner_and_name(address), PurePosixPath(pagename).name
+    for group in context.get("header_buttons", []):
+        for button in group.get("buttons", []) if pagename in chapters(app.env) else []:
+            if button.get("label") == "download-source-button":
+                button["url"] = context["pathto"](f"{FOLDER}/{name}.ipynb", 1)
+                button["tooltip"] = "Download this chapter as a plain notebook"
+            elif button.get("text") == "Colab" and github:
+                host = app.config.html_theme_options["launch_buttons"]["colab_url"]
+                button["url"] = f"{host}/github/{'/'.join(github)}/blob/{BRANCH}/{name}.ipynb"
+        if group.get("label") == "download-buttons" and (site := address and published(app.config, address)):
+            whole = {"text": "book.pdf", "tooltip": "Download the whole book as PDF", "label": "download-book-button"}
+            group["buttons"].append(whole | {"type": "link", "url": f"{site}/mmkd.pdf", "icon": "fas fa-book"})
 
 
 def setup(app):

@@ -230,7 +230,9 @@ def test_buttons_give_the_copy(book):
     assert 'href="../colab/chapter.ipynb"' in html
     button = "https://colab.research.google.com/github/owner/name/blob/colab/chapter.ipynb"
     assert (button in html) == bool(book[1])
-    assert "colab" not in (book[0] / "out/page.html").read_text()
+    other = (book[0] / "out/page.html").read_text()
+    assert "colab" not in other
+    assert ("https://owner.github.io/name/mmkd.pdf" in other) == bool(book[1])
 
 
 @pytest.mark.parametrize(
