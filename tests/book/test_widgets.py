@@ -125,7 +125,7 @@ def test_buttons(browser, listwise):
     check(browser, TEACHER, STUDENT, 1.0, 1.0, 1.0)
 
 
-@pytest.mark.parametrize("width", [800, 390])
+@pytest.mark.parametrize("width", [800, 690, 390])
 def test_it_fits_asks_nothing_of_others_and_labels_its_parts(browser, listwise, width):
     address = listwise(width=width)
     assert browser.get_log("browser") == []
@@ -133,6 +133,9 @@ def test_it_fits_asks_nothing_of_others_and_labels_its_parts(browser, listwise, 
     sent = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
     assert set(sent) <= {address}
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    parts = "[...document.querySelectorAll('.mmkd-listwise, .mmkd-listwise *')]"
+    cut = f"return {parts}.filter(n => n.clientWidth && n.scrollWidth > n.clientWidth).map(n => n.outerHTML)"
+    assert browser.execute_script(cut) == []
     inputs = browser.find_elements(By.CSS_SELECTOR, ".mmkd-listwise input")
     names = [node.accessible_name for node in inputs]
     assert all(names)
