@@ -122,13 +122,13 @@ def printed(address: str, folder: Path) -> PdfReader:
 
 def contents(title: str, book: list[Chapter]) -> str:
     """The front page, as HTML: the title and what stands on which page."""
-    lines, part = [f"<h1 style='font-size:30pt;margin:25mm 0 15mm'>{html.escape(title)}</h1>"], None
+    lines, part = [f"<h1 style='font-size:30pt;margin:10mm 0 6mm'>{html.escape(title)}</h1>"], None
     for chapter in book:
         if chapter.part != part:
             part = chapter.part
             lines.append(f"<h2 style='font-size:12pt;margin:4mm 0 1mm'>{html.escape(part or '')}</h2>")
         row = f"<span>{html.escape(chapter.title)}</span><span>{chapter.start + 1}</span>"
-        style = "display:flex;justify-content:space-between;color:#000;text-decoration:none;line-height:1.6"
+        style = "display:flex;justify-content:space-between;color:#000;text-decoration:none;line-height:1.5"
         lines.append(f"<a style='{style}' href='/{chapter.path}'>{row}</a>")
     page = "@page { size: A4; margin: 17mm 16mm 19mm } body { margin: 0; font: 10.5pt 'Source Sans 3' }"
     page += "h1 { font-family: 'Source Serif 4'; font-weight: 500 }"
@@ -192,6 +192,7 @@ def bound(front: PdfReader, book: list[Chapter], numbers: PdfReader, title: str,
     for page, owner, foot in zip(writer.pages, owners, numbers.pages, strict=True):
         relink(writer, page, owner, by_path, base)
         page.merge_page(foot)
+        page.compress_content_streams()  # joining them has unpacked them
     mark = functools.partial(writer.add_outline_item, is_open=False)
     parts: dict[str, DictionaryObject] = {}
     for chapter in book:

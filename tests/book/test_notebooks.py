@@ -74,6 +74,10 @@ def test_ran_from_top_to_bottom(notebook):
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
 
 
+def test_uses_no_command_that_the_vendored_mathjax_would_fetch(notebook):
+    assert not [cell.source for cell in notebook.cells if "\\boldsymbol" in cell.source]  # stops all math of a page
+
+
 def test_has_parameters(notebook):
     assert len(cells_tagged(notebook, "parameters")) == 1
 
