@@ -169,9 +169,7 @@ def test_a_setting_that_matters_one_that_saturates_and_one_that_grows(evidence):
     ("planned", "taken", "expected"),
     [(3, 1, NOT_RUN), (3, 2, "reproduced"), (3, 3, "reproduced"), (1, 1, "reproduced")],
 )
-def test_one_seed_of_several_decides_no_claim_on_a_measurement(
-    monkeypatch, tmp_path, planned, taken, expected
-):
+def test_one_seed_of_several_decides_no_claim_on_a_measurement(monkeypatch, tmp_path, planned, taken, expected):
     measured = [
         ({"dataset": "one", "system": system, "seed": seed}, {"gap": gap} if seed < taken else None)
         for system, gap in (("a", 0.2), ("b", 0.1))
