@@ -19,7 +19,7 @@ SPACES = tomllib.loads((ROOT / "benchmarks" / "spaces.toml").read_text())
 TRAINED = [name for name in MODELS if name not in ("popularity", "itemknn")]
 
 
-@pytest.mark.parametrize("program", ["epochs", "memory", "search"])
+@pytest.mark.parametrize("program", ["epochs", "search"])
 def test_a_program_shows_how_to_call_it(program):
     command = [sys.executable, "-m", f"benchmarks.{program}", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -1,7 +1,8 @@
 """What keeps a page of the theme from WCAG 2.2 A and AA: names that speech control could not find on the screen.
 
 The theme and myst-nb label some controls with other words than they show (success criterion 2.5.3, label in name). What
-is shown then is the better name. The icons inside the switch of the colour mode need none beside the switch's own.
+is shown then is the better name. The icons inside the switch of the colour mode need none beside the switch's own. And
+Sphinx gives an entry of the bibliography a role that WAI-ARIA has given up since.
 """
 
 import re
@@ -11,13 +12,14 @@ SUPERFLUOUS = re.compile(
     r"""(<summary)\ aria-label="Toggle\ hidden\ content"
     |   (<button\ [^>]*search-button-field[^>]*?)\ aria-label="[^"]*"
     |   (<i\ class="theme-switch\ [^>]*?)\ title="[^"]*"
+    |   (<div\ [^>]*?)\ role="doc-biblioentry"
     """,
     re.VERBOSE,
 )
 
 
 def unnamed(html):
-    """The page without labels that differ from what it shows."""
+    """The page without labels that differ from what it shows, and without the role given up."""
     return SUPERFLUOUS.sub(lambda found: "".join(filter(None, found.groups())), html)
 
 
