@@ -12,15 +12,15 @@ SUPERFLUOUS = re.compile(
     r"""(<summary)\ aria-label="Toggle\ hidden\ content"
     |   (<button\ [^>]*search-button-field[^>]*?)\ aria-label="[^"]*"
     |   (<i\ class="theme-switch\ [^>]*?)\ title="[^"]*"
-    |   (<div\ [^>]*?)\ role="doc-biblioentry"
     """,
     re.VERBOSE,
 )
 
 
 def unnamed(html):
-    """The page without labels that differ from what it shows, and without the role given up."""
-    return SUPERFLUOUS.sub(lambda found: "".join(filter(None, found.groups())), html)
+    """The page without labels that differ from what it shows, and with a role in use."""
+    html = SUPERFLUOUS.sub(lambda found: "".join(filter(None, found.groups())), html)
+    return html.replace(' role="doc-biblioentry"', ' role="listitem"')
 
 
 def rename_controls(app, error):

@@ -16,7 +16,7 @@ from mmkd_access import unnamed
             '<i class="theme-switch fa-sun" data-mode="light"  title="Light"></i>',
             '<i class="theme-switch fa-sun" data-mode="light" ></i>',
         ),
-        ('<div class="citation" id="id1" role="doc-biblioentry">', '<div class="citation" id="id1">'),
+        ('<div class="citation" role="doc-biblioentry">', '<div class="citation" role="listitem">'),
         ('<button class="btn" aria-label="Search">', '<button class="btn" aria-label="Search">'),
         ('<summary aria-label="Other">', '<summary aria-label="Other">'),
     ],

@@ -148,7 +148,9 @@ def test_the_browser_gate_sees_errors_and_other_hosts(browser, server, tmp_path,
 def violations(browser, theme):
     """What axe-core finds on the page that is open, in the light or the dark theme: rule, place and reason."""
     browser.execute_script(
-        "document.documentElement.dataset.mode = document.documentElement.dataset.theme = arguments[0]", theme
+        "document.head.insertAdjacentHTML('beforeend', '<style>* { transition: none !important }</style>');"
+        "document.documentElement.dataset.mode = document.documentElement.dataset.theme = arguments[0]",
+        theme,
     )
     browser.execute_script(AXE.read_text())
     found = browser.execute_async_script(
