@@ -1,7 +1,7 @@
 """Seconds that an epoch and a full test evaluation take, beside peers measured at the same settings.
 
     python -m benchmarks.epochs --data tiktok
-    python -m benchmarks.epochs --data tiktok --device cuda --out book/records/speed/tiktok-h100.json
+    python -m benchmarks.epochs --data tiktok --device cuda --out book/records/h100/epochs-tiktok.json
 
 CPU seconds of one thread; on a GPU, those that pass. Batch 2,048, d = 64, default settings; the median of `--repeat`
 epochs after one that warms up. `--out` writes the figures and where they were taken. Peers: MMRec
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from typing import Any
 import torch
 
 from mmkd_core import Dataset, evaluate, load
-from mmkd_core.cost import environment
+from mmkd_core.cost import environment, timed
 from mmkd_core.experiment import write_json
 from mmkd_core.models import build
 from mmkd_core.sampling import Sampler
@@ -46,15 +45,7 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
 
 def median_seconds(call: Callable[[], Any], device: torch.device, repeat: int) -> float:
     """Median over `repeat` calls, after one that warms up, of CPU seconds; on a GPU of those that pass."""
-    clock = time.perf_counter if device.type == "cuda" else time.process_time
-    times = []
-    for _ in range(repeat + 1):
-        start = clock()
-        call()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(clock() - start)
-    return statistics.median(times[1:])
+    return statistics.median([timed(call, device)[1] for _ in range(repeat + 1)][1:])
 
 
 def measure(

@@ -7,17 +7,19 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from mmkd_core.graph import Graph
+
+T = TypeVar("T")
 
 
 def parameters(model: nn.Module, served: Iterable[Any]) -> dict[str, int]:
@@ -33,6 +35,16 @@ def parameters(model: nn.Module, served: Iterable[Any]) -> dict[str, int]:
         "constants": sum(buffer.numel() for buffer in model.buffers()),
         "served": sum(table.numel() for table in tables),
     }
+
+
+def timed(call: Callable[[], T], device: torch.device) -> tuple[T, float]:
+    """What `call` gives, and the CPU seconds that it took; on a GPU those that passed."""
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
+    start = clock()
+    result = call()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return result, round(clock() - start, 4)
 
 
 @contextmanager

@@ -48,6 +48,7 @@ class Evidence:
         self.store = Path(store)
         self._cases: dict[str, list[Case]] = {}
         self._rows: dict[str, pd.DataFrame] = {}
+        self._measured: dict[str, list[tuple[dict[str, Any], dict[str, Any] | None]]] = {}
 
     def cases(self, recipe: str) -> list[Case]:
         """The cases of a recipe, named as `recipes.TABLES` and `recipes.FIGURES` do: "table 4", "figure 4"."""
@@ -64,7 +65,9 @@ class Evidence:
 
     def measured(self, recipe: str) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
         """What `measurements` finds of a recipe."""
-        return measurements(self.cases(recipe), self.store)
+        if recipe not in self._measured:
+            self._measured[recipe] = measurements(self.cases(recipe), self.store)
+        return self._measured[recipe]
 
     @cached_property
     def records(self) -> dict[Path, Record]:

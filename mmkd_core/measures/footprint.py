@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import resource
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -17,11 +16,11 @@ from math import ceil
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
-from mmkd_core.cost import parameters
+from mmkd_core.cost import parameters, timed
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.datasets.shapes import Shape, random_data, shape_of
 from mmkd_core.evaluation import rank
@@ -34,8 +33,6 @@ from mmkd_core.training import choose_device, seeded, train_epoch
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 TOP = 20
 RANKINGS = 3
-
-T = TypeVar("T")
 
 
 def footprint(
@@ -77,13 +74,13 @@ def _train(
     data = random_data(shape)
     memory["data"] = _peak(device)
     with seeded(0, device):
-        model, build_seconds = _timed(lambda: _build(name, data, settings).to(device), device)
+        model, build_seconds = timed(lambda: _build(name, data, settings).to(device), device)
         memory["build"] = _peak(device)
         seconds = {"build": build_seconds} | _epoch(model, data, batch, steps, device)
         memory["train"] = _peak(device)
     model.eval()
     with torch.no_grad():
-        tables, seconds["tables"] = _timed(model.embed, device)
+        tables, seconds["tables"] = timed(model.embed, device)
     memory["tables"] = _peak(device)
     return {
         "steps": _steps(len(data.train), batch),
@@ -115,8 +112,8 @@ def _epoch(model: Recommender, data: Dataset, batch: int, steps: int, device: to
 
     model.train()
     train_epoch(model, islice(begin(), others), optimizer)  # warms up
-    batches, first = _timed(begin, device)
-    _, rest = _timed(lambda: train_epoch(model, islice(batches, others), optimizer), device)
+    batches, first = timed(begin, device)
+    _, rest = timed(lambda: train_epoch(model, islice(batches, others), optimizer), device)
     other = rest / max(others, 1)
     return {"first step": first, "other step": other, "epoch": first + (count - 1) * other}
 
@@ -134,18 +131,8 @@ def _serve(shape: Shape, sizes: Sequence[Sequence[int]], threads: int) -> dict[s
         tables = Embeddings(*(torch.randn(*size, device=device) for size in sizes))
     users = torch.arange(shape.users, device=device)
     top = min(TOP, shape.items)
-    seconds = [_timed(lambda: rank(tables, users, seen, top, shape.items), device)[1] for _ in range(RANKINGS)]
+    seconds = [timed(lambda: rank(tables, users, seen, top, shape.items), device)[1] for _ in range(RANKINGS)]
     return {"users": shape.users, "seconds": median(seconds), "memory": _peak(device)}
-
-
-def _timed(call: Callable[[], T], device: torch.device) -> tuple[T, float]:
-    """What `call` gives, and the CPU seconds that it took; on a GPU those that passed."""
-    clock = time.perf_counter if device.type == "cuda" else time.process_time
-    start = clock()
-    result = call()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return result, round(clock() - start, 4)
 
 
 def _peak(device: torch.device) -> dict[str, int]:
