@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from math import ceil
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from mmkd_core.datasets.demo import DemoDataset
+
+POSTERS_ACROSS = 13  # of the picture that holds all posters
 
 
 def listwise(
@@ -24,5 +35,60 @@ def listwise(
     if not len(teacher) == len(student) >= 3:
         raise ValueError(f"listwise: got {len(teacher)} and {len(student)} scores; expected as many, at least 3")
     start = {"teacher": [*teacher], "student": [*student], "alpha": alpha, "beta": beta, "tau": temperature}
-    page = files("mmkd_core.figures").joinpath("listwise.html").read_text(encoding="utf-8")
-    return page.replace("{{start}}", html.escape(json.dumps(start)))
+    return _page("listwise.html", start=json.dumps(start))
+
+
+def plane(
+    data: DemoDataset,
+    items: Sequence[int],
+    views: Mapping[str, Mapping[str, Any]],
+    says: Mapping[str, str],
+    label: str,
+) -> str:
+    """Points in the plane, one an item and modality: whoever points at one sees the item's poster and its other points.
+
+    `views` are pictures to choose from, by name: the points of each modality, [all x, all y], in the order of `items`.
+    `says` is the line under each, `label` what a screen reader calls it all. Raises `ValueError` when a view has other
+    modalities than the first, or not a point for each item, or there is no line for it.
+    """
+    modalities = list(next(iter(views.values())))
+    for name, points in views.items():
+        shapes = [np.shape(values) for values in points.values()]
+        if list(points) != modalities or set(shapes) != {(2, len(items))} or name not in says:
+            raise ValueError(
+                f"plane: view {name!r} has {dict(zip(points, shapes, strict=True))} and "
+                f"{'a' if name in says else 'no'} line; expected a line, and {(2, len(items))} for each of {modalities}"
+            )
+    genre = [data.truth.genre_names[data.truth.genre[item]] for item in items]
+    start = {
+        "modalities": modalities,
+        "views": [
+            {"name": name, "says": says[name], "points": [np.round(v, 2).tolist() for v in points.values()]}
+            for name, points in views.items()
+        ],
+        "items": [{"title": data.title(item), "genre": own} for item, own in zip(items, genre, strict=True)],
+        "posters": _side_by_side(data, items),
+        "across": POSTERS_ACROSS,
+    }
+    return _page("plane.html", start=json.dumps(start, separators=(",", ":")), label=label)
+
+
+def _side_by_side(data: DemoDataset, items: Sequence[int]) -> str:
+    """The posters of the items row by row in one picture, as the address of a WebP image."""
+    posters = data.posters[list(items)]
+    count, height, width, colours = posters.shape
+    rows = ceil(count / POSTERS_ACROSS)
+    sheet = np.zeros((rows * POSTERS_ACROSS, height, width, colours), dtype=np.uint8)
+    sheet[:count] = posters
+    sheet = sheet.reshape(rows, POSTERS_ACROSS, height, width, colours).swapaxes(1, 2)
+    buffer = io.BytesIO()
+    whole = sheet.reshape(rows * height, POSTERS_ACROSS * width, colours)
+    plt.imsave(buffer, whole, format="webp", pil_kwargs={"quality": 60})
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _page(name: str, **parts: str) -> str:
+    page = files("mmkd_core.figures").joinpath(name).read_text(encoding="utf-8")
+    for part, text in parts.items():
+        page = page.replace(f"{{{{{part}}}}}", html.escape(text))
+    return page

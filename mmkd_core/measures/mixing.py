@@ -131,14 +131,18 @@ def mixing_share(points: Points, metric: str) -> float:
     return float((modality[found] != modality[:, None]).mean())
 
 
-def picture(points: Points) -> list[list[list[float]]]:
-    """t-SNE of some items in the plane, of each modality [all x, all y], to hundredths.
-
-    It starts from a PCA, and sees directions alone, as the main metric does. The items are the same whatever the
-    representation.
-    """
+def pictured(points: Points) -> Int[Tensor, " chosen"]:
+    """Which items a picture shows: places in `points`, the same whatever the representation."""
     count, parts, _ = points.shape
-    drawn = torch.randperm(count, generator=torch.Generator().manual_seed(0))[: PICTURED // parts]
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[: PICTURED // parts]
+
+
+def picture(points: Points) -> list[list[list[float]]]:
+    """t-SNE of the items of `pictured` in the plane, of each modality [all x, all y], to hundredths.
+
+    It starts from a PCA, and sees directions alone, as the main metric does.
+    """
+    parts, drawn = points.shape[1], pictured(points)
     some = unit_rows(points[drawn].double()).flatten(0, 1).numpy()
     plane = TSNE(init="pca", perplexity=min(30, len(some) / 4), random_state=0).fit_transform(some)
     by_modality = np.round(plane.astype(float), 2).reshape(len(drawn), parts, 2).transpose(1, 2, 0)

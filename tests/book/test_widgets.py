@@ -1,29 +1,32 @@
 """What a reader moves in a page: its numbers are those of the library, with a mouse, with keys, and on a phone."""
 
+import io
 import json
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
 import torch
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from mmkd_core import losses
+from mmkd_core import load, losses
 from mmkd_core.figures import widgets
 
-CHAPTER = Path(__file__).parents[2] / "notebooks/listwise.ipynb"
+CHAPTERS = Path(__file__).parents[2] / "notebooks"
 TEACHER, STUDENT = [2.0, 1.2, 0.3, -0.4, -1.0], [0.4, 0.1, 1.1, 0.3, -0.2]
 
 
 @pytest.fixture
-def listwise(browser, tmp_path):
-    """Opens the example on a page of its own, `width` pixels wide, light or dark."""
+def opened(browser, tmp_path):
+    """Opens a piece of HTML as a page of its own, `width` pixels wide, light or dark, and returns its address."""
 
-    def show(teacher=TEACHER, student=STUDENT, width=800, colors="white; color: black", **settings):
+    def show(body, width=800, colors="white; color: black"):
         page = tmp_path / "page.html"
-        body = widgets.listwise(teacher, student, **settings)
         head = '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         page.write_text(f'{head}<body style="background: {colors}">{body}')
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
@@ -31,6 +34,14 @@ def listwise(browser, tmp_path):
         browser.get_log("browser"), browser.get_log("performance")
         browser.get(page.as_uri())
         return page.as_uri()
+
+    return show
+
+
+@pytest.fixture
+def listwise(opened):
+    def show(teacher=TEACHER, student=STUDENT, width=800, colors="white; color: black", **settings):
+        return opened(widgets.listwise(teacher, student, **settings), width, colors)
 
     return show
 
@@ -125,17 +136,21 @@ def test_buttons(browser, listwise):
     check(browser, TEACHER, STUDENT, 1.0, 1.0, 1.0)
 
 
-@pytest.mark.parametrize("width", [800, 690, 390])
-def test_it_fits_asks_nothing_of_others_and_labels_its_parts(browser, listwise, width):
-    address = listwise(width=width)
+def stands_alone(browser, address, width, kind):
+    """No message, no request for anything else, nothing cut off or wider than the page."""
     assert browser.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     sent = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    assert set(sent) <= {address}
+    assert {url for url in sent if not url.startswith("data:")} <= {address}
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
-    parts = "[...document.querySelectorAll('.mmkd-listwise, .mmkd-listwise *')]"
+    parts = f"[...document.querySelectorAll('.{kind}, .{kind} *')]"
     cut = f"return {parts}.filter(n => n.clientWidth && n.scrollWidth > n.clientWidth).map(n => n.outerHTML)"
     assert browser.execute_script(cut) == []
+
+
+@pytest.mark.parametrize("width", [800, 690, 390])
+def test_it_fits_asks_nothing_of_others_and_labels_its_parts(browser, listwise, width):
+    stands_alone(browser, listwise(width=width), width, "mmkd-listwise")
     inputs = browser.find_elements(By.CSS_SELECTOR, ".mmkd-listwise input")
     names = [node.accessible_name for node in inputs]
     assert all(names)
@@ -158,9 +173,100 @@ def test_lists_that_make_no_example_are_refused(lists):
         widgets.listwise(*lists)
 
 
-def test_the_chapter_shows_the_example_of_today():
-    cells = nbformat.read(CHAPTER, as_version=4).cells
+@pytest.mark.parametrize("chapter", ["listwise", "tsne"])
+def test_the_chapter_shows_the_example_of_today(chapter, shown_plane):
+    kind, ours = {
+        "listwise": ("mmkd-listwise", widgets.listwise([0.0] * 3, [0.0] * 3)),
+        "tsne": ("mmkd-plane", shown_plane),
+    }[chapter]
+    cells = nbformat.read(CHAPTERS / f"{chapter}.ipynb", as_version=4).cells
     pages = [o["data"].get("text/html", "") for c in cells for o in c.get("outputs", []) if "data" in o]
-    (shown,) = [page for page in pages if "mmkd-listwise" in page]
-    ours = widgets.listwise([0.0] * 3, [0.0] * 3)
+    (shown,) = [page for page in pages if kind in page]
     assert shown.split("data-start=")[1].split("\n", 1)[1] == ours.split("data-start=")[1].split("\n", 1)[1]
+
+
+ITEMS = [3, 14, 15, 92, 65]
+VIEWS = {
+    "raw": {"image": [[0, 1, 2, 3, 4], [0, 0, 0, 0, 0]], "text": [[0, 1, 2, 3, 4], [4, 4, 4, 4, 4]]},
+    "mixed": {"image": [[0, 0, 0, 0, 9], [0, 3, 6, 9, 9]], "text": [[1, 1, 1, 1, 8], [0, 3, 6, 9, 8]]},
+}
+SAYS = {"raw": "mixing 0.10", "mixed": "mixing 0.45"}
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return load("demo")
+
+
+@pytest.fixture(scope="module")
+def shown_plane(demo):
+    return widgets.plane(demo, ITEMS, VIEWS, SAYS, "Some items")
+
+
+def told(browser):
+    """What is said beside the picture: the title, and the number of marks joined and outlined."""
+    marks = {part: len(browser.find_elements(By.CSS_SELECTOR, f".{part} path")) for part in ("chosen", "alike")}
+    return browser.find_element(By.CSS_SELECTOR, ".item strong").text, marks
+
+
+def outlined(demo, place):
+    genre = demo.truth.genre[ITEMS]
+    return 2 * (int((genre == genre[place]).sum()) - 1)
+
+
+def test_who_points_at_a_mark_sees_its_item(browser, opened, demo, shown_plane):
+    opened(shown_plane)
+    spots = browser.find_elements(By.CSS_SELECTOR, ".points path")
+    assert len(spots) == 2 * len(ITEMS)
+    for spot, place in ((spots[6], 3), (spots[9], 4), (spots[0], 0)):  # item by item, its image, then its text
+        ActionChains(browser).move_to_element(spot).perform()
+        assert told(browser) == (demo.title(ITEMS[place]), {"chosen": 2, "alike": outlined(demo, place)})
+    svg = browser.find_element(By.CSS_SELECTOR, ".mmkd-plane svg")
+    ActionChains(browser).move_to_element_with_offset(svg, 0, 30).perform()  # far from any mark: nothing changes
+    assert told(browser)[0] == demo.title(ITEMS[0])
+
+
+def test_keys_choose_items_and_views(browser, opened, demo, shown_plane):
+    opened(shown_plane)
+    slider = browser.find_element(By.CSS_SELECTOR, ".mmkd-plane input[type=range]")
+    slider.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    assert told(browser)[0] == demo.title(ITEMS[2])
+    assert slider.get_attribute("aria-valuetext").startswith(f"{demo.title(ITEMS[2])}, ")
+    before = browser.find_element(By.CSS_SELECTOR, ".chosen path").get_attribute("transform")
+    browser.find_element(By.CSS_SELECTOR, ".mmkd-plane input[type=radio]").send_keys(Keys.ARROW_RIGHT)
+    assert browser.find_element(By.CSS_SELECTOR, ".mmkd-plane .mixed").text == SAYS["mixed"]
+    assert browser.find_element(By.CSS_SELECTOR, ".chosen path").get_attribute("transform") != before
+    assert told(browser)[0] == demo.title(ITEMS[2])
+
+
+def test_the_poster_is_the_items_own(browser, opened, demo, shown_plane):
+    opened(shown_plane)
+    poster = browser.find_element(By.CSS_SELECTOR, ".poster")
+    slider = browser.find_element(By.CSS_SELECTOR, ".mmkd-plane input[type=range]")
+    for item in ITEMS:
+        shot = plt.imread(io.BytesIO(poster.screenshot_as_png))[..., :3]
+        away = [float(np.abs(shot[::2, ::2] - demo.posters[other] / 255).mean()) for other in ITEMS]
+        assert ITEMS[int(np.argmin(away))] == item
+        assert min(away) < 0.05
+        assert poster.accessible_name == f"poster of {demo.title(item)}"
+        slider.send_keys(Keys.ARROW_RIGHT)
+
+
+@pytest.mark.parametrize("width", [800, 390])
+def test_the_plane_stands_alone(browser, opened, shown_plane, width):
+    stands_alone(browser, opened(shown_plane, width), width, "mmkd-plane")
+    names = [node.accessible_name for node in browser.find_elements(By.CSS_SELECTOR, ".mmkd-plane input")]
+    assert names == ["raw", "mixed", "item"]
+
+
+@pytest.mark.parametrize(
+    ("views", "says"),
+    [
+        (VIEWS, {"raw": "x"}),
+        (VIEWS | {"third": {"image": VIEWS["raw"]["image"]}}, SAYS | {"third": "x"}),
+        ({"raw": {"image": [[0.0], [1.0]]}}, SAYS),
+    ],
+)
+def test_views_that_do_not_fit_are_refused(demo, views, says):
+    with pytest.raises(ValueError, match=r"expected a line, and \(2, 5\)"):
+        widgets.plane(demo, ITEMS, views, says, "x")
