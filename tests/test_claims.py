@@ -101,6 +101,33 @@ def test_an_inconclusive_finding_says_what_it_could_have_found(evidence):
     assert "detectable 0." in found.measured
 
 
+def test_an_inconclusive_finding_says_when_only_the_seeds_disagree(evidence):
+    rows = evidence("table 5", "variant", {"a": {"one": 0.6, "other": 0.4}})
+    table = rows._rows["table 5"]
+    turned = (table["seed"] == SEEDS[0]) & (table["variant"] == "one")
+    worst = table[(table["seed"] == SEEDS[0]) & (table["variant"] == "other")]
+    rows._rows["table 5"] = pd.concat([table[~turned], worst.assign(variant="one", **{"recall@20": 0.3})])
+    found = rules.better("table 5", "variant", "one", "other")(rows)
+    assert found.verdict == "inconclusive"
+    assert f"better in {len(SEEDS) - 1} of {len(SEEDS)} seeds" in found.measured
+
+
+def test_a_measurement_of_one_of_several_seeds_is_shown_and_decides_nothing(monkeypatch, tmp_path):
+    taken = [({"dataset": "a", "system": s, "seed": 0}, {"gap": g}) for s, g in (("one", 0.2), ("other", 0.1))]
+    planned = [({"dataset": "a", "system": s, "seed": 1}, None) for s in ("one", "other")]
+    monkeypatch.setattr(rules.Evidence, "measured", lambda self, recipe: taken + planned)
+    judge = costs.every_seed("table 7", "one", ["other"], lambda v: v["gap"], what="gap")
+    found = judge(rules.Evidence(tmp_path))
+    assert found.verdict == "not run"
+    assert found.measured == "a, gap: one 0.2, other 0.1, in one seed so far"
+
+
+def test_bars_in_a_claim_do_not_split_its_line():
+    row = {"topic": "t", "claim": "takes O(|E|)", "where": "Sec. 1", "verdict": "reproduced", "measured": "|E|: 2"}
+    line = claims.page(pd.DataFrame([row | {"notebook": "n"}])).splitlines()[-1]
+    assert line == r"| takes O(\|E\|) (Sec. 1) | **reproduced** | \|E\|: 2 | [read](n.ipynb) |"
+
+
 def test_better_than_all_counts_the_worst_comparison(evidence):
     rates = {"a": {"one": 0.5, "weak": 0.2, "strong": 0.8}, "b": {"one": 0.5, "weak": 0.2, "strong": 0.3}}
     found = rules.better_than_all("one", ["weak", "strong"])(evidence("table 4", "system", rates))

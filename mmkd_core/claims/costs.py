@@ -7,14 +7,13 @@ margin that the claim states.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mmkd_core import recipes
-from mmkd_core.claims.rules import NOT_RUN, Evidence, Finding, Judge, per_dataset, records_of, row, verdict
+from mmkd_core.claims.rules import LEAST_SEEDS, NOT_RUN, Evidence, Finding, Judge, per_dataset, records_of, row, verdict
 from mmkd_core.measures import Measurement
 
 Read = Callable[[Mapping[str, Any]], float]  # one number from the values of a measurement
@@ -25,16 +24,15 @@ def every_seed(recipe: str, one: str, others: Sequence[str], value: Read, *, wha
 
     def judge(evidence: Evidence) -> Finding:
         signs, texts = [], []
-        found = _by_dataset(evidence, recipe)
-        for dataset, systems in found.items():
-            pairs = [_pair(systems, one, other, value) for other in others]
-            known = [pair for pair in pairs if pair is not None]
-            signs.append(_worst([_sign(ours, theirs, lower) for ours, theirs in known]) if known else None)
-            numbers = (
-                f"{one} {np.mean(ours):.4g}, {other} {np.mean(theirs):.4g}"
-                for other, (ours, theirs) in zip(others, known, strict=False)
-            )
-            texts.append(f"{dataset}, {what}: " + (", ".join(dict.fromkeys(numbers)) if known else NOT_RUN))
+        for dataset, systems in _by_dataset(evidence, recipe).items():
+            known = _pairs(systems, one, others, value)
+            seeds = min((len(ours) for ours, _ in known.values()), default=0)
+            enough = seeds >= min(LEAST_SEEDS, _planned(evidence, recipe, dataset, one))
+            signs.append(_worst([_sign(*pair, lower) for pair in known.values()]) if known and enough else None)
+            named = ((name, v) for other, pair in known.items() for name, v in zip((one, other), pair, strict=True))
+            numbers = dict.fromkeys(f"{name} {np.mean(v):.4g}" for name, v in named)
+            few = ", in one seed so far" if known and not enough else ""
+            texts.append(f"{dataset}, {what}: {', '.join(numbers) or NOT_RUN}{few}")
         return Finding(verdict(signs), "; ".join(texts) or NOT_RUN, _files(evidence, recipe))
 
     return judge
@@ -46,8 +44,8 @@ def within(recipe: str, one: str, others: Sequence[str], value: Read, share: flo
     def judge(evidence: Evidence) -> Finding:
         signs, texts = [], []
         for dataset, systems in _by_dataset(evidence, recipe).items():
-            known = [(other, pair) for other in others if (pair := _pair(systems, one, other, value)) is not None]
-            ratios = {other: float(np.mean(ours) / np.mean(theirs)) for other, (ours, theirs) in known}
+            known = _pairs(systems, one, others, value)
+            ratios = {other: float(np.mean(ours) / np.mean(theirs)) for other, (ours, theirs) in known.items()}
             signs.append(None if not ratios else "+" if max(ratios.values()) <= share else "-")
             numbers = ", ".join(f"{100 * ratio:.1f} % of {other}'s" for other, ratio in ratios.items())
             texts.append(f"{dataset}, {what}: {numbers or NOT_RUN}")
@@ -127,27 +125,31 @@ def _taken(evidence: Evidence, recipe: str) -> dict[str, list[tuple[dict[str, An
 
 
 def _by_dataset(evidence: Evidence, recipe: str) -> dict[str, dict[str, dict[Any, dict[str, Any]]]]:
-    """By data set, system and seed (None where the recipe has none), the values of a measurement.
-
-    Where several seeds are planned, the first one alone says nothing yet: as in a comparison, two are needed.
-    """
+    """By data set, system and seed (None where the recipe has none), the values of a measurement."""
     found: dict[str, dict[str, dict[Any, dict[str, Any]]]] = {}
-    planned = Counter((labels["dataset"], labels["system"]) for labels, _ in evidence.measured(recipe))
     for dataset, taken in _taken(evidence, recipe).items():
         systems = found.setdefault(dataset, {})
         for labels, values in taken:
             systems.setdefault(labels["system"], {})[labels.get("seed")] = values
-        for name in [name for name, seeds in systems.items() if len(seeds) < min(2, planned[dataset, name])]:
-            del systems[name]
     return found
 
 
-def _pair(
-    systems: Mapping[str, Mapping[Any, Any]], one: str, other: str, value: Read
-) -> tuple[list[float], ...] | None:
-    """The values of both systems in the seeds that both have; None where there is none."""
-    seeds = [seed for seed in systems.get(one, {}) if seed in systems.get(other, {})]
-    return tuple([float(value(systems[name][seed])) for seed in seeds] for name in (one, other)) if seeds else None
+def _planned(evidence: Evidence, recipe: str, dataset: str, system: str) -> int:
+    """How many seeds of a system a recipe plans on a data set."""
+    labels = (labels for labels, _ in evidence.measured(recipe))
+    return sum(own["dataset"] == dataset and own["system"] == system for own in labels)
+
+
+def _pairs(
+    systems: Mapping[str, Mapping[Any, Any]], one: str, others: Sequence[str], value: Read
+) -> dict[str, tuple[list[float], list[float]]]:
+    """The values of `one` and of each of `others` in the seeds that both have; without those that share none."""
+    found = {}
+    for other in others:
+        seeds = [seed for seed in systems.get(one, {}) if seed in systems.get(other, {})]
+        if seeds:
+            found[other] = tuple([float(value(systems[name][seed])) for seed in seeds] for name in (one, other))
+    return found
 
 
 def _sign(ours: Sequence[float], theirs: Sequence[float], lower: bool) -> str:

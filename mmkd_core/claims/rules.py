@@ -4,7 +4,8 @@ A comparison on one data set comes out as
 
     "+"  better: p < 0.05 over users after Holm's correction within the claim, and better in every common seed
     "-"  worse, by the same two conditions
-    "0"  neither; the smallest difference that the test would find four times in five is stated
+    "0"  neither: the test finds nothing, and the smallest difference that it would find four times in five is stated,
+         or it finds one that is not of one sign in all seeds, and in how many it is better is stated
     None not run, or in one seed alone so far
 
 and a claim that should hold on every data set as: reproduced (all "+"), partly (some "+"), not reproduced (a "-" and
@@ -77,12 +78,18 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One comparison of a claim: where, the sign of the rule above, and the numbers behind it."""
+    """One comparison of a claim: where, the sign of the rule above, and the numbers behind it.
+
+    `margin` is there where an interval decides, not p: what the difference must be above or below. `by_seed` holds the
+    difference in each seed.
+    """
 
     where: str
     sign: str | None
     comparison: Comparison | None
     against: str = ""
+    margin: float | None = None
+    by_seed: tuple[float, ...] = ()
 
     def __str__(self) -> str:
         if self.comparison is None:
@@ -90,10 +97,15 @@ class Outcome:
         c = self.comparison
         if self.sign is None:
             return f"{self.where}: {c.difference:+.4f} in one seed so far"
-        unsure = f", detectable {c.detectable:.4f}" if self.sign == "0" else ""
-        other = f" against {self.against}" if self.against else ""
+        difference = f"{self.where}{f' against {self.against}' if self.against else ''}: {c.difference:+.4f}"
+        if self.margin is not None:
+            return f"{difference} (95 % interval {c.low:+.4f} to {c.high:+.4f}, limit {self.margin:+.4f})"
+        unsure = ""
+        if self.sign == "0":
+            better = f"better in {sum(d > 0 for d in self.by_seed)} of {len(self.by_seed)} seeds"
+            unsure = f", {better}" if c.p_users < ALPHA else f", detectable {c.detectable:.4f}"
         p = f"p = {c.p_users:.3f}" if c.p_users >= 0.001 else "p < .001"
-        return f"{self.where}{other}: {c.difference:+.4f} ({p}{unsure})"
+        return f"{difference} ({p}{unsure})"
 
 
 Pair = tuple[str, str, pd.DataFrame, pd.DataFrame]  # where, name of the other, rows of the one and of the other
@@ -107,7 +119,7 @@ def outcomes(pairs: Sequence[Pair], metric: str = "recall@20") -> list[Outcome]:
         comparison, differences, signed = known.get(place), by_seed(one, other, metric), None
         if comparison is not None and len(differences) >= LEAST_SEEDS:
             signed = sign(comparison, differences)
-        result.append(Outcome(where, signed, comparison, name))
+        result.append(Outcome(where, signed, comparison, name, by_seed=tuple(differences)))
     return result
 
 
@@ -218,7 +230,7 @@ def not_worse(recipe: str, by: str, one: str, other: str, margin: float, metric:
                 continue
             allowed = -margin * float(theirs[metric].mean())
             result = "+" if comparison.low > allowed else "-" if comparison.high < allowed else "0"
-            found.append(Outcome(name, result, comparison))
+            found.append(Outcome(name, result, comparison, margin=allowed))
         return finding(found, records_of(*used))
 
     return judge

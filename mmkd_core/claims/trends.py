@@ -78,7 +78,7 @@ def grows_with(setting: str, system: str, metric: str = "recall@20") -> Judge:
         grid = recipes.GRIDS[setting][1]
         for name, own in _panel(evidence, setting, system):
             ends = [own[own["value"] == end] for end in (grid[-1], grid[0])]
-            pairs.append((name, f"{grid[0]:g}, with {grid[-1]:g}", *ends))
+            pairs.append((f"{name}, {grid[-1]:g} minus {grid[0]:g}", "", *ends))
         return finding(outcomes(pairs, metric), records_of(*(frame for pair in pairs for frame in pair[2:])))
 
     return judge
@@ -95,10 +95,11 @@ def saturates(setting: str, at: float | int, beyond: float | int, margin: float,
         for name, own in _panel(evidence, setting, STUDENT):
             further, here = own[own["value"] == beyond], own[own["value"] == at]
             used += [further, here]
-            (o,) = outcomes([(name, f"{at:g}, with {beyond:g}", further, here)], metric)
+            (o,) = outcomes([(f"{name}, {beyond:g} minus {at:g}", "", further, here)], metric)
             if o.comparison is not None and o.sign is not None:
-                small = o.comparison.high < margin * float(here[metric].mean())
-                o = replace(o, sign="+" if small else "-" if o.comparison.low > 0 else "0")
+                most = margin * float(here[metric].mean())
+                result = "+" if o.comparison.high < most else "-" if o.comparison.low > 0 else "0"
+                o = replace(o, sign=result, margin=most)
             found.append(o)
         return finding(found, records_of(*used))
 

@@ -149,7 +149,7 @@ def verdicts(models: Mapping[str, Counts]) -> pd.DataFrame:
             verdict = NOT_RUN if counted is None else _verdict(printed, counted, judged)
             lines[f"{NAMES[model]}, {component}"] = [printed.text, form, _text(counted), verdict]
     if "teacher" in models:
-        form = "; ".join(FORMS["teacher"]["step", part] for part in PARTS)
+        form = "; ".join(FORMS["teacher"][part] for part in (STEP_EDGES, STEP_DENSE, STEP_FEATURES))  # as in JUDGED
         counted = powers(models["teacher"], [("step", part) for part in PARTS])
         lines[NAMES["teacher"]] = ["", form, _text(counted), MISSING]
     columns = ["printed", "here", "counted", "verdict"]
