@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from made_up_records import system
 
-from mmkd_core.claims import CLAIMS, VERDICTS, costs, ledger, rules, trends
+from mmkd_core.claims import CLAIMS, VERDICTS, costs, ledger, page, rules, trends
 from mmkd_core.claims.rules import NOT_RUN, Evidence
 from mmkd_core.recipes import NAMES
 from mmkd_core.results import Comparison
@@ -124,7 +124,7 @@ def test_a_measurement_of_one_of_several_seeds_is_shown_and_decides_nothing(monk
 
 def test_bars_in_a_claim_do_not_split_its_line():
     row = {"topic": "t", "claim": "takes O(|E|)", "where": "Sec. 1", "verdict": "reproduced", "measured": "|E|: 2"}
-    line = claims.page(pd.DataFrame([row | {"notebook": "n"}])).splitlines()[-1]
+    line = page(pd.DataFrame([row | {"notebook": "n"}])).splitlines()[-1]
     assert line == r"| takes O(\|E\|) (Sec. 1) | **reproduced** | \|E\|: 2 | [read](n.ipynb) |"
 
 
