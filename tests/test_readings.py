@@ -16,6 +16,7 @@ def rows(tmp_path):
     """MMKD hits six times in ten, Good eight, Bad four, Near about as often; Old kept no hits, New was not run."""
     rates = {"MMKD": 0.6, "Good": 0.8, "Bad": 0.4, "Near": 0.605, "Old": 0.5, "New": 0.5}
     frames = {name: system(tmp_path, name, rate, SEEDS).assign(system=name) for name, rate in rates.items()}
+    frames["Near"] = system(tmp_path, "Near", rates["Near"], (5, 6, 7)).assign(system="Near", seed=SEEDS)
     frames["Old"] = frames["Old"].assign(hits=None)
     frames["New"] = frames["New"].assign(hits=None, record=None)
     return pd.concat(frames.values())
@@ -53,6 +54,15 @@ def test_one_seed_has_no_p_over_seeds(tmp_path):
     frame = read({"a pair": (one, other)})
     assert frame.loc["a pair", ["p over seeds", "reading"]].tolist() == ["", "one seed so far"]
     assert sentences(frame, "MMKD") == ["MMKD is compared in one seed so far with a pair"]
+
+
+def test_seeds_that_disagree_are_not_called_equal(tmp_path):
+    steady = system(tmp_path, "steady", 0.5, SEEDS)
+    lucky = pd.concat([system(tmp_path, "lucky", 0.9, SEEDS[:2]), system(tmp_path, "lucky", 0.4, SEEDS[2:])])
+    frame = read({"steady": (lucky, steady)})
+    assert frame.loc["steady", "p"] == "<.001"
+    assert frame.loc["steady", "reading"] == "seeds disagree"
+    assert sentences(frame, "lucky") == ["lucky differs, but not the same way in every seed, from steady"]
 
 
 def test_a_system_is_identical_with_itself(rows):

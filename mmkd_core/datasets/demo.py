@@ -72,10 +72,10 @@ def load_demo(*, seed: int = 0, noise: float = 0.0, redundancy: int = 0) -> Demo
     """Generate the demo data: 1,200 users, 900 items, 20,000 interactions, modalities image, text and audio.
 
     Each user's history is split at random about 80/10/10, at least one item in each split. `noise` is the share of
-    the items whose poster, caption and sound are drawn from the style of an item of another genre (the paper's I2);
-    `redundancy` is the number of columns that say nothing about the items, appended to each modality (I1). Neither
-    changes the interactions, `noise` no content of the other items, `redundancy` no other column. The items made
-    wrong by a smaller `noise` are among those made wrong by a greater one.
+    the items whose poster, caption and sound are drawn from the style of an item of another genre; `redundancy` is
+    the number of columns that say nothing about the items, appended to each modality. (Both are the paper's I2.)
+    Neither changes the interactions, `noise` no content of the other items, `redundancy` no other column. The items
+    made wrong by a smaller `noise` are among those made wrong by a greater one.
 
     Raises `DataError` for a seed or redundancy that is no integer of at least 0, or a noise outside [0, 1].
     """

@@ -1,6 +1,6 @@
 """VBPR: He & McAuley, VBPR: Visual Bayesian Personalized Ranking from Implicit Feedback, AAAI 2016.
 
-    s(u, i) = b_i + gamma_u . gamma_i + theta_u . (E f_i) + beta . f_i
+    s(u, i) = b_i + gamma_u . gamma_i + theta_u . (W f_i) + beta . f_i
     L       = -log sigmoid(s(u, i+) - s(u, i-)) + l2 terms
 
 f_i holds the raw features of all modalities of item i side by side, so an item that has none scores as in matrix
@@ -35,7 +35,7 @@ class VBPR(Recommender):
         self.register_buffer("content", content / content.shape[1] ** 0.5, persistent=False)
         self.users = embedding(data.num_users, dim + content_dim)  # gamma_u | theta_u
         self.items = embedding(data.num_items, dim + 1)  # gamma_i | b_i
-        self.projection = nn.Linear(content.shape[1], content_dim + 1, bias=False)  # E, and beta as its last row
+        self.projection = nn.Linear(content.shape[1], content_dim + 1, bias=False)  # W, and beta as its last row
         nn.init.xavier_uniform_(self.projection.weight)
         with torch.no_grad():
             self.items.weight[:, -1] = 0
@@ -60,7 +60,7 @@ class VBPR(Recommender):
         return terms
 
     def _margin(self, users: Tensor, pos: Tensor, neg: Tensor, batch: Batch) -> Tensor:
-        """s(u, i+) - s(u, i-), (batch, negatives); E is linear, so only the difference of the features meets it."""
+        """s(u, i+) - s(u, i-), (batch, negatives); W is linear, so only the difference of the features meets it."""
         features = self.get_buffer("content")
         items = pos[:, None] - neg
         content = self.projection(take(features, batch.pos)[:, None] - take(features, batch.neg))

@@ -103,7 +103,7 @@ NOISE, REDUNDANCY = (0.0, 0.2, 0.4, 0.6, 0.8), (0, 32, 128, 512)
 
 
 def demo(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
-    """Do the prompt and the re-weighting earn their place where content misleads (I2) or is diluted (I1)?"""
+    """Do the prompt and the re-weighting earn their place where content misleads or is diluted (both I2)?"""
     rows = {
         "LightGCN": {"model": "lightgcn"},
         NAMES["teacher"]: {"model": "teacher"},

@@ -111,11 +111,18 @@ def table5(cases: Sequence[Case], store: Path) -> Frames:
 
 
 def content(cases: Sequence[Case], store: Path) -> Frames:
-    """Recall@20 with real, permuted, random and no content, and what the real one is worth over the permuted."""
+    """Recall@20 with real, permuted, random and no content, and what the real one is worth over the permuted.
+
+    Beside a cell of the other three stands its difference to real content in the seeds that both have.
+    """
     rows = collect(cases, store)
     frames = {}
     for dataset, own in rows.groupby("dataset", sort=False):
         table = spread(own, "system", "content")
+        runs = own.pivot(index=["system", "seed"], columns="content", values="recall@20")
+        for kind in (kind for kind in table if kind != "real"):
+            for system, change in (runs[kind] - runs["real"]).groupby("system").mean().dropna().items():
+                table.loc[system, kind] += f" ({change:+.4f})"
         pairs = {}
         for system, group in own.groupby("system", sort=False):
             kinds = dict(list(group.groupby("content")))

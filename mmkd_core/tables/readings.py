@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from mmkd_core.claims.rules import NOT_RUN, outcomes
+from mmkd_core.claims.rules import ALPHA, NOT_RUN, outcomes
 from mmkd_core.tables.text import difference
 
-BETTER, WORSE, UNTOLD = "better", "worse", "not told apart"
+BETTER, WORSE, UNTOLD, DISAGREE = "better", "worse", "not told apart", "seeds disagree"
 SAME, ONE_SEED, UNPAIRED = "identical", "one seed so far", "not paired"
 READINGS = {"+": BETTER, "-": WORSE, "0": UNTOLD}
 
@@ -27,9 +27,9 @@ def read(pairs: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], metric: str = "
     Columns: the mean `difference` over users with its 95 % interval; `p` of the paired t-test over users, after Holm's
     correction over the pairs given; `p over seeds` of the one over the means of common seeds; the `detectable` effect,
     which the test over users would find four times in five; and the `reading` of the first, by the rule at the head of
-    `claims.rules`: better, worse or not told apart; "identical" where no user's value differs. A pair that has one
-    seed in common is "one seed so far", one that lacks a run "not run"; "not paired" if it ran, but the places of its
-    hits were not kept.
+    `claims.rules`: better, worse or not told apart; "seeds disagree" where the users tell them apart, but not the same
+    way in every seed; "identical" where no user's value differs. A pair that has one seed in common is "one seed so
+    far", one that lacks a run "not run"; "not paired" if it ran, but the places of its hits were not kept.
     """
     found = outcomes([(str(name), "", *pair) for name, pair in pairs.items()], metric)
     lines = {}
@@ -41,6 +41,8 @@ def read(pairs: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], metric: str = "
             continue
         seeds = "" if c.p_seeds is None else f"{c.p_seeds:.3f}"
         reading = READINGS.get(str(outcome.sign), ONE_SEED) if c.detectable else SAME
+        if reading == UNTOLD and c.p_users < ALPHA:
+            reading = DISAGREE
         lines[name] = [*difference(c), seeds, f"{c.detectable:.4f}", reading]
     columns = ["difference", "p", "p over seeds", "detectable", "reading"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns)
@@ -50,6 +52,7 @@ def sentences(frame: pd.DataFrame, name: str) -> list[str]:
     """What a frame of `read` says about the system `name`, a sentence for each reading that occurs."""
     said = {
         BETTER: f"{name} is better than", WORSE: f"{name} is worse than", UNTOLD: f"{name} is not told apart from",
+        DISAGREE: f"{name} differs, but not the same way in every seed, from",
         SAME: f"{name} has every hit in common with",
         ONE_SEED: f"{name} is compared in one seed so far with",
         UNPAIRED: "ran, but without the places of single hits:", NOT_RUN: "not run:",
