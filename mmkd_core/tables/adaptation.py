@@ -113,7 +113,7 @@ def steps(rows: Rows) -> pd.DataFrame:
 
 
 def conclusions(rows: Rows) -> list[str]:
-    """What the paper concludes from Table 7, each with what one data set says; means over seeds, helped in every seed."""
+    """What the paper concludes from Table 7, each with what one data set says: means over seeds; help in every seed."""
     known = rows.assign(tuned=_column(rows, "metrics.fine-tuned.recall@20")).dropna(subset=["tuned"])
     if set(known["system"]) < set(rows["system"]):
         return [NOT_RUN]
