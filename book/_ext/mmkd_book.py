@@ -1,6 +1,6 @@
 """What the book asks of Sphinx beyond `_config.yml`: working buttons, and pages made from what lies elsewhere.
 
-{runtime}`quickstart`        a role: how long a chapter runs, "12 s on one CPU core"
+{runtime}`quickstart`        a role: a badge with how long a chapter runs, "12 s CPU"
 {execution-status}           a directive: when each chapter was executed last, where, and for how long
 {number-changes}             a directive: the parts of CHANGELOG.md that are called "Numbers"
 {data-terms} tiktok          a directive: what a data set is, where it comes from and on what terms
@@ -35,7 +35,7 @@ def executions(name, folder=EXECUTIONS):
 def runtime(name, folder=EXECUTIONS):
     """How long a notebook runs; CPU seconds, because the clock's depend on what else the machine did."""
     took = executions(name, folder).get("cpu")
-    return f"{duration(took['cpu_seconds'])} on one CPU core" if took else "not measured yet"
+    return f"{duration(took['cpu_seconds'])} CPU" if took else "not measured yet"
 
 
 def chapters(toc):
@@ -100,7 +100,8 @@ class Runtime(SphinxRole):
             message = self.inliner.reporter.error(f"runtime: no notebook {self.text!r}", line=self.lineno)
             return [], [message]
         self.env.note_dependency(str(EXECUTIONS / f"{self.text}.json"))
-        return [nodes.Text(runtime(self.text))], []
+        text = runtime(self.text)
+        return [nodes.inline(text, text, classes=["mmkd-runtime"])], []
 
 
 class ExecutionStatus(SphinxDirective):

@@ -236,6 +236,7 @@ def page(found: pd.DataFrame) -> str:
     """The ledger as Markdown: a table a topic, each claim with its place, its verdict and what was measured."""
     parts = []
     found = found.replace(r"\|", r"\\|", regex=True)  # the bars of |E| are not those of the table
+    found = found.replace(r" ([=<]) ", "\u00a0\\1\u00a0", regex=True)  # no line breaks within "p = 0.012"
     for topic, claims in found.groupby("topic", sort=False):
         rows = [
             f"| {row['claim']} ({row['where']}) | **{row['verdict']}** | {row['measured'].replace('; ', '<br>')} "
