@@ -86,6 +86,14 @@ def test_has_checked_output(notebook):
     assert any(cell.outputs for cell in cells_tagged(notebook, "nbval-check-output"))
 
 
+def test_says_what_a_reader_needs_to_know(notebook):
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert all(f"- **{part}**" in text for part in ("You will learn", "You need", "It takes"))
+    assert text.count(":class: exercise") >= 2
+    assert "## Summary" in text
+    assert "\nNext: [" in text
+
+
 def test_only_calls_the_library(notebook):
     found = [ast.unparse(node) for cell in code_cells(notebook) for node in definitions_and_loops(cell.source)]
     assert not found, "definitions and training loops belong in mmkd_core"
