@@ -77,6 +77,6 @@ def test_sentences_name_every_system_once(rows):
         "MMKD is better than Bad",
         "MMKD is worse than Good",
         "MMKD is not told apart from Near",
-        "ran, but without the places of single hits: Old",
+        "ran, but not comparable user by user: Old",
         "not run: New",
     ]

@@ -55,7 +55,7 @@ def sentences(frame: pd.DataFrame, name: str) -> list[str]:
         DISAGREE: f"{name} differs, but not the same way in every seed, from",
         SAME: f"{name} has every hit in common with",
         ONE_SEED: f"{name} is compared in one seed so far with",
-        UNPAIRED: "ran, but without the places of single hits:", NOT_RUN: "not run:",
+        UNPAIRED: "ran, but not comparable user by user:", NOT_RUN: "not run:",
     }  # fmt: skip
     groups = {reading: frame.index[frame["reading"] == reading] for reading in said}
     return [f"{said[reading]} {'; '.join(map(str, names))}" for reading, names in groups.items() if len(names)]
