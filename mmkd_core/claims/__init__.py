@@ -108,7 +108,8 @@ TOPICS["Noise and redundancy"] = {
         "Sec. 1 (I2); Sec. 3.2.2", trends.advantage_grows("noise", "MMKD", "w/o-disentangle"), "demo",
     ),
     "redundancy": Claim(
-        "the prompt guards against redundant content: worth more the more there is", "Abstract; Sec. 1 (I2); Sec. 3.1.2",
+        "the prompt guards against redundant content: worth more the more there is",
+        "Abstract; Sec. 1 (I2); Sec. 3.1.2",
         trends.advantage_grows("redundancy", "MMKD", "w/o-Prompt"), "demo",
     ),
 }  # fmt: skip
