@@ -121,8 +121,8 @@ def content(cases: Sequence[Case], store: Path) -> Frames:
         table = spread(own, "system", "content")
         runs = own.pivot(index=["system", "seed"], columns="content", values="recall@20")
         for kind in (kind for kind in table if kind != "real"):
-            for system, change in (runs[kind] - runs["real"]).groupby("system").mean().dropna().items():
-                table.loc[system, kind] += f" ({change:+.4f})"
+            changes = (runs[kind] - runs["real"]).groupby("system").mean()[table.index]
+            table[kind] += ["" if pd.isna(change) else f" ({change:+.4f})" for change in changes]
         pairs = {}
         for system, group in own.groupby("system", sort=False):
             kinds = dict(list(group.groupby("content")))
