@@ -95,14 +95,14 @@ def test_figure_4_moves_one_setting_at_a_time():
         assert changed.hparams[name] == labels["value"] or labels["in force"]
 
 
-def test_figure_4_has_three_seeds_at_the_ends_and_in_force_and_one_inside():
+def test_figure_4_has_three_seeds_at_every_value():
     seeds = {}
     for labels, _ in recipes.figure4(["lfm2k"]):
-        if labels["setting"] == "list":
-            seeds.setdefault(labels["value"], []).append(labels["seed"])
-    force = plan("mmkd", "lfm2k").hparams["list"]
-    assert {value for value, own in seeds.items() if own == [0, 1, 2]} == {0.0, 100.0, force}
-    assert all(own == [0] for value, own in seeds.items() if value not in (0.0, 100.0, force))
+        seeds.setdefault((labels["setting"], labels["value"], labels["system"]), []).append(labels["seed"])
+    assert all(own == [0, 1, 2] for own in seeds.values())
+    assert {value for setting, value, _ in seeds if setting == "list"} == {
+        *recipes.GRIDS["list"][1], plan("mmkd", "lfm2k").hparams["list"],
+    }  # fmt: skip
 
 
 def test_the_multimodal_systems_are_those_that_read_features():
