@@ -91,6 +91,11 @@ class Outcome:
     margin: float | None = None
     by_seed: tuple[float, ...] = ()
 
+    @property
+    def seeds_disagree(self) -> bool:
+        """Users tell the two apart, but not the same way in every seed."""
+        return self.sign == "0" and self.comparison is not None and self.comparison.p_users < ALPHA
+
     def __str__(self) -> str:
         if self.comparison is None:
             return f"{self.where}: {NOT_RUN}"
@@ -103,7 +108,7 @@ class Outcome:
         unsure = ""
         if self.sign == "0":
             better = f"better in {sum(d > 0 for d in self.by_seed)} of {len(self.by_seed)} seeds"
-            unsure = f", {better}" if c.p_users < ALPHA else f", detectable {c.detectable:.4f}"
+            unsure = f", {better}" if self.seeds_disagree else f", detectable {c.detectable:.4f}"
         p = f"p = {c.p_users:.3f}" if c.p_users >= 0.001 else "p < .001"
         return f"{difference} ({p}{unsure})"
 

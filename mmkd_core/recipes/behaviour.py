@@ -56,7 +56,7 @@ def figure4(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") 
 
     Of a setting of the teacher both curves are there, the teacher's and the student's.
     """
-    cases = []
+    cases, own = [], chosen_seeds(seeds, budget, SEEDS)
     for dataset in chosen_datasets(datasets, budget, ("lfm2k",)):
         for setting, (_, grid) in GRIDS.items():
             name = setting.removeprefix("teacher.")
@@ -65,7 +65,6 @@ def figure4(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") 
             in_force = plan("teacher" if taught else "mmkd", dataset).hparams[name]
             in_force = 1 if in_force is None else in_force  # the student's layers
             for value in sorted({*grid, in_force}):
-                own = chosen_seeds(seeds, budget, SEEDS)
                 changed = {} if value == in_force else {name: value}
                 for role in roles:
                     labels = {"setting": setting, "value": value, "in force": value == in_force, "system": NAMES[role]}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmkd_core.claims.rules import ALPHA, NOT_RUN, outcomes
+from mmkd_core.claims.rules import NOT_RUN, outcomes
 from mmkd_core.tables.text import difference
 
 BETTER, WORSE, UNTOLD, DISAGREE = "better", "worse", "not told apart", "seeds disagree"
@@ -41,7 +41,7 @@ def read(pairs: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], metric: str = "
             continue
         seeds = "" if c.p_seeds is None else f"{c.p_seeds:.3f}"
         reading = READINGS.get(str(outcome.sign), ONE_SEED) if c.detectable else SAME
-        if reading == UNTOLD and c.p_users < ALPHA:
+        if reading == UNTOLD and outcome.seeds_disagree:
             reading = DISAGREE
         lines[name] = [*difference(c), seeds, f"{c.detectable:.4f}", reading]
     columns = ["difference", "p", "p over seeds", "detectable", "reading"]
