@@ -66,6 +66,17 @@ def _of_record(path: Path, record: Record) -> dict[str, Any]:
     }
 
 
+def signed(value: float, digits: int = 4) -> str:
+    """A difference as text, with its sign; without one where it rounds to zero."""
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else text[1:]
+
+
+def p_value(p: float) -> str:
+    """A p-value as text, to three decimals."""
+    return f"{p:.3f}" if p >= 0.001 else "<.001"
+
+
 def measurements(cases: Iterable[Case], store: str | Path) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
     """For each case whose job is a measurement: its labels, and the values found; None where it was not taken."""
     found = []

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from mmkd_core import figures, recipes
+from mmkd_core.claims.rules import Outcome
 from mmkd_core.datasets.demo import load_demo
 from mmkd_core.experiment import plan
 from mmkd_core.figures import convergence, mixing, settings
@@ -275,28 +276,29 @@ def test_progress_reads_the_way_of_a_run_from_its_record():
 def test_every_figure_has_one_part_a_data_set_and_says_whose_it_is(name, tmp_path):
     figure = figures.FIGURES[name]
     drawn = figure.draw(figure.recipe(["demo", "tiktok"], [0]), tmp_path)
-    assert [part.get_suptitle() for part in drawn.subfigs] == ["demo", "tiktok"]
+    assert [part.get_suptitle() for part in drawn.subfigs] == ["Demo", "TikTok"]
     assert any("our records alone" in note for note in figure.notes)
 
 
 def test_differences_are_told_by_place_colour_and_filling():
-    def pair(difference, low, high, p):
-        return Comparison(difference, low, high, p, None, 0.01, 100)
+    def pair(difference, low, high, p, sign="0", by_seed=()):
+        return Outcome("", sign, Comparison(difference, low, high, p, None, 0.01, 100), by_seed=by_seed)
 
     figure = figures.differences(
         {
-            "one": {"A": pair(0.02, 0.01, 0.03, 0.001), "B": pair(-0.02, -0.04, 0.0, 0.2)},
-            "two": {"B": pair(-0.03, -0.04, -0.02, 0.01)},
-            "three": {},
+            "one": {"A": pair(0.02, 0.01, 0.03, 0.001, "+"), "B": pair(-0.02, -0.04, 0.0, 0.2)},
+            "tiktok": {"B": pair(-0.03, -0.04, -0.02, 0.01, by_seed=(-0.07, 0.01))},
+            "three": {"A": Outcome("", None, None)},
         },
         "this minus that",
     )
     axes = figure.subfigs[0].axes
-    assert [ax.get_title(loc="left") for ax in axes] == ["one", "two", "three"]
+    assert [ax.get_title(loc="left") for ax in axes] == ["one", "TikTok", "three"]
     assert [label.get_text() for label in axes[0].get_yticklabels()] == ["A", "B"]
     marks = [[points for points, _, _ in ax.containers] for ax in axes]
     found = [[(*m.get_xydata()[0], m.get_color(), m.get_markerfacecolor()) for m in own] for own in marks]
     assert found == [[(0.02, 0, BLUE, BLUE), (-0.02, 1, "0.45", "w")], [(-0.03, 1, VERMILION, VERMILION)], []]
+    assert [[m.get_fillstyle() for m in own] for own in marks] == [["full", "full"], ["bottom"], []]
     (bar,) = axes[1].containers[0][2]
     assert bar.get_segments()[0] == pytest.approx(np.array([[-0.04, 1], [-0.02, 1]]))
     assert [text.get_text() for text in axes[2].texts] == ["not run"]

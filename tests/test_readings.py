@@ -68,7 +68,7 @@ def test_seeds_that_disagree_are_not_called_equal(tmp_path):
 def test_a_system_is_identical_with_itself(rows):
     one = rows[rows["system"] == "MMKD"]
     frame = read({"itself": (one, one)})
-    assert frame.loc["itself", ["difference", "reading"]].tolist() == ["+0.0000 [+0.0000, +0.0000]", "identical"]
+    assert frame.loc["itself", ["difference", "reading"]].tolist() == ["0.0000 [0.0000, 0.0000]", "identical"]
     assert sentences(frame, "MMKD") == ["MMKD has every hit in common with itself"]
 
 

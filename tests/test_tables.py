@@ -5,7 +5,7 @@ import pytest
 
 from mmkd_core import MODELS, recipes, tables
 from mmkd_core.recipes import NAMES
-from mmkd_core.results import METRICS, Comparison
+from mmkd_core.results import METRICS, Comparison, signed
 from mmkd_core.tables import quality, text
 
 
@@ -62,7 +62,7 @@ def test_the_best_and_the_second_best_are_marked_by_their_means():
 
 def test_an_overview_has_a_column_a_data_set():
     frame = quality.overview(ROWS, "ndcg@50")
-    assert list(frame) == ["tiktok", "lfm2k"]
+    assert list(frame) == ["TikTok", "LFM-2K"]
     assert frame.loc["LightGCN"].tolist() == ["0.5000 ± 0.3536 ²", "0.5000 ¹"]
     assert frame.loc["BM3"].tolist() == ["0.1250 †", "not run"]
 
@@ -70,13 +70,25 @@ def test_an_overview_has_a_column_a_data_set():
 def test_a_gain_is_over_the_best_system_that_is_no_part_of_mmkd():
     rows = pd.concat([ROWS, pd.DataFrame([row("MMKD's teacher", 0, 0.9)])])
     table = quality.gains(rows)
-    assert table.loc["tiktok", "Recall@20"] == "+25.0 % (LightGCN)"
-    assert table.loc["lfm2k"].tolist() == ["not run"] * 4
+    assert table.loc["TikTok", "Recall@20"] == "+25.0 % (LightGCN)"
+    assert table.loc["LFM-2K"].tolist() == ["not run"] * 4
 
 
 def test_a_difference_shows_its_interval_and_p():
     comparison = Comparison(0.0123, -0.001, 0.0256, 0.0004, None, 0.02, 100)
     assert text.difference(comparison) == ("+0.0123 [-0.0010, +0.0256]", "<.001")
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "expected"),
+    [(0.0123, 4, "+0.0123"), (-0.5, 2, "-0.50"), (-0.00004, 4, "0.0000"), (0.0, 4, "0.0000"), (0.004, 2, "0.00")],
+)
+def test_a_difference_that_rounds_to_zero_has_no_sign(value, digits, expected):
+    assert signed(value, digits) == expected
+
+
+def test_a_mean_that_rounds_to_zero_has_no_sign():
+    assert text.cell(pd.Series([-0.00001, -0.00003])) == "0.0000 ± 0.0000"
 
 
 def test_table_4_has_the_published_figures_beside_tiktok_alone(tmp_path):
@@ -110,3 +122,23 @@ def test_numbered_is_myst_with_numbers_to_the_right():
         "| model | recall | count | note |\n| --- | --: | --: | --- |\n"
         "| x | 0.2500 | 1 | a |\n| y | 0.5000 | 2 | b |\n:::"
     )
+
+
+@pytest.mark.parametrize(
+    ("column", "right"),
+    [
+        (["0.1051 ± 0.0015 ¹", "not run", ""], True),
+        (["+0.0002 [-0.0013, +0.0018]", "–"], True),
+        (["0.4178 (+0.0120)", "95.10 %", "<.001"], True),
+        ([1234567, 1], True),
+        (["3 †", "5"], True),
+        (["1 of 3", "2 of 3"], False),
+        (["not run", ""], False),
+        (["better", "0.1"], False),
+    ],
+)
+def test_a_column_of_numbers_is_one_whatever_stands_beside_them(column, right):
+    ruler, *body = tables.markdown(pd.DataFrame({"a": column})).splitlines()[1:]
+    assert ruler == ("| --- | --: |" if right else "| --- | --- |")
+    if column[0] == 1234567:
+        assert body[0] == "| 0 | 1,234,567 |"

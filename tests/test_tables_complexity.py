@@ -1,6 +1,7 @@
 """Tables 1, 6 and 8: the paper's arithmetic to the digit, and what is made of measurements."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -123,16 +124,39 @@ def test_a_line_of_table_6_has_the_ratios_to_the_teacher_and_the_papers_own():
         {"MMKD's teacher": weighed(200, 80), "MMKD": weighed(50, 80), "BM3": None}, "netflix"
     )
     assert frame.loc["MMKD"].tolist() == [
-        "12.3", "0.50", "0.012", "2.50", "400 / 400 / 400", "50", "1,001", "80", "25.00 %", "100.00 %", "23.3", "2.03",
+        "12.3", "0.50", "0.012", "2.50", "400", "400", "400", "50", "1,001", "80", "25.00 %", "100.00 %",
+        "23.3", "2.03",
     ]  # fmt: skip
-    assert frame.loc["BM3"].tolist() == ["not run"] * 10 + ["39.5", "2.69"]
+    assert frame.loc["BM3"].tolist() == ["not run"] * 12 + ["39.5", "2.69"]
     on_gpu = complexity.consumption({"MMKD": weighed(50, 80, gpu=7)}, "demo").loc["MMKD"]
-    assert on_gpu["MiB build / train / serve"] == "400 / 400 / 400 (GPU 7 / 7 / 7)"
+    assert on_gpu["build, MiB"] == "400 (GPU 7)"
     assert on_gpu["trained / teacher's"] == "not run"
-    assert on_gpu["paper: s"] == ""
+    assert on_gpu["paper, s"] == ""
 
 
 # --- Table 1 ---
+
+
+@pytest.mark.parametrize(
+    ("plain", "expected"),
+    [
+        ("Σ |I| d_m d", r"$\sum \lvert\mathcal{I}\rvert d_m d$"),
+        ("Σ B d² + B² d; 0", r"$\sum B d^2$ $+ B^2 d$; 0"),
+        ("wrong: |E| d and (|U|+|I|) d² too",
+         r"wrong: $\lvert\mathcal{E}\rvert d$ and $(\lvert\mathcal{U}\rvert+\lvert\mathcal{I}\rvert) d^2$ too"),
+        ("|I|¹ d_m¹", r"$\lvert\mathcal{I}\rvert^1 d_m^1$"),
+        ("in proportion to d_m", "in proportion to $d_m$"),
+        ("LATTICE, R", "LATTICE, R"),
+    ],
+)  # fmt: skip
+def test_formulas_become_mathematics_a_term_at_a_time(plain, expected):
+    assert operations.as_math(plain) == expected
+
+
+@pytest.mark.parametrize("model", operations.FORMS)
+def test_every_formula_is_set_whole(model):
+    for form in operations.FORMS[model].values():
+        assert re.sub(r"\$[^$]*\$|; ", "", operations.as_math(form)).strip() == ""
 
 
 @pytest.mark.parametrize(
@@ -248,5 +272,5 @@ def test_table_6_shows_what_was_measured_on_a_gpu_in_a_store_inside_the_store(tm
     )
     frames = complexity.table6([case], tmp_path)
     line = frames["netflix: measured on a GPU, a card"].loc["BM3"]
-    assert line.tolist() == ["0.81", "0.0034", "0.0005", "107 / 251 / 102", "39.5", "2.69"]
-    assert (frames["netflix: measured here"].loc["BM3"].iloc[:10] == "not run").all()
+    assert line.tolist() == ["0.81", "0.0034", "0.0005", "107", "251", "102", "39.5", "2.69"]
+    assert (frames["netflix: measured here"].loc["BM3"].iloc[:12] == "not run").all()

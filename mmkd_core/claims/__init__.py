@@ -132,15 +132,15 @@ TOPICS["Settings"] = {
         trends.setting_matters("teacher.dropout", 0.0, NAMES["teacher"]), "hyperparameters",
     ),
     "pair weight": Claim(
-        "without pair-wise weight (λ2 = 0) it is significantly worse", "Sec. 4.5",
+        "without pair-wise weight (λ₂ = 0) it is significantly worse", "Sec. 4.5",
         trends.setting_matters("pair", 0.0), "hyperparameters",
     ),
     "list weight": Claim(
-        "without list-wise weight (λ3 = 0) it is significantly worse", "Sec. 4.5",
+        "without list-wise weight (λ₃ = 0) it is significantly worse", "Sec. 4.5",
         trends.setting_matters("list", 0.0), "hyperparameters",
     ),
     "prompt rate": Claim(
-        "without a prompt rate (λ1 = 0) it is significantly worse", "Sec. 4.5",
+        "without a prompt rate (λ₁ = 0) it is significantly worse", "Sec. 4.5",
         trends.setting_matters("teacher.prompt_rate", 0.0), "hyperparameters",
     ),
 }  # fmt: skip

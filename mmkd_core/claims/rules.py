@@ -23,9 +23,19 @@ from typing import Any
 import pandas as pd
 
 from mmkd_core import recipes
+from mmkd_core.datasets import title_of
 from mmkd_core.experiment import Record
 from mmkd_core.recipes import Case
-from mmkd_core.results import Comparison, common_seeds, compare, compare_all, fill, measurements, read_records
+from mmkd_core.results import (
+    Comparison,
+    common_seeds,
+    compare,
+    compare_all,
+    fill,
+    measurements,
+    read_records,
+    signed,
+)
 
 ALPHA, LEAST_SEEDS = 0.05, 2
 REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly reproduced", "not reproduced"
@@ -101,10 +111,10 @@ class Outcome:
             return f"{self.where}: {NOT_RUN}"
         c = self.comparison
         if self.sign is None:
-            return f"{self.where}: {c.difference:+.4f} in one seed so far"
-        difference = f"{self.where}{f' against {self.against}' if self.against else ''}: {c.difference:+.4f}"
+            return f"{self.where}: {signed(c.difference)} in one seed so far"
+        difference = f"{self.where}{f' against {self.against}' if self.against else ''}: {signed(c.difference)}"
         if self.margin is not None:
-            return f"{difference} (95 % interval {c.low:+.4f} to {c.high:+.4f}, limit {self.margin:+.4f})"
+            return f"{difference} (95 % interval {signed(c.low)} to {signed(c.high)}, limit {signed(self.margin)})"
         unsure = ""
         if self.sign == "0":
             better = f"better in {sum(d > 0 for d in self.by_seed)} of {len(self.by_seed)} seeds"
@@ -171,7 +181,7 @@ def records_of(*frames: pd.DataFrame) -> tuple[str, ...]:
 
 def per_dataset(rows: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
     """The rows of each data set."""
-    return ((str(name), own) for name, own in rows.groupby("dataset", sort=False))
+    return ((title_of(str(name)), own) for name, own in rows.groupby("dataset", sort=False))
 
 
 def row(rows: pd.DataFrame, by: str, name: str) -> pd.DataFrame:

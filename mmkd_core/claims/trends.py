@@ -28,6 +28,7 @@ from mmkd_core.claims.rules import (
     row_in,
     verdict,
 )
+from mmkd_core.results import signed
 
 TEACHER, STUDENT = recipes.NAMES["teacher"], recipes.NAMES["mmkd"]
 
@@ -51,7 +52,7 @@ def advantage_grows(trouble: str, one: str, other: str, metric: str = "recall@20
         rho, p = float(correlation.statistic), float(correlation.pvalue)  # pyright: ignore[reportAttributeAccessIssue]
         sign = "0" if p >= ALPHA or np.isnan(p) else "+" if rho > 0 else "-"
         means = gaps.groupby("value").mean()
-        steps = ", ".join(f"{value:g}: {gap:+.4f}" for value, gap in means.items())
+        steps = ", ".join(f"{signed(gap)} at {value:g}" for value, gap in means.items())
         text = f"demo, {one} minus {other} by {trouble}: {steps} (Spearman {rho:+.2f}, p = {p:.3f})"
         return Finding(verdict([sign]), text, records_of(row_in(rows, "system", [one, other])))
 

@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike
 from mmkd_core.datasets.demo import DemoDataset
 from mmkd_core.figures.style import BLUE, DASHES, DPI, PALETTE, VERMILION, WIDTH, entitle, panels, styled
 
+NUMBER_WIDTH = 0.28  # inches that a number of two decimals takes above a bar
+
 
 def posters(data: DemoDataset, rows: Mapping[str, Sequence[int]], *, marked: Collection[int] = ()) -> Figure:
     """Posters with their titles, one row of items for each label; items in `marked` get a frame and a tick."""
@@ -94,14 +96,20 @@ def lines(ax: Axes, x: ArrayLike, series: Mapping[str, ArrayLike], title: str, *
 
 
 def bars(ax: Axes, names: Sequence[str], series: Mapping[str, ArrayLike], title: str, **labels: Any) -> None:
-    """Draws groups of bars, one group a name and one bar a series, each with its value."""
+    """Draws groups of bars, one group a name and one bar a series, each with its value to two decimals.
+
+    Where the bars are too thin for their numbers, these stand upright.
+    """
     width = 0.8 / len(series)
+    upright = ax.get_position().width * WIDTH * width / len(names) < NUMBER_WIDTH
     for number, ((label, values), color) in enumerate(zip(series.items(), PALETTE, strict=False)):
         places = np.arange(len(names)) + (number - (len(series) - 1) / 2) * width
         drawn = ax.bar(places, np.asarray(values), width, color=color, label=label, hatch="//" * number, edgecolor="w")
-        ax.bar_label(drawn, fmt="%.2f", fontsize=7)
+        texts = [f"{value:z.2f}".replace("-", "−") for value in np.asarray(values)]
+        ax.bar_label(drawn, texts, fontsize=7.5, padding=2, rotation=90 if upright else 0)
     ax.set_xticks(range(len(names)), names)
     ax.grid(visible=False, axis="x")
+    ax.margins(y=0.15 if upright else 0.1)
     entitle(ax, title, **labels)
 
 

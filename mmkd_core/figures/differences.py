@@ -8,44 +8,54 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmkd_core.claims.rules import Outcome
+from mmkd_core.datasets import title_of
 from mmkd_core.figures.style import BLUE, NOT_RUN, VERMILION, entitle, grid, parts, say
-from mmkd_core.results import Comparison
 
 LEVEL = 0.05
 UNSURE = "0.45"
 LINE, FRAME = 0.27, 1.0  # inches a pair, and around them
 
 
-def differences(by_dataset: Mapping[str, Mapping[Any, Comparison]], xlabel: str) -> Figure:
+def differences(by_dataset: Mapping[str, Mapping[Any, Outcome]], xlabel: str) -> Figure:
     """A line a pair, named at the left: the mean difference over users and its 95 % interval, around zero.
 
-    Filled where p over users, as `results.compare_all` corrects it, is below 5 %: blue above zero, vermilion below it;
-    hollow and grey otherwise. A pair that could not be compared on a data set has no mark there.
+    Coloured where p over users, as `tables.readings.judged` corrects it, is below 5 %: blue above zero, vermilion below
+    it; the mark half filled where the seeds disagree. Hollow and grey otherwise. A pair that could not be compared on a
+    data set has no mark there.
     """
     names = list(dict.fromkeys(name for found in by_dataset.values() for name in found))
     figure, (part,) = parts(["all data sets"], FRAME + LINE * max(len(names), 3))
     (axes,) = grid(part, 1, len(by_dataset), sharey=True)
     for ax, (dataset, found) in zip(axes, by_dataset.items(), strict=True):
-        entitle(ax, dataset)
-        ax.axvline(0, color="0.25", linewidth=1)
-        for name, comparison in found.items():
-            _mark(ax, names.index(name), comparison)
-        if not found:
-            say(ax, NOT_RUN)
-        ax.ticklabel_format(axis="x", style="plain")
-        ax.locator_params(axis="x", nbins=4)
+        entitle(ax, title_of(dataset))
         ax.grid(visible=False, axis="y")
+        known = {name: outcome for name, outcome in found.items() if outcome.comparison is not None}
+        for name, outcome in known.items():
+            _mark(ax, names.index(name), outcome)
+        if not known:
+            ax.set_xticks([])
+            say(ax, NOT_RUN)
+            continue
+        ax.axvline(0, color="0.25", linewidth=1)
+        ax.ticklabel_format(axis="x", style="plain")
+        ax.locator_params(axis="x", nbins=3)
+    for ax in axes[1:]:
+        ax.spines["left"].set_visible(False)
     axes[0].set_yticks(range(len(names)), [str(name) for name in names])
     axes[0].set_ylim(len(names) - 0.5, -0.5)
-    part.supxlabel(xlabel, fontsize=10)
+    axes[len(axes) // 2].set_xlabel(xlabel, fontsize=10)
     return figure
 
 
-def _mark(ax: Axes, place: int, c: Comparison) -> None:
+def _mark(ax: Axes, place: int, outcome: Outcome) -> None:
+    c = outcome.comparison
+    assert c is not None
     sure = c.p_users < LEVEL
     color = (BLUE if c.difference > 0 else VERMILION) if sure else UNSURE
     reach = [[c.difference - c.low], [c.high - c.difference]]
     ax.errorbar(
-        c.difference, place, xerr=reach, fmt="o", color=color, markerfacecolor=color if sure else "w", capsize=3,
-        markersize=5.5, elinewidth=1.3,
+        c.difference, place, xerr=reach, fmt="o", color=color, markerfacecolor=color if sure else "w",
+        markerfacecoloralt="w", fillstyle="bottom" if outcome.seeds_disagree else "full", capsize=3, markersize=5.5,
+        elinewidth=1.3,
     )  # fmt: skip

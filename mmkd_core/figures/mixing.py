@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from mmkd_core.datasets import title_of
 from mmkd_core.figures.style import MARKS, NOT_RUN, PALETTE, entitle, grid, parts, say
 from mmkd_core.recipes import Case
 from mmkd_core.results import measurements
@@ -63,14 +64,16 @@ def share_differences(table: pd.DataFrame, metric: str = METRIC) -> pd.DataFrame
         agreed = "more" if gains.gt(0).all() else "less" if gains.lt(0).all() else None
         reading = agreed if agreed and len(gains) > 1 else "not told apart"
         lines[line] = [spread(gains, "+"), f"{gains.gt(0).sum()} of {len(gains)}", reading]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=["difference", "seeds with more", "overlap"])
+    return pd.DataFrame.from_dict(
+        lines, orient="index", columns=["difference", "seeds with more", "overlap"]
+    ).rename_axis("representation")
 
 
 def figure3(cases: Sequence[Case], store: Path) -> Figure:
     """One part a data set: a panel a representation, the points of the first seed, the share as mean over seeds."""
     table, found = shares(cases, store), measurements(cases, store)
     datasets = list(dict.fromkeys(labels["dataset"] for labels, _ in found))
-    figure, drawn = parts(datasets, HEIGHT)
+    figure, drawn = parts([*map(title_of, datasets)], HEIGHT)
     for part, dataset in zip(drawn, datasets, strict=True):
         values = [values for labels, values in found if labels["dataset"] == dataset and values is not None]
         coordinates = next((v["coordinates"] for v in values if "coordinates" in v), {})

@@ -50,7 +50,7 @@ def sensitivities(part: SubFigure, rows: pd.DataFrame) -> None:
 def sensitivity(ax: Axes, rows: pd.DataFrame) -> None:
     """Draws mean and standard deviation over seeds by value, a curve a system; hollow where there is one seed."""
     known = rows.dropna(subset=[METRIC])
-    ax.axvline(rows.loc[rows["in force"], "value"].iloc[0], zorder=0, **IN_FORCE)
+    ax.axvline(rows.loc[rows["in force"], "value"].iloc[0], zorder=1, **IN_FORCE)
     if known.empty:
         say(ax, NOT_RUN)
     for name, (color, mark, dashes, caps) in STYLES.items():

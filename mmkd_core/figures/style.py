@@ -17,9 +17,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from mmkd_core.datasets import title_of
+
 BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
-DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 MARKS = ("o", "^", "s", "D", "v", "P")
 WIDTH, DPI = 7.5, 88  # inches; a page's text is about 750 pixels wide
 NOT_RUN = "not run"
@@ -56,7 +58,7 @@ def parts(titles: Sequence[str], height: float) -> tuple[Figure, list[SubFigure]
 def a_part_each(rows: pd.DataFrame, height: float, draw: Callable[[SubFigure, pd.DataFrame], None]) -> Figure:
     """A figure of one part a data set, each drawn by `draw` from the rows of its data set, as `collect` gives them."""
     groups = list(rows.groupby("dataset", sort=False))
-    figure, drawn = parts([str(dataset) for dataset, _ in groups], height)
+    figure, drawn = parts([title_of(str(dataset)) for dataset, _ in groups], height)
     for part, (_, own) in zip(drawn, groups, strict=True):
         draw(part, own)
     return figure

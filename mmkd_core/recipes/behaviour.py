@@ -45,9 +45,9 @@ GRIDS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "teacher.layers": ("L of the teacher", DEPTHS),
     "layers": ("L of the student", DEPTHS),
     "teacher.dropout": ("dropout of the teacher's reduction", (0.0, 0.2, 0.4, 0.6, 0.8)),
-    "teacher.prompt_rate": ("prompt rate λ1", WEIGHTS),
-    "pair": ("pair-wise weight λ2", WEIGHTS),
-    "list": ("list-wise weight λ3", WEIGHTS),
+    "teacher.prompt_rate": ("prompt rate λ₁", WEIGHTS),
+    "pair": ("pair-wise weight λ₂", WEIGHTS),
+    "list": ("list-wise weight λ₃", WEIGHTS),
 }
 
 

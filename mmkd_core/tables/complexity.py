@@ -107,6 +107,9 @@ def as_printed(dataset: str) -> dict[str, int]:
     return {model: count + surplus * (model in wrong) for model, count in counts(shape).items()}
 
 
+MEMORY = ("build, MiB", "train, MiB", "serve, MiB")
+
+
 def table6(cases: Sequence[Case], store: Path) -> Frames:
     """What each model cost here, a frame a shape; then the paper's parameters, as printed and as they should be."""
     found: dict[str, dict[str, Any]] = {}
@@ -121,20 +124,20 @@ def on_gpus(cases: Sequence[Case], store: Path) -> Frames:
 
     Seconds are those that passed, memory is what was allocated on the card; beside them the paper's.
     """
-    columns = ["s an epoch", "s a step", "s tables", "MiB build / train / serve", "paper: s", "paper: GB"]
+    columns = ["epoch, s", "step, s", "tables, s", *MEMORY, "paper, s", "paper, GB"]
     frames: dict[str, dict[str, list[str]]] = {}
     for folder in sorted(path.parent for path in store.glob("*/measured")):
         for labels, job in cases:
             if isinstance(job, Measurement) and job.file(folder).exists():
                 found = Measured.read(job.file(folder))
                 seconds, memory = found.values["seconds"], found.values["memory"]
-                peaks = [str(p["gpu"]) for p in (memory["build"], memory["train"], found.values["serving"]["memory"])]
+                peaks = [f"{p['gpu']:,}" for p in (memory["build"], memory["train"], found.values["serving"]["memory"])]
                 printed = paper.TABLE_6[labels["dataset"]].get(MODEL_OF.get(labels["system"], ""))
                 beside = [str(printed.seconds), str(printed.gigabytes)] if printed else ["", ""]
                 title = f"{labels['dataset']}: measured on a GPU, {found.environment['device']}"
                 frames.setdefault(title, {})[labels["system"]] = [
                     f"{seconds['epoch']:.2f}", f"{seconds['other step']:.4f}", f"{seconds['tables']:.4f}",
-                    " / ".join(peaks), *beside,
+                    *peaks, *beside,
                 ]  # fmt: skip
     return {
         title: pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("system")
@@ -145,14 +148,14 @@ def on_gpus(cases: Sequence[Case], store: Path) -> Frames:
 def consumption(systems: Mapping[str, Any], dataset: str) -> pd.DataFrame:
     """A line a system: seconds, MiB, numbers, ratios to the teacher's; beside the paper's seconds and gigabytes."""
     columns = [
-        "s an epoch", "s its first step", "s tables", "s ranking all users", "MiB build / train / serve",
-        "trained", "kept", "served", "trained / teacher's", "served / teacher's", "paper: s", "paper: GB",
+        "epoch, s", "first step, s", "tables, s", "ranking all users, s", *MEMORY,
+        "trained", "kept", "served", "trained / teacher's", "served / teacher's", "paper, s", "paper, GB",
     ]  # fmt: skip
     teacher = systems.get(NAMES["teacher"])
     printed = {NAMES[model]: line for model, line in paper.TABLE_6.get(dataset, {}).items()}
     lines = {}
     for system, values in systems.items():
-        own = _cells(values, teacher) if values is not None else [NOT_RUN] * 10
+        own = _cells(values, teacher) if values is not None else [NOT_RUN] * (len(columns) - 2)
         beside = [printed[system].seconds, printed[system].gigabytes] if system in printed else ["", ""]
         lines[system] = [*own, *map(str, beside)]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("system")
@@ -161,11 +164,11 @@ def consumption(systems: Mapping[str, Any], dataset: str) -> pd.DataFrame:
 def _cells(values: Mapping[str, Any], teacher: Mapping[str, Any] | None) -> list[str]:
     seconds, memory, numbers, serving = (values[name] for name in ("seconds", "memory", "numbers", "serving"))
     peaks = [memory["build"], memory["train"], serving["memory"]]
-    gpu = f" (GPU {' / '.join(str(p['gpu']) for p in peaks)})" if "gpu" in peaks[0] else ""
+    mebibytes = [f"{p['resident']:,}" + (f" (GPU {p['gpu']:,})" if "gpu" in p else "") for p in peaks]
     ratios = [percent(numbers[n], teacher["numbers"][n]) if teacher else NOT_RUN for n in ("trained", "served")]
     return [
         f"{seconds['epoch']:.1f}", f"{seconds['first step']:.2f}", f"{seconds['tables']:.3f}",
-        f"{serving['seconds']:.2f}", " / ".join(str(p["resident"]) for p in peaks) + gpu,
+        f"{serving['seconds']:.2f}", *mebibytes,
         f"{numbers['trained']:,}", f"{numbers['frozen'] + numbers['constants']:,}", f"{numbers['served']:,}", *ratios,
     ]  # fmt: skip
 

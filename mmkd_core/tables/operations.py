@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from math import log
 from pathlib import Path
@@ -96,6 +97,10 @@ JUDGED: dict[tuple[str, str], Judged] = {
 MISSING = "missing, with its prompt: Σ |I| d², or Σ |I| d d_m as Eq. 4 is written, and the PCA"
 
 SUPERSCRIPTS = "⁰¹²³"
+# A word of a formula as FORMS and the paper's entries write them, and a term of such words.
+FACTOR = rf"[(O]*(?:(?:\|[UIE]\||d_[mh]|[dLBkr1])[{SUPERSCRIPTS}]?[+-]?)+\)*[{SUPERSCRIPTS}]?\)*"
+WORD = rf"{FACTOR}(?=[;,]?(?:\s|$))"
+TERM = re.compile(rf"(?<!\S)(?:\+ )?(?:Σ )?{WORD}(?: {WORD})*")
 
 Counts = Mapping[str, Mapping[str, Any] | None]  # what `operations` gave for each size that was varied
 
@@ -168,6 +173,21 @@ def _text(counted: Mapping[str, float] | None) -> str:
     return " ".join(SYMBOLS[size] + SUPERSCRIPTS[round(power)] for size, power in counted.items())
 
 
+def typeset(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its formulas as mathematics for a page, one a term: lines break between terms alone."""
+    return frame.map(as_math).rename(columns=as_math, index=as_math)
+
+
+def as_math(text: str) -> str:
+    """Text in which "Σ |I| d_m d + L |E| d" and the like stand as `$...$`, term by term; other words as they are."""
+    return TERM.sub(lambda found: f"${_tex(found[0])}$", text)
+
+
+def _tex(term: str) -> str:
+    term = re.sub(r"\|([UIE])\|", r"\\lvert\\mathcal{\1}\\rvert", term).replace("Σ", r"\sum")
+    return re.sub(rf"[{SUPERSCRIPTS}]", lambda found: f"^{SUPERSCRIPTS.index(found[0])}", term)
+
+
 def parts_of(models: Mapping[str, Counts], phase: str) -> pd.DataFrame:
     """A line a part of a model that does something in `phase`: its operations, and the power of each size."""
     lines = {}
@@ -175,7 +195,7 @@ def parts_of(models: Mapping[str, Counts], phase: str) -> pd.DataFrame:
         for place, form in FORMS[model].items():
             if place[0] == phase:
                 found = powers(counts, [place])
-                cells = [NOT_RUN if found is None else f"{found[size]:.1f}".replace("0.0", "0") for size in SIZES]
+                cells = [NOT_RUN if found is None else f"{found[size]:.1f}".removesuffix(".0") for size in SIZES]
                 lines[f"{NAMES[model]}: {PART_TITLES[place[1]]}"] = [form, *cells]
     columns = ["operations", *SYMBOLS.values()]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("part")

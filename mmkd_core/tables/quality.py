@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from mmkd_core import paper, recipes
+from mmkd_core.datasets import title_of
 from mmkd_core.recipes import NAMES, Case
-from mmkd_core.results import METRICS, collect, compare_all, measurements
+from mmkd_core.results import METRICS, collect, compare_all, measurements, signed
 from mmkd_core.tables.text import DAGGER, HEADS, NOT_RUN, Frames, difference, lines, spread, with_differences
 
 DIFFERENT_DATA = (
@@ -31,14 +32,14 @@ def overview(rows: pd.DataFrame, metric: str = "recall@20") -> pd.DataFrame:
     for dataset in rows["dataset"].unique():
         table = systems(rows, dataset)
         daggers = [DAGGER if str(seeds).endswith(DAGGER) else "" for seeds in table["seeds"]]
-        columns[dataset] = table[HEADS[metric]] + pd.Series(daggers, index=table.index)
+        columns[title_of(dataset)] = table[HEADS[metric]] + pd.Series(daggers, index=table.index)
     return pd.concat(columns, axis=1, sort=False).fillna(NOT_RUN).rename_axis("system")
 
 
 def table3(cases: Sequence[Case], store: Path) -> Frames:
     """The paper's data sets beside ours."""
     printed = {f"{name} (paper)": values for name, values in paper.TABLE_3.items()}
-    ours = {labels["dataset"]: _statistics(values) for labels, values in measurements(cases, store)}
+    ours = {title_of(labels["dataset"]): _statistics(values) for labels, values in measurements(cases, store)}
     return {"Data sets": pd.DataFrame(printed | ours).T.rename_axis("data set")}
 
 
@@ -75,7 +76,7 @@ def gains(rows: pd.DataFrame) -> pd.DataFrame:
     for dataset, own in rows.groupby("dataset", sort=False):
         means = own.groupby("system", sort=False)[METRICS].mean()
         others, ours = means.drop(index=[*parts], errors="ignore").dropna(), means.loc[NAMES["mmkd"]].to_dict()
-        found[dataset] = {HEADS[metric]: _gain(ours[metric], others[metric]) for metric in METRICS}
+        found[title_of(str(dataset))] = {HEADS[metric]: _gain(ours[metric], others[metric]) for metric in METRICS}
     return pd.DataFrame(found).T.rename_axis("data set")
 
 
@@ -122,7 +123,7 @@ def content(cases: Sequence[Case], store: Path) -> Frames:
         runs = own.pivot(index=["system", "seed"], columns="content", values="recall@20")
         for kind in (kind for kind in table if kind != "real"):
             changes = (runs[kind] - runs["real"]).groupby("system").mean()[table.index]
-            table[kind] += ["" if pd.isna(change) else f" ({change:+.4f})" for change in changes]
+            table[kind] += ["" if pd.isna(change) else f" ({signed(change)})" for change in changes]
         pairs = {}
         for system, group in own.groupby("system", sort=False):
             kinds = dict(list(group.groupby("content")))

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from mmkd_core.claims.rules import NOT_RUN, outcomes
+from mmkd_core.claims.rules import NOT_RUN, Outcome, outcomes
+from mmkd_core.results import p_value
 from mmkd_core.tables.text import difference
 
 BETTER, WORSE, UNTOLD, DISAGREE = "better", "worse", "not told apart", "seeds disagree"
@@ -21,30 +22,35 @@ def against_each(rows: pd.DataFrame, by: str, name: str) -> dict[Any, tuple[pd.D
     return {other: (groups[name], group) for other, group in groups.items() if other != name}
 
 
+def judged(pairs: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], metric: str = "recall@20") -> dict[Any, Outcome]:
+    """The outcome of each pair by the rule at the head of `claims.rules`, p corrected over all of them."""
+    found = outcomes([(str(name), "", *pair) for name, pair in pairs.items()], metric)
+    return dict(zip(pairs, found, strict=True))
+
+
 def read(pairs: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], metric: str = "recall@20") -> pd.DataFrame:
     """One line a pair: the first of its systems less the second, each given by its rows of `results.collect`.
 
-    Columns: the mean `difference` over users with its 95 % interval; `p` of the paired t-test over users, after Holm's
-    correction over the pairs given; `p over seeds` of the one over the means of common seeds; the `detectable` effect,
-    which the test over users would find four times in five; and the `reading` of the first, by the rule at the head of
-    `claims.rules`: better, worse or not told apart; "seeds disagree" where the users tell them apart, but not the same
-    way in every seed; "identical" where no user's value differs. A pair that has one seed in common is "one seed so
+    Columns: the `reading` of the first, by the rule at the head of `claims.rules`: better, worse or not told apart;
+    "seeds disagree" where the users tell them apart, but not the same way in every seed; "identical" where no user's
+    value differs; the mean `difference` over users with its 95 % interval; `p` of the paired t-test over users, after
+    Holm's correction over the pairs given; `p over seeds` of the one over the means of common seeds; the `detectable`
+    effect, which the test over users would find four times in five. A pair that has one seed in common is "one seed so
     far", one that lacks a run "not run"; "not paired" if it ran, but the places of its hits were not kept.
     """
-    found = outcomes([(str(name), "", *pair) for name, pair in pairs.items()], metric)
     lines = {}
-    for (name, (one, other)), outcome in zip(pairs.items(), found, strict=True):
-        c = outcome.comparison
+    for name, outcome in judged(pairs, metric).items():
+        (one, other), c = pairs[name], outcome.comparison
         if c is None:
             ran = one["record"].notna().any() and other["record"].notna().any()
-            lines[name] = ["", "", "", "", UNPAIRED if ran else NOT_RUN]
+            lines[name] = [UNPAIRED if ran else NOT_RUN, "", "", "", ""]
             continue
-        seeds = "" if c.p_seeds is None else f"{c.p_seeds:.3f}"
+        seeds = "" if c.p_seeds is None else p_value(c.p_seeds)
         reading = READINGS.get(str(outcome.sign), ONE_SEED) if c.detectable else SAME
         if reading == UNTOLD and outcome.seeds_disagree:
             reading = DISAGREE
-        lines[name] = [*difference(c), seeds, f"{c.detectable:.4f}", reading]
-    columns = ["difference", "p", "p over seeds", "detectable", "reading"]
+        lines[name] = [reading, *difference(c), seeds, f"{c.detectable:.4f}"]
+    columns = ["reading", "difference", "p", "p over seeds", "detectable"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns)
 
 

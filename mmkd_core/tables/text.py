@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import statistics as stats
 from collections.abc import Sequence
-from numbers import Real
+from numbers import Integral
 
 import pandas as pd
 
-from mmkd_core.results import METRICS, Comparison, against
+from mmkd_core.results import METRICS, Comparison, against, p_value, signed
 
 Frames = dict[str, pd.DataFrame]  # by title
 HEADS = {metric: metric.replace("recall", "Recall").replace("ndcg", "NDCG") for metric in METRICS}
 NOT_RUN, DAGGER, FIRST, SECOND = "not run", " †", " ¹", " ²"
+# What stands in a column of numbers: a number, perhaps with its deviation, interval, change, unit or mark, or why none.
+NUMBER = re.compile(r"[+\-−<]?[\d.,]+(e[+-]\d+)?( ± [\d.]+)?( [\[(][^\])]*[\])])?( %| s| ms)?( [¹²†])*")
+NO_NUMBER = ("", "–", "none", NOT_RUN)
 
 
 def lines(rows: pd.DataFrame, by: str, metrics: Sequence[str] = METRICS, *, mark: bool = True) -> pd.DataFrame:
@@ -42,8 +46,8 @@ def cell(values: pd.Series, digits: int = 4) -> str:
     known = values.dropna().tolist()
     if not known:
         return NOT_RUN
-    mean = stats.fmean(known)
-    return f"{mean:.{digits}f} ± {stats.stdev(known):.{digits}f}" if len(known) > 1 else f"{mean:.{digits}f}"
+    mean = f"{stats.fmean(known):z.{digits}f}"
+    return f"{mean} ± {stats.stdev(known):.{digits}f}" if len(known) > 1 else mean
 
 
 def _seeds(group: pd.DataFrame) -> str:
@@ -54,9 +58,8 @@ def _seeds(group: pd.DataFrame) -> str:
 
 def difference(comparison: Comparison) -> tuple[str, str]:
     """A difference with its 95 % interval, and its p-value, as text."""
-    low, high = comparison.low, comparison.high
-    p = comparison.p_users
-    return f"{comparison.difference:+.4f} [{low:+.4f}, {high:+.4f}]", f"{p:.3f}" if p >= 0.001 else "<.001"
+    interval = f"[{signed(comparison.low)}, {signed(comparison.high)}]"
+    return f"{signed(comparison.difference)} {interval}", p_value(comparison.p_users)
 
 
 def with_differences(
@@ -80,16 +83,23 @@ def spread(rows: pd.DataFrame, by: str, over: str, metric: str = "recall@20") ->
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """`frame` with its index as a Markdown table; floats to four decimals, numbers to the right."""
-    head = [frame.index.name or "", *frame.columns]
-    ruler = ["---"] + ["--:" if all(isinstance(x, Real) for x in frame[column]) else "---" for column in frame]
-    body = [[index, *values] for index, values in zip(frame.index, frame.itertuples(index=False), strict=True)]
-    cells = [[_text(cell) for cell in row] for row in [head, ruler, *body]]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    """`frame` with its index as a Markdown table; floats to four decimals, columns of numbers to the right."""
+    columns = [[_text(cell) for cell in column] for _, column in frame.items()]
+    ruler = ["---"] + ["--:" if _of_numbers(column) else "---" for column in columns]
+    head = [_text(name) for name in (frame.index.name or "", *frame.columns)]
+    body = [[_text(index), *cells] for index, *cells in zip(frame.index, *columns, strict=True)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ruler, *body])
+
+
+def _of_numbers(column: Sequence[str]) -> bool:
+    cells = [cell for cell in column if cell not in NO_NUMBER]
+    return bool(cells) and all(map(NUMBER.fullmatch, cells))
 
 
 def _text(cell: object) -> str:
-    text = f"{cell:.4f}" if isinstance(cell, float) else str(cell)
+    if isinstance(cell, float):
+        return f"{cell:z.4f}"
+    text = f"{cell:,}" if isinstance(cell, Integral) and not isinstance(cell, bool) else str(cell)
     return text.replace("|", r"\|")  # |U| is no three cells
 
 
