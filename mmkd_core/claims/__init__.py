@@ -18,7 +18,7 @@ from mmkd_core.claims import costs, rules, trends
 from mmkd_core.claims.rules import BASELINES, VERDICTS, Evidence, Judge
 from mmkd_core.recipes import NAMES
 
-__all__ = ["CLAIMS", "TOPICS", "VERDICTS", "Claim", "ledger", "page", "summary"]
+__all__ = ["CLAIMS", "TOPICS", "VERDICTS", "Claim", "ledger", "of_chapter", "page", "summary"]
 
 ABLATED = "table 5"
 
@@ -231,6 +231,13 @@ def ledger(store: str | Path) -> pd.DataFrame:
                 "measured": found.measured, "records": found.records, "notebook": claim.notebook,
             }  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
+
+
+def of_chapter(store: str | Path, notebook: str) -> pd.DataFrame:
+    """The claims that a chapter is about, for its own table: where, verdict and what was measured, by claim."""
+    found = ledger(store)
+    found = found[found["notebook"] == notebook].set_index("claim")[["where", "verdict", "measured"]]
+    return found.assign(measured=found["measured"].str.replace("; ", "<br>"))
 
 
 def page(found: pd.DataFrame) -> str:

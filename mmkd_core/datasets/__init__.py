@@ -13,9 +13,9 @@ from mmkd_core.datasets.controls import controlled
 from mmkd_core.datasets.demo import load_demo
 from mmkd_core.datasets.layouts import LAYOUTS, load_folder
 from mmkd_core.datasets.ml_100k import load_ml_100k
-from mmkd_core.datasets.registry import CATALOGUE, check, fetch, folder_of, locate
+from mmkd_core.datasets.registry import CATALOGUE, check, fetch, folder_of, locate, title_of
 
-__all__ = ["CATALOGUE", "LAYOUTS", "LOADERS", "check", "controlled", "fetch", "load"]
+__all__ = ["CATALOGUE", "LAYOUTS", "LOADERS", "check", "controlled", "fetch", "load", "title_of"]
 
 # Those that are read take the folder and the name first; the keyword-only parameters are the options of `load`.
 LOADERS: dict[str, Callable[..., Dataset]] = {

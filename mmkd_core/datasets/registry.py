@@ -52,7 +52,7 @@ BEAUTY_DERIVED = {
 
 @dataclass(frozen=True)
 class Entry:
-    """A named data set.
+    """A named data set; `title` is its name in prose.
 
     `forms` are the sets of files (name -> sha256) that it is known in; any one of them is the whole data set, and
     the first names what to put into a folder by hand. `download` fills a folder with one of them. `layout` is that
@@ -60,6 +60,7 @@ class Entry:
     """
 
     name: str
+    title: str
     summary: str
     source: str
     terms: str
@@ -86,6 +87,7 @@ class Entry:
 CATALOGUE: dict[str, Entry] = {
     "demo": Entry(
         "demo",
+        "Demo",
         "a small streaming catalogue with posters, captions and sounds: image, text, audio",
         "generated from a seed",
         "MIT, as this library",
@@ -93,7 +95,8 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "tiktok": Entry(
         "tiktok",
-        "9,308 users x 6,710 videos, 68,722 interactions: image, audio (that of MMSSL and DiffMM, not the paper's)",
+        "TikTok",
+        "9,308 users × 6,710 videos, 68,722 interactions: image, audio (that of MMSSL and DiffMM, not the paper's)",
         f"{GITHUB}{DIFFMM}",
         "no licence stated; research use",
         "diffmm",
@@ -102,7 +105,8 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "lfm2k": Entry(
         "lfm2k",
-        "1,858 users x 1,425 artists of Last.fm, 56,345 interactions: text (MiniLM), audio (VGGish, Whisper)",
+        "LFM-2K",
+        "1,858 users × 1,425 artists of Last.fm, 56,345 interactions: text (MiniLM), audio (VGGish, Whisper)",
         f"{GITHUB}{SWAP}",
         "Last.fm HetRec 2011: non-commercial use",
         "mmrec",
@@ -111,7 +115,8 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "amazon-beauty": Entry(
         "amazon-beauty",
-        "15,576 users x 8,678 products, 139,318 interactions: image and text as TF-IDF of entities",
+        "Amazon-Beauty",
+        "15,576 users × 8,678 products, 139,318 interactions: image and text as TF-IDF of entities",
         f"{GITHUB}{MEGCF}",
         "no licence stated; research use",
         "megcf",
@@ -120,7 +125,8 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "ml-100k": Entry(
         "ml-100k",
-        "943 users x 1,682 movies, 55,375 ratings of 4 or 5 stars: text (title, genres), attributes (genres, year)",
+        "MovieLens-100K",
+        "943 users × 1,682 movies, 55,375 ratings of 4 or 5 stars: text (title, genres), attributes (genres, year)",
         f"the wheel {ml_100k.WHEEL} on the package index, {ml_100k.WHEEL_FOLDER}/, or {ml_100k.ARCHIVE}",
         ml_100k.TERMS,
         "GroupLens' own, or RecBole's",
@@ -128,6 +134,11 @@ CATALOGUE: dict[str, Entry] = {
         ml_100k.download,
     ),
 }
+
+
+def title_of(name: str) -> str:
+    """What prose calls a data set: its title in the catalogue; of any other its own name."""
+    return CATALOGUE[name].title if name in CATALOGUE else name
 
 
 class Found(NamedTuple):
