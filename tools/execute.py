@@ -4,6 +4,8 @@ Two runs leave a notebook byte-identical. When it ran, where and for how long go
 `book/records/execution/<notebook>.json`, which the book's status page and runtimes are made from.
 """
 
+import base64
+import io
 import json
 import resource
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 from mmkd_core.cost import environment
 from mmkd_core.experiment import write_json
@@ -38,9 +41,20 @@ def execute(path: Path) -> dict[str, float]:
     wall, cpu = time.perf_counter(), _cpu_of_children()
     client.execute()
     took = {"seconds": time.perf_counter() - wall, "cpu_seconds": _cpu_of_children() - cpu}
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        if "image/png" in output.get("data", {}):
+            output.data["image/png"] = lighter(output.data["image/png"])
     notebook.metadata.pop("language_info", None)  # names the Python of this machine
     nbformat.write(notebook, path)
     return {name: round(seconds, 1) for name, seconds in took.items()}
+
+
+def lighter(png: str) -> str:
+    """A figure, a base64 text, with 256 colours of its own: a third of the size, and no eye sees it."""
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(base64.b64decode(png))) as figure:
+        figure.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def note(path: Path, took: dict[str, float], records: Path = RECORDS) -> None:

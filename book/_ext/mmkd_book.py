@@ -47,20 +47,24 @@ def status_table(names, folder=EXECUTIONS, on_gpu=ON_GPU):
     """A MyST table, one line a notebook, and under it a list of the machines that its letters stand for."""
     there = json.loads(on_gpu.read_text(encoding="utf-8"))["seconds"]
     machines = []
-    lines = ["| chapter | executed | on | library | CPU\u00a0s | GPU\u00a0s |", "|---|---|---|---|--:|--:|"]
+    lines = ["| chapter | CPU\u00a0s | GPU\u00a0s | executed | library | on |", "|---|--:|--:|---|---|---|"]
     for name in names:
         found = executions(name, folder)
         cpu, gpu = found.get("cpu"), found.get("cuda")
-        cells = [f"[](/notebooks/{name})", "not recorded", "", ""]
+        cells = [
+            f"[](/notebooks/{name})",
+            f"{cpu['cpu_seconds']:.0f}" if cpu else "",
+            f"{gpu['seconds'] if gpu else there[name]:.0f}" if gpu or name in there else "",
+        ]
         if found:
             last = max(found.values(), key=lambda took: took["date"])
             processor = last["processor"] if last is cpu else last["device"]
             machine = f"{processor}, Python {last['python']}, torch {last['torch']}, numpy {last['numpy']}"
             machines += [machine] * (machine not in machines)
             date = last["date"].replace("-", "\u2011")  # hyphens at which no line breaks
-            cells[1:] = date, chr(ord("a") + machines.index(machine)), f"`{last['commit']}`"
-        cells.append(f"{cpu['cpu_seconds']:.0f}" if cpu else "")
-        cells.append(f"{gpu['seconds'] if gpu else there[name]:.0f}" if gpu or name in there else "")
+            cells += [date, f"`{last['commit']}`", chr(ord("a") + machines.index(machine))]
+        else:
+            cells += ["not recorded", "", ""]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", *(f"- {chr(ord('a') + i)}: {machine}" for i, machine in enumerate(machines))])
 

@@ -23,7 +23,7 @@ BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 MARKS = ("o", "^", "s", "D", "v", "P")
-WIDTH, DPI = 7.5, 88  # inches; a page's text is about 750 pixels wide
+WIDTH, DPI = 7.5, 176  # inches; a page's text is about 750 pixels wide: two dots a pixel, as fine screens have
 NOT_RUN = "not run"
 # By a file's suffix, what `savefig` is told: no date, so that the same records give the same bytes.
 FORMATS: dict[str, dict[str, Any]] = {".svg": {"format": "svg", "metadata": {"Date": None}}, ".png": {"dpi": 150}}

@@ -1,13 +1,16 @@
 """The book's Sphinx extension: no button leads nowhere, and pages made from records, the catalogue and CHANGELOG.md."""
 
+import base64
+import io
 import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
+import numpy as np
 import pytest
-from execute import execute, note
+from execute import execute, lighter, note
 from mmkd_book import (
     EXECUTIONS,
     ON_GPU,
@@ -20,6 +23,7 @@ from mmkd_book import (
     status_table,
     with_links,
 )
+from PIL import Image
 
 from mmkd_core.datasets import CATALOGUE
 
@@ -85,6 +89,17 @@ def test_executing_leaves_its_time_beside_the_notebook_and_not_in_it(executed):
     assert {"date", "commit", "torch", "processor", "device"} <= set(entry)
 
 
+def test_a_figure_gets_lighter_and_looks_the_same():
+    colours = np.random.default_rng(0).integers(0, 256, (12, 3), dtype=np.uint8)
+    pixels = np.kron(np.arange(12).reshape(3, 4), np.ones((40, 40), dtype=int))
+    file = io.BytesIO()
+    Image.fromarray(colours[pixels]).save(file, "PNG", compress_level=0)
+    text = lighter(base64.b64encode(file.getvalue()).decode())
+    assert len(text) < len(file.getvalue()) / 10
+    with Image.open(io.BytesIO(base64.b64decode(text))) as figure:
+        np.testing.assert_array_equal(np.asarray(figure.convert("RGB")), colours[pixels])
+
+
 def test_an_execution_on_another_device_stays(tmp_path):
     file = tmp_path / "one.json"
     file.write_text(json.dumps({"another": {"seconds": 2.0}}))
@@ -117,9 +132,9 @@ def test_status_has_a_line_a_chapter_and_names_the_machines(records):
     table = status_table(["first", "second", "third"], records, records / "gpu.json")
     _, _, first, second, third, *rest = table.replace("\u2011", "-").splitlines()
     versions = "Python 3.11.7, torch 2.13.0, numpy 2.4.6"
-    assert first == "| [](/notebooks/first) | 2026-11-26 | a | `abc` | 12 | 9 |"
-    assert second == "| [](/notebooks/second) | 2026-11-27 | b | `abc` | 12 | 7 |"
-    assert third == "| [](/notebooks/third) | not recorded |  |  |  |  |"
+    assert first == "| [](/notebooks/first) | 12 | 9 | 2026-11-26 | `abc` | a |"
+    assert second == "| [](/notebooks/second) | 12 | 7 | 2026-11-27 | `abc` | b |"
+    assert third == "| [](/notebooks/third) |  |  | not recorded |  |  |"
     assert rest == ["", f"- a: Some CPU, {versions}", f"- b: Some GPU, {versions}"]
 
 
