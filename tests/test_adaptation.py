@@ -47,7 +47,7 @@ def test_table_7_is_means_over_seeds_gains_are_of_one_seed_and_an_update_is_what
     line = frames["lfm2k: test metrics"].loc["MMKD"]
     assert line["seeds"] == "2"
     assert line["Recall@20, stale"] == "0.3750 ± 0.1768"
-    assert line["gain"] == "0.2500 ± 0.0000"
+    assert line["gain"] == "+0.2500 ± 0.0000"
     assert line["NDCG@20, fine-tuned"] == "0.3125 ± 0.0884"
     times = frames["lfm2k: times"].loc["MMKD"]
     assert times["one epoch, all, ms"] == "15.0 ± 0.0"
@@ -61,7 +61,7 @@ def test_steps_are_differences_between_neighbouring_ways_of_one_seed(tmp_path):
     for case in cases:
         keep(case, adapted(0.25, 0.375, 1), tmp_path)
     line = adaptation.steps(adaptation.flat(cases, tmp_path)).loc["BM3"]
-    assert line.tolist() == ["1", "0.0000", "0.1250", "0.1250"]
+    assert line.tolist() == ["1", "0.0000", "+0.1250", "+0.1250"]
 
 
 def test_conclusions_name_who_is_best_and_fastest_once_all_were_measured(tmp_path):
@@ -120,7 +120,7 @@ def test_a_pair_says_in_how_many_seeds_the_gap_is_as_the_paper_has_it(measured, 
     pairs = adaptation.overfitting(measured, tmp_path)["lfm2k: in pairs"]
     dropout = pairs.loc["dropout keeps it small"]
     assert dropout["which"] == "teacher, no dropout minus teacher"
-    assert (dropout["AUC gap, best"], dropout["as said, best"]) == ("0.0625 ± 0.2652", "1 of 2")
+    assert (dropout["AUC gap, best"], dropout["as said, best"]) == ("+0.0625 ± 0.2652", "1 of 2")
     student = pairs.loc["the student's is smaller"]
     assert (student["AUC gap, end"], student["as said, end"]) == ("-0.0625 ± 0.2652", "1 of 2")
     assert pairs.loc["content adds to the gap", "as said, best"] == "not run"

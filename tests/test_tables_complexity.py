@@ -97,8 +97,8 @@ def test_the_third_ratio_is_of_a_student_with_as_many_items_as_users():
 
 def test_the_right_ratios():
     frame = complexity.parameters6()
-    assert frame.loc["netflix: MMKD", "right ratio"] == "8.11 %"
-    assert frame.loc["electronics: MMKD", "right ratio"] == "2.05 %"
+    assert frame.loc["Netflix: MMKD", "right ratio"] == "8.11 %"
+    assert frame.loc["Electronics: MMKD", "right ratio"] == "2.05 %"
     assert set(frame.loc[frame.index.str.contains("LATTICE|BM3"), "right ratio"]) == {"100.00 %"}
 
 

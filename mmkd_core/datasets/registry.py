@@ -15,6 +15,7 @@ from mmkd_core.data import DataError
 from mmkd_core.datasets import ml_100k
 from mmkd_core.datasets.layouts import LAYOUTS, detect, load_folder
 from mmkd_core.datasets.remote import NotFetchedError, retrieve_all, sum_problem
+from mmkd_core.datasets.shapes import SHAPES
 
 DIFFMM = "HKUDS/DiffMM/fae20e642aeeaad4284be6f7fb3432ebb551da8e/Datasets/tiktok/"
 SWAP = "swapUniba/multimodal_ml1m_dbbook_lfm2k/e8c90c3f93ed14753fec4905d37c401de2255160/4_mmrec/data/lfm2k/"
@@ -137,8 +138,8 @@ CATALOGUE: dict[str, Entry] = {
 
 
 def title_of(name: str) -> str:
-    """What prose calls a data set: its title in the catalogue; of any other its own name."""
-    return CATALOGUE[name].title if name in CATALOGUE else name
+    """What prose calls a data set: its title in the catalogue, or the paper's name for a shape; else its own name."""
+    return CATALOGUE[name].title if name in CATALOGUE else name.capitalize() if name in SHAPES else name
 
 
 class Found(NamedTuple):

@@ -58,14 +58,17 @@ def _numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     return found
 
 
-def _table(rows: Rows, columns: Mapping[str, tuple[pd.Series, int]]) -> pd.DataFrame:
+Column = tuple[pd.Series, int, str]  # values, digits and sign, as in `cell`
+
+
+def _table(rows: Rows, columns: Mapping[str, Column]) -> pd.DataFrame:
     """A line a system: how many seeds there are, and of each column its mean ± deviation, to some digits."""
     any_column = next(iter(columns.values()))[0]
     systems = list(rows["system"].unique())
     table = pd.DataFrame(index=pd.Index(systems, name="system"))
     table["seeds"] = [str(int(any_column[rows["system"] == system].notna().sum())) for system in systems]
-    for head, (values, digits) in columns.items():
-        table[head] = [cell(values[rows["system"] == system], digits) for system in systems]
+    for head, (values, digits, sign) in columns.items():
+        table[head] = [cell(values[rows["system"] == system], digits, sign) for system in systems]
     return table
 
 
@@ -82,21 +85,21 @@ def _column(rows: Rows, name: str) -> pd.Series:
     return rows[name] if name in rows else pd.Series(float("nan"), index=rows.index)
 
 
-def _gained(rows: Rows) -> dict[str, tuple[pd.Series, int]]:
+def _gained(rows: Rows) -> dict[str, Column]:
     recall = {way: _column(rows, f"metrics.{way}.recall@20") for way in WAYS}
-    columns = {f"Recall@20, {way}": (recall[way], 4) for way in WAYS}
-    columns["gain"] = (recall["fine-tuned"] - recall["stale"], 4)
-    columns["NDCG@20, fine-tuned"] = (_column(rows, "metrics.fine-tuned.ndcg@20"), 4)
-    return columns | {"epochs kept": (_column(rows, "best_epoch"), 1)}
+    columns: dict[str, Column] = {f"Recall@20, {way}": (recall[way], 4, "") for way in WAYS}
+    columns["gain"] = (recall["fine-tuned"] - recall["stale"], 4, "+")
+    columns["NDCG@20, fine-tuned"] = (_column(rows, "metrics.fine-tuned.ndcg@20"), 4, "")
+    return columns | {"epochs kept": (_column(rows, "best_epoch"), 1, "")}
 
 
-def _spent(rows: Rows) -> dict[str, tuple[pd.Series, int]]:
+def _spent(rows: Rows) -> dict[str, Column]:
     epoch, tables, ranking = (_column(rows, f"cpu_ms.{part}") for part in ("epoch", "tables", "ranking"))
     serving = tables + ranking
     parts = {"epoch, ms": epoch, "tables, ms": tables, "ranking, ms": ranking, "one epoch, all, ms": epoch + serving}
     parts["update, ms"] = _column(rows, "best_epoch") * epoch + serving
-    columns = {head: (values, 1) for head, values in parts.items()}
-    return columns | {"retraining, s": (_column(rows, "retraining.cpu_seconds"), 1)}
+    columns = {head: (values, 1, "") for head, values in parts.items()}
+    return columns | {"retraining, s": (_column(rows, "retraining.cpu_seconds"), 1, "")}
 
 
 STEPS = {"new edges": ("edges", "stale"), "fine-tuning": ("fine-tuned", "edges"), "missed": ("retrained", "fine-tuned")}
@@ -109,7 +112,7 @@ def _step(rows: Rows, step: str) -> pd.Series:
 
 def steps(rows: Rows) -> pd.DataFrame:
     """What each way adds to the one before it in test Recall@20, on one data set; differences of the same seed."""
-    return _table(rows, {step: (_step(rows, step), 4) for step in STEPS})
+    return _table(rows, {step: (_step(rows, step), 4, "+") for step in STEPS})
 
 
 def conclusions(rows: Rows) -> list[str]:
@@ -117,7 +120,7 @@ def conclusions(rows: Rows) -> list[str]:
     known = rows.assign(tuned=_column(rows, "metrics.fine-tuned.recall@20")).dropna(subset=["tuned"])
     if set(known["system"]) < set(rows["system"]):
         return [NOT_RUN]
-    spent = {head: values for head, (values, _) in _spent(known).items()}
+    spent = {head: column[0] for head, column in _spent(known).items()}
     known = known.assign(time=spent["one epoch, all, ms"], step=_step(known, "fine-tuning"))
     means = known.groupby("system", sort=False)[["tuned", "time"]].mean()
     better, faster = (means[column].sort_values(ascending=column == "time").index for column in ("tuned", "time"))
@@ -143,10 +146,10 @@ def overfitting(cases: Sequence[Case], store: Path) -> Frames:
     rows, frames = flat(cases, store), {}
     for dataset, own in rows.groupby("dataset", sort=False):
         best, fall = _column(own, "recall@20.best"), _column(own, "recall@20.fall")
-        columns = {"best epoch": (_column(own, "best_epoch"), 0), "Recall@20 (validation)": (best, 4)}
-        columns |= {f"AUC gap, {when}": (_column(own, f"gap.{when}.auc"), 4) for when in ("start", "best", "end")}
-        columns |= {f"BPR gap, {when}": (_column(own, f"gap.{when}.bpr"), 4) for when in ("best", "end")}
-        frames[f"{dataset}: gaps"] = _table(own, columns | {"fall, %": (100 * fall / best, 1)})
+        columns = {"best epoch": (_column(own, "best_epoch"), 0, ""), "Recall@20 (validation)": (best, 4, "")}
+        columns |= {f"AUC gap, {when}": (_column(own, f"gap.{when}.auc"), 4, "") for when in ("start", "best", "end")}
+        columns |= {f"BPR gap, {when}": (_column(own, f"gap.{when}.bpr"), 4, "") for when in ("best", "end")}
+        frames[f"{dataset}: gaps"] = _table(own, columns | {"fall, %": (100 * fall / best, 1, "")})
         frames[f"{dataset}: in pairs"] = in_pairs(own)
     return frames
 
@@ -159,9 +162,11 @@ def in_pairs(rows: Rows) -> pd.DataFrame:
         line: dict[str, str] = {"which": f"{larger} minus {smaller}"}
         for head, name in (("AUC gap, best", "gap.best.auc"), ("AUC gap, end", "gap.end.auc")):
             differences = (_column(one, name) - _column(other, name)).dropna()
-            line[head] = cell(differences)
+            line[head] = cell(differences, sign="+")
             line[f"as said, {head.split()[-1]}"] = _count(differences)
-        line["Recall@20 (validation)"] = cell(_column(one, "recall@20.best") - _column(other, "recall@20.best"))
+        line["Recall@20 (validation)"] = cell(
+            _column(one, "recall@20.best") - _column(other, "recall@20.best"), sign="+"
+        )
         lines[says] = line
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("the paper says")
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from mmkd_core import paper
+from mmkd_core.datasets import title_of
 from mmkd_core.datasets.shapes import SHAPES, Shape
 from mmkd_core.measures import Measured, Measurement
 from mmkd_core.recipes import NAMES, Case
@@ -186,7 +187,7 @@ def parameters6() -> pd.DataFrame:
         right, stated = counts(shape), counts(SHAPES[dataset])
         for model, line in systems.items():
             printed = "" if line.ratio is None else f"{line.ratio:.2f} %"
-            lines[f"{dataset}: {NAMES[model]}"] = [
+            lines[f"{title_of(dataset)}: {NAMES[model]}"] = [
                 f"{line.millions:.2f}M", f"{behind[model]:,}", f"{right[model]:,}", f"{stated[model]:,}",
                 printed, percent(right[model], right["teacher"]),
             ]  # fmt: skip
@@ -205,7 +206,7 @@ def table8(cases: Sequence[Case], store: Path) -> Frames:
     for labels, values in measurements(cases, store):
         numbers = values["numbers"] if values is not None else None
         kinds = ("trained", "frozen", "constants", "served")
-        name = f"{labels['dataset']}: {labels['system']}"
+        name = f"{title_of(labels['dataset'])}: {labels['system']}"
         lines[name] = [f"{numbers[kind]:,}" if numbers else NOT_RUN for kind in kinds]
     frames["Counted in this library's models"] = pd.DataFrame.from_dict(
         lines, orient="index", columns=["trained", "frozen", "constants", "served"]

@@ -16,7 +16,7 @@ HEADS = {metric: metric.replace("recall", "Recall").replace("ndcg", "NDCG") for 
 NOT_RUN, DAGGER, FIRST, SECOND = "not run", " †", " ¹", " ²"
 # What stands in a column of numbers: a number, perhaps with its deviation, interval, change, unit or mark, or why none.
 NUMBER = re.compile(r"[+\-−<]?[\d.,]+(e[+-]\d+)?( ± [\d.]+)?( [\[(][^\])]*[\])])?( %| s| ms)?( [¹²†])*")
-NO_NUMBER = ("", "–", "none", NOT_RUN)
+NO_NUMBER = ("", "–", "none", "off", "constant", NOT_RUN)
 
 
 def lines(rows: pd.DataFrame, by: str, metrics: Sequence[str] = METRICS, *, mark: bool = True) -> pd.DataFrame:
@@ -41,13 +41,13 @@ def lines(rows: pd.DataFrame, by: str, metrics: Sequence[str] = METRICS, *, mark
     return table
 
 
-def cell(values: pd.Series, digits: int = 4) -> str:
-    """Mean ± standard deviation of the runs there are, to `digits` decimals."""
+def cell(values: pd.Series, digits: int = 4, sign: str = "") -> str:
+    """Mean ± standard deviation of the runs there are, to `digits` decimals; `sign="+"` shows a plus."""
     known = values.dropna().tolist()
     if not known:
         return NOT_RUN
-    mean = f"{stats.fmean(known):z.{digits}f}"
-    return f"{mean} ± {stats.stdev(known):.{digits}f}" if len(known) > 1 else mean
+    mean = signed(stats.fmean(known), digits) if sign else f"{stats.fmean(known):z,.{digits}f}"
+    return f"{mean} ± {stats.stdev(known):,.{digits}f}" if len(known) > 1 else mean
 
 
 def _seeds(group: pd.DataFrame) -> str:
