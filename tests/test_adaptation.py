@@ -120,9 +120,9 @@ def test_a_pair_says_in_how_many_seeds_the_gap_is_as_the_paper_has_it(measured, 
     pairs = adaptation.overfitting(measured, tmp_path)["lfm2k: in pairs"]
     dropout = pairs.loc["dropout keeps it small"]
     assert dropout["which"] == "teacher, no dropout minus teacher"
-    assert (dropout["AUC gap, best"], dropout["as said, best"]) == ("+0.0625 ± 0.2652", "1 of 2")
+    assert (dropout["AUC gap, best"], dropout["as said, best"]) == ("+0.06250 ± 0.26517", "1 of 2")
     student = pairs.loc["the student's is smaller"]
-    assert (student["AUC gap, end"], student["as said, end"]) == ("-0.0625 ± 0.2652", "1 of 2")
+    assert (student["AUC gap, end"], student["as said, end"]) == ("-0.06250 ± 0.26517", "1 of 2")
     assert pairs.loc["content adds to the gap", "as said, best"] == "not run"
 
 

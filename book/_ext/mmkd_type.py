@@ -41,9 +41,14 @@ class Typography(SphinxPostTransform):
     def run(self, **_):
         for text in list(self.document.findall(nodes.Text)):
             if not any(isinstance(above, VERBATIM) for above in ancestors(text)) and (new := set_text(text)) != text:
-                text.parent.replace(text, nodes.Text(new))
+                text.parent[place_of(text)] = nodes.Text(new)
         for math in list(self.document.findall(nodes.math)):
             hold(math)
+
+
+def place_of(node):
+    """Where a node stands in its parent: itself, not another text that says the same, as `index` would find."""
+    return next(place for place, child in enumerate(node.parent) if child is node)
 
 
 def ancestors(node):
@@ -54,7 +59,7 @@ def ancestors(node):
 
 def hold(math):
     """Puts a formula and the punctuation that touches it into a box that no line ends in."""
-    parent, place = math.parent, math.parent.index(math)
+    parent, place = math.parent, place_of(math)
     before = parent[place - 1] if place else None
     after = parent[place + 1] if place + 1 < len(parent) else None
     opening = OPENING.search(before) if isinstance(before, nodes.Text) else None
@@ -63,11 +68,11 @@ def hold(math):
         return
     box = nodes.inline(classes=["mmkd-keep"])
     if opening:
-        parent.replace(before, nodes.Text(before[: opening.start()]))
+        parent[place - 1] = nodes.Text(before[: opening.start()])
         box += nodes.Text(opening[0])
     if closing:
-        parent.replace(after, nodes.Text(after[closing.end() :]))
-    parent.replace(math, box)
+        parent[place + 1] = nodes.Text(after[closing.end() :])
+    parent[place] = box
     box += math
     if closing:
         box += nodes.Text(closing[0])

@@ -162,7 +162,7 @@ def in_pairs(rows: Rows) -> pd.DataFrame:
         line: dict[str, str] = {"which": f"{larger} minus {smaller}"}
         for head, name in (("AUC gap, best", "gap.best.auc"), ("AUC gap, end", "gap.end.auc")):
             differences = (_column(one, name) - _column(other, name)).dropna()
-            line[head] = cell(differences, sign="+")
+            line[head] = cell(differences, 5, "+")
             line[f"as said, {head.split()[-1]}"] = _count(differences)
         line["Recall@20 (validation)"] = cell(
             _column(one, "recall@20.best") - _column(other, "recall@20.best"), sign="+"

@@ -146,9 +146,10 @@ def test_the_browser_gate_sees_errors_and_other_hosts(browser, server, tmp_path,
 
 
 def violations(browser, theme):
-    """What axe-core finds on the page that is open, in the light or the dark theme: rule, place and reason."""
+    """What axe-core finds on the page that is open, all its folds too, in the light or the dark theme: rule, place, reason."""
     browser.execute_script(
         "document.head.insertAdjacentHTML('beforeend', '<style>* { transition: none !important }</style>');"
+        "for (const folded of document.querySelectorAll('details')) folded.open = true;"
         "document.documentElement.dataset.mode = document.documentElement.dataset.theme = arguments[0]",
         theme,
     )
@@ -159,8 +160,9 @@ def violations(browser, theme):
     return [f"{rule['id']}: {node['target']} {node['failureSummary']}" for rule in found for node in rule["nodes"]]
 
 
-def test_no_barrier_is_found(browser, server, page):
-    visit(browser, f"{server}/{page.relative_to(SITE).as_posix()}", 1300)
+@pytest.mark.parametrize("width", [1300, 390])
+def test_no_barrier_is_found(browser, server, page, width):
+    visit(browser, f"{server}/{page.relative_to(SITE).as_posix()}", width)
     assert {theme: violations(browser, theme) for theme in ("light", "dark")} == {"light": [], "dark": []}
 
 

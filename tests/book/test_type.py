@@ -43,6 +43,16 @@ def test_a_formula_keeps_its_punctuation(before, after, box):
         assert [None if isinstance(part, nodes.math) else part.astext() for part in boxes[0]] == box
 
 
+def test_of_two_equal_texts_each_keeps_its_place():
+    first, second, third = (nodes.math("", name) for name in "xyz")
+    paragraph = nodes.paragraph("", "", nodes.strong("", "p"), nodes.Text(", "), first, nodes.Text(", "), second)
+    paragraph += [nodes.Text(", "), third]
+    for math in (first, second, third):
+        hold(math)
+    assert paragraph.astext() == "p, x, y, z"
+    assert [box.astext() for box in paragraph.findall(nodes.inline)] == ["x,", "y,"]
+
+
 def test_a_formula_alone_is_left_alone():
     math = nodes.math("", "x")
     paragraph = nodes.paragraph("", "", math)
