@@ -135,7 +135,7 @@ def test_data_list_names_every_data_set_with_source_and_terms(capsys):
 def test_data_check_of_a_folder_shows_its_size(folder, capsys):
     status, out, err = call(capsys, "data", "check", folder)
     assert (status, err) == (0, "")
-    assert "tiny: 20 users x 60 items" in out
+    assert "tiny: 20 users × 60 items" in out
     assert "train 152, validation 19, test 29 interactions" in out
     assert "image_feat 6-d" in out or "image 6-d" in out
 

@@ -42,7 +42,7 @@ def _check(options: argparse.Namespace) -> int:
         return 2
     data = load(options.name)
     widths = ", ".join(f"{modality} {x.shape[1]}-d" for modality, x in data.features.items()) or "none"
-    print(f"{data.name}: {data.num_users:,} users x {data.num_items:,} items")
+    print(f"{data.name}: {data.num_users:,} users × {data.num_items:,} items")
     print(f"train {len(data.train):,}, validation {len(data.val):,}, test {len(data.test):,} interactions")
     print(f"features: {widths}\nfingerprint {data.fingerprint}")
     return 0
