@@ -146,7 +146,7 @@ def test_the_browser_gate_sees_errors_and_other_hosts(browser, server, tmp_path,
 
 
 def violations(browser, theme):
-    """What axe-core finds on the page that is open, all its folds too, in the light or the dark theme: rule, place, reason."""
+    """What axe-core finds on the page that is open, folds too, in the light or the dark theme: rule, place, reason."""
     browser.execute_script(
         "document.head.insertAdjacentHTML('beforeend', '<style>* { transition: none !important }</style>');"
         "for (const folded of document.querySelectorAll('details')) folded.open = true;"
