@@ -148,7 +148,8 @@ def test_the_browser_gate_sees_errors_and_other_hosts(browser, server, tmp_path,
 def violations(browser, theme):
     """What axe-core finds on the page that is open, folds too, in the light or the dark theme: rule, place, reason."""
     browser.execute_script(
-        "document.head.insertAdjacentHTML('beforeend', '<style>* { transition: none !important }</style>');"
+        "const still = '<style>* { transition: none !important; animation: none !important }</style>';"
+        "document.head.insertAdjacentHTML('beforeend', still);"
         "for (const folded of document.querySelectorAll('details')) folded.open = true;"
         "document.documentElement.dataset.mode = document.documentElement.dataset.theme = arguments[0]",
         theme,
