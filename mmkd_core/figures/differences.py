@@ -22,18 +22,22 @@ def differences(by_dataset: Mapping[str, Mapping[Any, Outcome]], xlabel: str) ->
 
     Coloured where p over users, as `tables.readings.judged` corrects it, is below 5 %: blue above zero, vermilion below
     it; the mark half filled where the seeds disagree. Hollow and grey otherwise. A pair that could not be compared on a
-    data set has no mark there.
+    data set has no mark there; a data set without any has no panel, unless there is none at all.
     """
+    compared = {
+        dataset: {name: outcome for name, outcome in found.items() if outcome.comparison is not None}
+        for dataset, found in by_dataset.items()
+    }
+    shown = {dataset: found for dataset, found in compared.items() if found} or compared
     names = list(dict.fromkeys(name for found in by_dataset.values() for name in found))
     figure, (part,) = parts(["all data sets"], FRAME + LINE * max(len(names), 3))
-    (axes,) = grid(part, 1, len(by_dataset), sharey=True)
-    for ax, (dataset, found) in zip(axes, by_dataset.items(), strict=True):
+    (axes,) = grid(part, 1, len(shown), sharey=True)
+    for ax, (dataset, found) in zip(axes, shown.items(), strict=True):
         entitle(ax, title_of(dataset))
         ax.grid(visible=False, axis="y")
-        known = {name: outcome for name, outcome in found.items() if outcome.comparison is not None}
-        for name, outcome in known.items():
+        for name, outcome in found.items():
             _mark(ax, names.index(name), outcome)
-        if not known:
+        if not found:
             ax.set_xticks([])
             say(ax, NOT_RUN)
             continue
