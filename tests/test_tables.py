@@ -132,6 +132,7 @@ def test_numbered_is_myst_with_numbers_to_the_right():
         (["0.4178 (+0.0120)", "95.10 %", "<.001"], True),
         ([1234567, 1], True),
         (["3 †", "5"], True),
+        (["2,848.8 ± 3,075.6", "14.6 ± 0.4"], True),
         (["1 of 3", "2 of 3"], False),
         (["not run", ""], False),
         (["better", "0.1"], False),

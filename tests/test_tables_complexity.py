@@ -141,12 +141,13 @@ def test_a_line_of_table_6_has_the_ratios_to_the_teacher_and_the_papers_own():
     ("plain", "expected"),
     [
         ("Σ |I| d_m d", r"$\sum \lvert\mathcal{I}\rvert d_m d$"),
-        ("Σ B d² + B² d; 0", r"$\sum B d^2$ $+ B^2 d$; 0"),
+        ("Σ B d² + B² d; 0", r"$\sum B d^2$ ${}+ B^2 d$; 0"),
         ("wrong: |E| d and (|U|+|I|) d² too",
          r"wrong: $\lvert\mathcal{E}\rvert d$ and $(\lvert\mathcal{U}\rvert+\lvert\mathcal{I}\rvert) d^2$ too"),
         ("|I|¹ d_m¹", r"$\lvert\mathcal{I}\rvert^1 d_m^1$"),
         ("in proportion to d_m", "in proportion to $d_m$"),
         ("LATTICE, R", "LATTICE, R"),
+        ("1", "1"),
     ],
 )  # fmt: skip
 def test_formulas_become_mathematics_a_term_at_a_time(plain, expected):

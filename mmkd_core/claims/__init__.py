@@ -196,7 +196,7 @@ TOPICS["Cost"] = {
     ),
 }  # fmt: skip
 
-TOPICS["Overfitting and the semantic gap"] = {
+TOPICS["Overfitting and mixing"] = {
     "reduction overfits": Claim(
         "what reduces features aggravates overfitting (the gap of AUC at the end of a long training)", "Sec. 1 (I1)",
         costs.every_seed("table overfitting", "teacher", [recipes.BODY], _gap_at_end, what="gap"), "overfitting",

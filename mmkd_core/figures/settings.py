@@ -43,8 +43,9 @@ def sensitivities(part: SubFigure, rows: pd.DataFrame) -> None:
         for name, (color, mark, dashes, _) in STYLES.items()
     ]
     if (rows.dropna(subset=[METRIC]).groupby(["setting", "system", "value"]).size() == 1).any():
-        hollow = {"color": "0.4", "marker": "o", "markerfacecolor": "w", "linestyle": ""}
-        handles.append(Line2D([], [], **hollow, label="one seed only"))
+        handles.append(
+            Line2D([], [], color="0.4", marker="o", markerfacecolor="w", linestyle="", label="one seed only")
+        )
     handles.append(Line2D([], [], **IN_FORCE, label="setting in force"))
     part.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
 

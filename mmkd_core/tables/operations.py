@@ -180,11 +180,12 @@ def typeset(frame: pd.DataFrame) -> pd.DataFrame:
 
 def as_math(text: str) -> str:
     """Text in which "Σ |I| d_m d + L |E| d" and the like stand as `$...$`, term by term; other words as they are."""
-    return TERM.sub(lambda found: f"${_tex(found[0])}$", text)
+    return TERM.sub(lambda found: f"${_tex(found[0])}$" if re.search(r"[|dLBkr]", found[0]) else found[0], text)
 
 
 def _tex(term: str) -> str:
     term = re.sub(r"\|([UIE])\|", r"\\lvert\\mathcal{\1}\\rvert", term).replace("Σ", r"\sum")
+    term = re.sub(r"^\+", "{}+", term)  # a plus between two terms, not a sign
     return re.sub(rf"[{SUPERSCRIPTS}]", lambda found: f"^{SUPERSCRIPTS.index(found[0])}", term)
 
 

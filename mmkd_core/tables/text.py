@@ -15,7 +15,7 @@ Frames = dict[str, pd.DataFrame]  # by title
 HEADS = {metric: metric.replace("recall", "Recall").replace("ndcg", "NDCG") for metric in METRICS}
 NOT_RUN, DAGGER, FIRST, SECOND = "not run", " †", " ¹", " ²"
 # What stands in a column of numbers: a number, perhaps with its deviation, interval, change, unit or mark, or why none.
-NUMBER = re.compile(r"[+\-−<]?[\d.,]+(e[+-]\d+)?( ± [\d.]+)?( [\[(][^\])]*[\])])?( %| s| ms)?( [¹²†])*")
+NUMBER = re.compile(r"[+\-−<]?[\d.,]+(e[+-]\d+)?( ± [\d.,]+)?( [\[(][^\])]*[\])])?( %| s| ms)?( [¹²†])*")
 NO_NUMBER = ("", "–", "none", "off", "constant", NOT_RUN)
 
 
