@@ -219,12 +219,17 @@ TOPICS["Overfitting and mixing"] = {
 CLAIMS = {name: claim for claims in TOPICS.values() for name, claim in claims.items()}
 
 
-def ledger(store: str | Path) -> pd.DataFrame:
-    """One row a claim: topic, what it says, where, the verdict, what was measured, its records and the notebook."""
+def ledger(store: str | Path, notebook: str | None = None) -> pd.DataFrame:
+    """One row a claim: topic, what it says, where, the verdict, what was measured, its records and the notebook.
+
+    With `notebook`, the claims that lead to it alone; the others are not judged.
+    """
     evidence = Evidence(store)
     rows = {}
     for topic, claims in TOPICS.items():
         for name, claim in claims.items():
+            if notebook not in (None, claim.notebook):
+                continue
             found = claim.judge(evidence)
             rows[name] = {
                 "topic": topic, "claim": claim.says, "where": claim.where, "verdict": found.verdict,
@@ -235,19 +240,21 @@ def ledger(store: str | Path) -> pd.DataFrame:
 
 def of_chapter(store: str | Path, notebook: str) -> pd.DataFrame:
     """The claims that a chapter is about, for its own table: where, verdict and what was measured, by claim."""
-    found = ledger(store)
-    found = found[found["notebook"] == notebook].set_index("claim")[["where", "verdict", "measured"]]
+    return _a_line_each(ledger(store, notebook)).set_index("claim")[["where", "verdict", "measured"]]
+
+
+def _a_line_each(found: pd.DataFrame) -> pd.DataFrame:
+    """The ledger with what was measured broken into lines, one a data set, as Markdown has them."""
     return found.assign(measured=found["measured"].str.replace("; ", "<br>"))
 
 
 def page(found: pd.DataFrame) -> str:
     """The ledger as Markdown: a table a topic, each claim with its place, its verdict and what was measured."""
     parts = []
-    found = found.replace(r"\|", r"\\|", regex=True)  # the bars of |E| are not those of the table
-    found = found.replace(r" ([=<]) ", "\u00a0\\1\u00a0", regex=True)  # no line breaks within "p = 0.012"
+    found = _a_line_each(found).replace(r"\|", r"\\|", regex=True)  # the bars of |E| are not those of the table
     for topic, claims in found.groupby("topic", sort=False):
         rows = [
-            f"| {row['claim']} ({row['where']}) | **{row['verdict']}** | {row['measured'].replace('; ', '<br>')} "
+            f"| {row['claim']} ({row['where']}) | **{row['verdict']}** | {row['measured']} "
             f"| [read]({row['notebook']}.ipynb) |"
             for _, row in claims.iterrows()
         ]

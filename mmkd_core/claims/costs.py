@@ -33,7 +33,7 @@ def every_seed(recipe: str, one: str, others: Sequence[str], value: Read, *, wha
             named = ((name, v) for other, pair in known.items() for name, v in zip((one, other), pair, strict=True))
             numbers = dict.fromkeys(f"{name} {np.mean(v):.4g}" for name, v in named)
             few = ", in one seed so far" if known and not enough else ""
-            texts.append(f"{title_of(dataset)}, {what}: {', '.join(numbers) or NOT_RUN}{few}")
+            texts.append(f"{dataset}, {what}: {', '.join(numbers) or NOT_RUN}{few}")
         return Finding(verdict(signs), "; ".join(texts) or NOT_RUN, _files(evidence, recipe))
 
     return judge
@@ -49,7 +49,7 @@ def within(recipe: str, one: str, others: Sequence[str], value: Read, share: flo
             ratios = {other: float(np.mean(ours) / np.mean(theirs)) for other, (ours, theirs) in known.items()}
             signs.append(None if not ratios else "+" if max(ratios.values()) <= share else "-")
             numbers = ", ".join(f"{100 * ratio:.1f} % of {other}'s" for other, ratio in ratios.items())
-            texts.append(f"{title_of(dataset)}, {what}: {numbers or NOT_RUN}")
+            texts.append(f"{dataset}, {what}: {numbers or NOT_RUN}")
         return Finding(verdict(signs), "; ".join(texts) or NOT_RUN, _files(evidence, recipe))
 
     return judge
@@ -65,7 +65,7 @@ def more_mixed(one: str, other: str, metric: str = "cosine") -> Judge:
             signs.append(_sign(*shares, lower=False) if found else None)
             named = zip((one, other), shares, strict=True)
             text = ", ".join(f"{np.mean(share):.3f} ({name})" for name, share in named) if found else NOT_RUN
-            texts.append(f"{title_of(dataset)}, share of neighbours of another modality: {text}")
+            texts.append(f"{dataset}, share of neighbours of another modality: {text}")
         return Finding(verdict(signs), "; ".join(texts) or NOT_RUN, _files(evidence, "figure 3"))
 
     return judge
@@ -105,21 +105,21 @@ def cheap_to_distil(share: float) -> Judge:
             used += both
             if any(rows.empty for rows in both):
                 signs.append(None)
-                texts.append(f"{title_of(dataset)}: {NOT_RUN}")
+                texts.append(f"{dataset}: {NOT_RUN}")
                 continue
             ours, plain = (float((rows["cpu_seconds"] / rows["epochs"]).mean()) for rows in both)
             signs.append("+" if ours <= (1 + share) * plain else "-")
-            texts.append(f"{title_of(dataset)}, CPU seconds an epoch: {ours:.2f} with, {plain:.2f} without")
+            texts.append(f"{dataset}, CPU seconds an epoch: {ours:.2f} with, {plain:.2f} without")
         return Finding(verdict(signs), "; ".join(texts), records_of(*used))
 
     return judge
 
 
 def _taken(evidence: Evidence, recipe: str) -> dict[str, list[tuple[dict[str, Any], dict[str, Any]]]]:
-    """By data set, labels and values of the measurements that there are; an empty list where there are none."""
+    """By data set's title, labels and values of the measurements that there are; an empty list where there are none."""
     found: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
     for labels, values in evidence.measured(recipe):
-        own = found.setdefault(labels["dataset"], [])
+        own = found.setdefault(title_of(labels["dataset"]), [])
         if values is not None:
             own.append((labels, values))
     return found
@@ -138,7 +138,7 @@ def _by_dataset(evidence: Evidence, recipe: str) -> dict[str, dict[str, dict[Any
 def _planned(evidence: Evidence, recipe: str, dataset: str, system: str) -> int:
     """How many seeds of a system a recipe plans on a data set."""
     labels = (labels for labels, _ in evidence.measured(recipe))
-    return sum(own["dataset"] == dataset and own["system"] == system for own in labels)
+    return sum(title_of(own["dataset"]) == dataset and own["system"] == system for own in labels)
 
 
 def _pairs(

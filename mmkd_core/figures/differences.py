@@ -8,11 +8,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmkd_core.claims.rules import Outcome
+from mmkd_core.claims.rules import ALPHA, Outcome
 from mmkd_core.datasets import title_of
 from mmkd_core.figures.style import BLUE, NOT_RUN, VERMILION, entitle, grid, parts, say
 
-LEVEL = 0.05
 UNSURE = "0.45"
 LINE, FRAME = 0.27, 1.0  # inches a pair, and around them
 
@@ -55,7 +54,7 @@ def differences(by_dataset: Mapping[str, Mapping[Any, Outcome]], xlabel: str) ->
 def _mark(ax: Axes, place: int, outcome: Outcome) -> None:
     c = outcome.comparison
     assert c is not None
-    sure = c.p_users < LEVEL
+    sure = c.p_users < ALPHA
     color = (BLUE if c.difference > 0 else VERMILION) if sure else UNSURE
     reach = [[c.difference - c.low], [c.high - c.difference]]
     ax.errorbar(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -58,12 +58,17 @@ def _numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     return found
 
 
-Column = tuple[pd.Series, int, str]  # values, digits and sign, as in `cell`
+class Column(NamedTuple):
+    """Values, a row a run, and how `cell` is to write them."""
+
+    values: pd.Series
+    digits: int
+    sign: str = ""
 
 
 def _table(rows: Rows, columns: Mapping[str, Column]) -> pd.DataFrame:
     """A line a system: how many seeds there are, and of each column its mean ± deviation, to some digits."""
-    any_column = next(iter(columns.values()))[0]
+    any_column = next(iter(columns.values())).values
     systems = list(rows["system"].unique())
     table = pd.DataFrame(index=pd.Index(systems, name="system"))
     table["seeds"] = [str(int(any_column[rows["system"] == system].notna().sum())) for system in systems]
@@ -87,10 +92,10 @@ def _column(rows: Rows, name: str) -> pd.Series:
 
 def _gained(rows: Rows) -> dict[str, Column]:
     recall = {way: _column(rows, f"metrics.{way}.recall@20") for way in WAYS}
-    columns: dict[str, Column] = {f"Recall@20, {way}": (recall[way], 4, "") for way in WAYS}
-    columns["gain"] = (recall["fine-tuned"] - recall["stale"], 4, "+")
-    columns["NDCG@20, fine-tuned"] = (_column(rows, "metrics.fine-tuned.ndcg@20"), 4, "")
-    return columns | {"epochs kept": (_column(rows, "best_epoch"), 1, "")}
+    columns = {f"Recall@20, {way}": Column(recall[way], 4) for way in WAYS}
+    columns["gain"] = Column(recall["fine-tuned"] - recall["stale"], 4, "+")
+    columns["NDCG@20, fine-tuned"] = Column(_column(rows, "metrics.fine-tuned.ndcg@20"), 4)
+    return columns | {"epochs kept": Column(_column(rows, "best_epoch"), 1)}
 
 
 def _spent(rows: Rows) -> dict[str, Column]:
@@ -98,8 +103,8 @@ def _spent(rows: Rows) -> dict[str, Column]:
     serving = tables + ranking
     parts = {"epoch, ms": epoch, "tables, ms": tables, "ranking, ms": ranking, "one epoch, all, ms": epoch + serving}
     parts["update, ms"] = _column(rows, "best_epoch") * epoch + serving
-    columns = {head: (values, 1, "") for head, values in parts.items()}
-    return columns | {"retraining, s": (_column(rows, "retraining.cpu_seconds"), 1, "")}
+    columns = {head: Column(values, 1) for head, values in parts.items()}
+    return columns | {"retraining, s": Column(_column(rows, "retraining.cpu_seconds"), 1)}
 
 
 STEPS = {"new edges": ("edges", "stale"), "fine-tuning": ("fine-tuned", "edges"), "missed": ("retrained", "fine-tuned")}
@@ -112,7 +117,7 @@ def _step(rows: Rows, step: str) -> pd.Series:
 
 def steps(rows: Rows) -> pd.DataFrame:
     """What each way adds to the one before it in test Recall@20, on one data set; differences of the same seed."""
-    return _table(rows, {step: (_step(rows, step), 4, "+") for step in STEPS})
+    return _table(rows, {step: Column(_step(rows, step), 4, "+") for step in STEPS})
 
 
 def conclusions(rows: Rows) -> list[str]:
@@ -120,7 +125,7 @@ def conclusions(rows: Rows) -> list[str]:
     known = rows.assign(tuned=_column(rows, "metrics.fine-tuned.recall@20")).dropna(subset=["tuned"])
     if set(known["system"]) < set(rows["system"]):
         return [NOT_RUN]
-    spent = {head: column[0] for head, column in _spent(known).items()}
+    spent = {head: column.values for head, column in _spent(known).items()}
     known = known.assign(time=spent["one epoch, all, ms"], step=_step(known, "fine-tuning"))
     means = known.groupby("system", sort=False)[["tuned", "time"]].mean()
     better, faster = (means[column].sort_values(ascending=column == "time").index for column in ("tuned", "time"))
@@ -146,10 +151,10 @@ def overfitting(cases: Sequence[Case], store: Path) -> Frames:
     rows, frames = flat(cases, store), {}
     for dataset, own in rows.groupby("dataset", sort=False):
         best, fall = _column(own, "recall@20.best"), _column(own, "recall@20.fall")
-        columns = {"best epoch": (_column(own, "best_epoch"), 0, ""), "Recall@20 (validation)": (best, 4, "")}
-        columns |= {f"AUC gap, {when}": (_column(own, f"gap.{when}.auc"), 4, "") for when in ("start", "best", "end")}
-        columns |= {f"BPR gap, {when}": (_column(own, f"gap.{when}.bpr"), 4, "") for when in ("best", "end")}
-        frames[f"{dataset}: gaps"] = _table(own, columns | {"fall, %": (100 * fall / best, 1, "")})
+        columns = {"best epoch": Column(_column(own, "best_epoch"), 0), "Recall@20 (validation)": Column(best, 4)}
+        columns |= {f"AUC gap, {when}": Column(_column(own, f"gap.{when}.auc"), 4) for when in ("start", "best", "end")}
+        columns |= {f"BPR gap, {when}": Column(_column(own, f"gap.{when}.bpr"), 4) for when in ("best", "end")}
+        frames[f"{dataset}: gaps"] = _table(own, columns | {"fall, %": Column(100 * fall / best, 1)})
         frames[f"{dataset}: in pairs"] = in_pairs(own)
     return frames
 
