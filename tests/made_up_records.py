@@ -9,10 +9,11 @@ from mmkd_core.results import METRICS
 USERS = torch.arange(200)
 
 
-def system(folder, name, rate, seeds, start=0):
+def system(folder, name, rate, seeds, *, capped=False):
     """Rows of one system, as `collect` gives them: each of 200 users has one test item, hit first with chance `rate`.
 
-    The same uniform numbers decide for every system, so that one with a higher rate hits wherever another does.
+    `capped` says that its runs ended at their cap of epochs. The same uniform numbers decide for every system, so that
+    one with a higher rate hits wherever another does.
     """
     rows = []
     for seed in seeds:
@@ -24,5 +25,5 @@ def system(folder, name, rate, seeds, start=0):
         rows.append(
             {"system": name, "seed": seed, "hits": str(path), "record": str(path), "draw": hits.numpy(), "model": name}
         )
-        rows[-1] |= dict.fromkeys(METRICS, value)
+        rows[-1] |= dict.fromkeys(METRICS, value) | {"capped": capped}
     return pd.DataFrame(rows)

@@ -9,8 +9,9 @@ from made_up_records import system
 
 from mmkd_core.claims import CLAIMS, VERDICTS, costs, ledger, page, rules, trends
 from mmkd_core.claims.rules import NOT_RUN, Evidence
+from mmkd_core.compare import Comparison
 from mmkd_core.recipes import NAMES
-from mmkd_core.results import Comparison
+from mmkd_core.tables.quality import gains
 
 ROOT = Path(__file__).parents[1]
 SEEDS = (0, 1, 2)
@@ -33,22 +34,22 @@ def evidence(tmp_path):
     return make
 
 
-def comparison(difference, p):
-    return Comparison(difference, difference - 0.01, difference + 0.01, p, None, 0.02, 100)
-
-
 @pytest.mark.parametrize(
-    ("difference", "p", "seeds", "expected"),
+    ("difference", "p", "seeds", "capped", "expected"),
     [
-        (0.1, 0.01, [0.1, 0.2], "+"),
-        (-0.1, 0.01, [-0.1, -0.2], "-"),
-        (0.1, 0.06, [0.1, 0.2], "0"),
-        (0.1, 0.01, [0.1, -0.01], "0"),
-        (-0.1, 0.01, [-0.1, 0.01], "0"),
+        (0.1, 0.01, (0.1, 0.2), False, "+"),
+        (-0.1, 0.01, (-0.1, -0.2), False, "-"),
+        (0.1, 0.06, (0.1, 0.2), False, "0"),
+        (0.1, 0.01, (0.1, -0.01), False, "0"),
+        (-0.1, 0.01, (-0.1, 0.01), False, "0"),
+        (0.1, 0.01, (0.1,), False, None),
+        (0.1, 0.01, (0.1, 0.2), True, "capped"),
+        (0.1, 0.01, (0.1,), True, None),
     ],
 )
-def test_a_sign_needs_significance_and_every_seed(difference, p, seeds, expected):
-    assert rules.sign(comparison(difference, p), seeds) == expected
+def test_a_sign_needs_significance_every_seed_and_no_capped_run(difference, p, seeds, capped, expected):
+    found = Comparison(difference, difference - 0.01, difference + 0.01, p, 0.02, 100, by_seed=seeds, capped=capped)
+    assert found.sign == expected
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,10 @@ def test_a_sign_needs_significance_and_every_seed(difference, p, seeds, expected
         (["-", "0"], "not reproduced"),
         (["0", "0"], "inconclusive"),
         (["0", None], "inconclusive"),
+        (["0", "capped"], "inconclusive (capped)"),
+        (["capped", None], "inconclusive (capped)"),
+        (["+", "capped"], "partly reproduced"),
+        (["-", "capped"], "not reproduced"),
         ([None, None], "not run"),
         ([], "not run"),
     ],
@@ -131,12 +136,40 @@ def test_not_worse_allows_the_margin(evidence, rate, expected):
     assert rules.not_worse("table 4", "system", "one", "other", 0.02)(rows).verdict == expected
 
 
-@pytest.mark.parametrize(("least", "expected"), [(0.1, "reproduced"), (0.5, "not reproduced")])
+@pytest.mark.parametrize(("least", "expected"), [(0.1, "reproduced"), (0.2, "inconclusive"), (0.5, "not reproduced")])
 def test_a_gain_is_relative_to_the_best_baseline(evidence, least, expected):
-    rates = dict.fromkeys(rules.BASELINES, 0.2) | {"BM3": 0.4, NAMES["mmkd"]: 0.5}
-    found = rules.gain("ndcg@50", least)(evidence("table 4", "system", {"a": rates}))
+    """Half as often again as BM3 hits, give or take; at least a tenth, a fifth or a half more is claimed."""
+    rates = dict.fromkeys(rules.BASELINES, 0.2) | {"BM3": 0.4, NAMES["mmkd"]: 0.49}
+    rule = rules.better_than_all(NAMES["mmkd"], rules.BASELINES, "ndcg@50", least)
+    found = rule(evidence("table 4", "system", {"a": rates}))
     assert found.verdict == expected
-    assert "over BM3" in found.measured
+    assert "a against BM3" in found.measured
+
+
+def test_a_gain_is_over_the_seeds_that_both_have(tmp_path):
+    """MMKD's two lucky further seeds make it no better than a rival that has none: equal in the seeds of both."""
+    ours = pd.concat([system(tmp_path, "ours", 0.4, SEEDS), system(tmp_path, "ours", 0.9, (3, 4))])
+    others = [system(tmp_path, name, 0.4, SEEDS).assign(system=name) for name in rules.BASELINES]
+    rows = pd.concat([ours.assign(system=NAMES["mmkd"]), *others]).assign(dataset="a")
+    assert set(gains(rows).iloc[0]) == {f"0.0 % ({rules.BASELINES[0]})"}
+    found = Evidence(tmp_path)
+    found._rows["table 4"] = rows
+    rule = rules.better_than_all(NAMES["mmkd"], rules.BASELINES, "ndcg@50", 0.0975)
+    assert rule(found).verdict == "not reproduced"
+
+
+@pytest.mark.parametrize("capped", [NAMES["mmkd"], "BM3"])
+def test_a_capped_run_of_either_side_leaves_a_claim_undecided(evidence, capped):
+    rates = dict.fromkeys(rules.BASELINES, 0.2) | {"BM3": 0.9, NAMES["mmkd"]: 0.5}
+    rows = evidence("table 4", "system", {"a": rates})
+    table = rows._rows["table 4"]
+    table["capped"] = table["system"] == capped
+    found = rules.better_than_all(NAMES["mmkd"], rules.BASELINES)(rows)
+    assert found.verdict == "inconclusive (capped)"
+    assert "a against BM3: -0.4" in found.measured
+    assert "(capped)" in found.measured
+    assert rules.not_worse("table 4", "system", NAMES["mmkd"], "BM3", 0.02)(rows).verdict == "inconclusive (capped)"
+    assert gains(table).iloc[0, 0].endswith("(BM3) †")
 
 
 def test_most_pairs_and_ranks(evidence):
@@ -146,6 +179,13 @@ def test_most_pairs_and_ranks(evidence):
     rows = evidence("table 4", "system", {"a": multi | general, "b": turned | general})
     assert trends.most_pairs()(rows).verdict == "reproduced"
     assert trends.ranks_move_more()(rows).verdict == "reproduced"
+    few = rows._rows["table 4"].assign(capped=lambda t: (t["dataset"] == "b") & (t["system"] == "BM3"))
+    rows._rows["table 4"] = few
+    assert trends.most_pairs()(rows).verdict == "reproduced"  # three of 21 pairs are open: no majority can turn
+    assert trends.ranks_move_more()(rows).verdict == "inconclusive (capped)"
+    rows._rows["table 4"] = few.assign(capped=few["dataset"] == "b")
+    assert trends.most_pairs()(rows).verdict == "partly reproduced"
+    assert "b: 0 of 21 pairs won, 0 lost, 21 capped" in trends.most_pairs()(rows).measured
     swapped = evidence("table 4", "system", {"a": dict.fromkeys(multi, 0.2) | dict.fromkeys(general, 0.6)})
     assert trends.most_pairs()(swapped).verdict == "not reproduced"
     assert trends.ranks_move_more()(swapped).verdict == "not run"
@@ -159,10 +199,14 @@ def test_an_advantage_that_grows(tmp_path, slope, expected):
             for seed in SEEDS:
                 wobble = ((seed * 7 + int(10 * value) * 3) % 5 - 2) / 1000 if name == "one" else 0.0
                 rows.append({"trouble": "noise", "value": value, "system": name, "seed": seed, "record": "file"})
-                rows[-1]["recall@20"] = rate + wobble
+                rows[-1] |= {"recall@20": rate + wobble, "capped": False}
     found = Evidence(tmp_path)
     found._rows["table demo"] = pd.DataFrame(rows)
     assert trends.advantage_grows("noise", "one", "other")(found).verdict == expected
+    found._rows["table demo"].loc[3, "capped"] = True
+    capped = trends.advantage_grows("noise", "one", "other")(found)
+    assert capped.verdict == "inconclusive (capped)"
+    assert "capped: 1 of 30 runs" in capped.measured
 
 
 def panel(evidence, rates, in_force=None):
@@ -180,6 +224,136 @@ def test_a_setting_that_matters_one_that_saturates_and_one_that_grows(evidence):
     assert trends.saturates("dim", 64, 128, 0.02)(rows).verdict == "reproduced"
     assert trends.saturates("dim", 16, 32, 0.02)(rows).verdict == "not reproduced"
     assert trends.grows_with("dim", NAMES["mmkd"])(rows).verdict == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"), [(0.5, "reproduced"), (0.53, "inconclusive"), (0.7, "not reproduced"), (0.3, "reproduced")]
+)
+def test_what_saturates_is_refuted_only_by_a_gain_beyond_the_margin(evidence, rate, expected):
+    """A gain of 6 % that may be one of less than 4 % is above zero, but refutes nothing."""
+    rows = panel(evidence, {64: 0.5, 128: rate}, in_force=64)
+    assert trends.saturates("dim", 64, 128, 0.04)(rows).verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "expected"),
+    [(0.3, 0.4, "reproduced"), (0.8, 0.4, "not reproduced"), (0.3, 0.8, "not reproduced"), (0.5, 0.4, "inconclusive")],
+)
+def test_equal_widths_are_held_against_every_unequal_pair(evidence, wide, narrow, expected):
+    curves = [panel(evidence, {64: 0.5, 128: wide}, in_force=64)._rows["figure 4"].assign(setting="teacher.dim")]
+    curves.append(panel(evidence, {64: 0.5, 32: narrow}, in_force=64)._rows["figure 4"])
+    found = panel(evidence, {64: 0.5})
+    found._rows["figure 4"] = pd.concat(curves)
+    judged = trends.equal_is_best("teacher.dim", "dim")(found)
+    assert judged.verdict == expected
+    assert "d of the teacher = 128" in judged.measured or "d of the student = 32" in judged.measured
+
+
+def measured(monkeypatch, tmp_path, rows):
+    """Evidence whose measurements are `rows`: (labels, values)."""
+    monkeypatch.setattr(Evidence, "measured", lambda *_: rows)
+    return Evidence(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [
+        ([0.8], [1.0], "reproduced"),  # the border itself is within
+        ([0.81], [1.0], "not reproduced"),
+        ([0.5, 1.1], [1.0, 1.0], "reproduced"),  # the mean counts
+        ([], [1.0], "not run"),
+    ],
+)
+def test_within_a_share_of_each_other_system(monkeypatch, tmp_path, ours, theirs, expected):
+    rows = [
+        ({"dataset": "one", "system": name, "seed": seed}, {"seconds": value})
+        for name, values in (("a", ours), ("b", theirs), ("c", [9.0] * len(theirs)))
+        for seed, value in enumerate(values)
+    ]
+    found = costs.within("table 6", "a", ["b", "c"], itemgetter("seconds"), 0.8, what="seconds")(
+        measured(monkeypatch, tmp_path, rows)
+    )
+    assert found.verdict == expected
+    if ours:
+        assert found.measured == f"one, seconds: {100 * sum(ours) / len(ours):.1f} % of b's, " + (
+            f"{100 * sum(ours) / len(ours) / 9:.1f} % of c's"
+        )
+
+
+def test_within_needs_every_other_system_and_every_data_set(monkeypatch, tmp_path):
+    rows = [
+        ({"dataset": dataset, "system": name, "seed": None}, {"seconds": value})
+        for dataset, b in (("one", 4.0), ("two", 1.0))
+        for name, value in (("a", 1.0), ("b", b), ("c", 4.0))
+    ]
+    rule = costs.within("table 6", "a", ["b", "c"], itemgetter("seconds"), 0.8, what="seconds")
+    assert rule(measured(monkeypatch, tmp_path, rows)).verdict == "partly reproduced"
+
+
+@pytest.mark.parametrize(
+    ("with_prompt", "without", "expected"),
+    [
+        ([0.3, 0.2], [0.1, 0.1], "reproduced"),
+        ([0.1, 0.1], [0.3, 0.2], "not reproduced"),
+        ([0.3, 0.1], [0.1, 0.3], "inconclusive"),
+        ([0.3, 0.1], [0.2, 0.1], "inconclusive"),  # equal in a seed is not more in it
+        ([0.3], [0.1], "not run"),  # a seed alone decides nothing where two are planned
+        ([], [], "not run"),
+    ],
+)
+def test_more_mixed_in_every_seed(monkeypatch, tmp_path, with_prompt, without, expected):
+    rows = [
+        ({"dataset": "tiktok", "seed": seed}, {"share": {"f": {"cosine": one}, "f, w/o": {"cosine": other}}})
+        for seed, (one, other) in enumerate(zip(with_prompt, without, strict=True))
+    ]
+    rows += [({"dataset": "tiktok", "seed": seed}, None) for seed in range(len(rows), 2)]
+    assert costs.more_mixed("f", "f, w/o")(measured(monkeypatch, tmp_path, rows)).verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("features", "edges", "dim", "expected"),
+    [
+        (0, 2.0, 2.0, "reproduced"),
+        (0, 2.09, 1.91, "reproduced"),
+        (0, 4.0, 2.0, "not reproduced"),  # the square of the edges
+        (0, 2.0, 2.2, "not reproduced"),
+        (7, 2.0, 2.0, "not reproduced"),  # features are read
+        (0, 2.0, None, "not run"),  # one of the sizes alone
+        (0, None, None, "not run"),
+    ],
+)
+def test_serving_by_edges_takes_no_features_and_grows_with_edges_and_width(
+    monkeypatch, tmp_path, features, edges, dim, expected
+):
+    growth = {"edges": edges, "dim": dim, "items": 1.0}
+    rows = [
+        (
+            {"dataset": "demo", "model": model, "size": size},
+            {"serve": {"features": [0, features if model == "mmkd" else 5], "edges": [1.0, 10.0, 10.0 * factor]}},
+        )
+        for model in ("mmkd", "lattice")
+        for size, factor in growth.items()
+        if factor is not None
+    ]
+    assert costs.serves_by_edges()(measured(monkeypatch, tmp_path, rows)).verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(10.9, "reproduced"), (11.0, "reproduced"), (11.2, "not reproduced"), (None, "not run")]
+)
+def test_cheap_to_distil_compares_seconds_an_epoch_in_common_seeds(tmp_path, seconds, expected):
+    """Without distillation an epoch takes a second; a tenth more is allowed. Seed 1, of one side alone, is left out."""
+    lines = [("w/o any KD", 0, 10.0, 10), ("w/o any KD", 1, 1000.0, 10), ("MMKD", 0, seconds, 10)]
+    rows = pd.DataFrame(
+        [
+            {"dataset": "tiktok", "variant": name, "seed": seed, "cpu_seconds": took, "epochs": epochs}
+            | {"record": None if took is None else f"{name}-{seed}"}
+            for name, seed, took, epochs in lines
+        ]
+    )
+    found = Evidence(tmp_path)
+    found._rows["table 5"] = rows
+    assert costs.cheap_to_distil(0.1)(found).verdict == expected
 
 
 @pytest.mark.parametrize(

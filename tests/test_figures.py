@@ -10,12 +10,12 @@ import pytest
 from matplotlib.colors import to_hex
 
 from mmkd_core import figures, recipes
-from mmkd_core.claims.rules import Outcome
+from mmkd_core.compare import Comparison
 from mmkd_core.datasets.demo import load_demo
 from mmkd_core.experiment import plan
 from mmkd_core.figures import convergence, mixing, settings
 from mmkd_core.figures.style import BLUE, VERMILION, parts
-from mmkd_core.results import Comparison, read_records
+from mmkd_core.results import read_records
 
 mpl.use("agg")
 RECORDS = Path(__file__).parents[1] / "book" / "records"
@@ -168,6 +168,7 @@ def grid_rows(setting, values, in_force, **results):
     return pd.DataFrame(
         [
             {"setting": setting, "value": value, "in force": value == in_force, "system": system, "recall@20": recall}
+            | {"capped": False}
             for system, lists in results.items()
             for value, recalls in zip(values, lists, strict=True)
             for recall in recalls
@@ -188,6 +189,17 @@ def test_a_setting_is_a_curve_a_system_with_its_spread_and_hollow_where_there_is
     low, high = several[2][0].get_segments()[0][:, 1]
     assert (high - low) / 2 == pytest.approx(0.2 / 2**0.5)  # of 0.3 and 0.5, n - 1
     assert ax.get_xlabel() == "not run: 10"
+
+
+def test_a_dagger_stands_above_a_mean_of_a_capped_run_and_the_legend_explains_it(part):
+    rows = [grid_rows(name, grid, grid[1], MMKD=[[0.2]] * len(grid)) for name, (_, grid) in recipes.GRIDS.items()]
+    rows = pd.concat(rows, ignore_index=True)
+    rows.loc[2, "capped"] = True
+    settings.sensitivities(part, rows)
+    marks = [line.get_xydata().tolist() for line in part.axes[0].lines if line.get_marker() == r"$\dagger$"]
+    assert [[x for x, _ in points] for points in marks] == [[recipes.GRIDS["teacher.dim"][1][2]]]
+    assert marks[0][0][1] > 0.2
+    assert "run ended at its cap of epochs" in [text.get_text() for text in part.legends[0].get_texts()]
 
 
 def test_every_setting_has_its_panel_and_one_without_record_says_so(part):
@@ -281,14 +293,14 @@ def test_every_figure_has_one_part_a_data_set_and_says_whose_it_is(name, tmp_pat
 
 
 def test_differences_are_told_by_place_colour_and_filling():
-    def pair(difference, low, high, p, sign="0", by_seed=()):
-        return Outcome("", sign, Comparison(difference, low, high, p, None, 0.01, 100), by_seed=by_seed)
+    def pair(difference, low, high, p, by_seed=(0.1, 0.1), capped=False):
+        return Comparison(difference, low, high, p, 0.01, 100, by_seed=by_seed, capped=capped)
 
     figure = figures.differences(
         {
-            "one": {"A": pair(0.02, 0.01, 0.03, 0.001, "+"), "B": pair(-0.02, -0.04, 0.0, 0.2)},
+            "one": {"A": pair(0.02, 0.01, 0.03, 0.001), "B": pair(-0.02, -0.04, 0.0, 0.2)},
             "tiktok": {"B": pair(-0.03, -0.04, -0.02, 0.01, by_seed=(-0.07, 0.01))},
-            "three": {"A": Outcome("", None, None)},
+            "three": {"A": None},
         },
         "this minus that",
     )
@@ -301,5 +313,10 @@ def test_differences_are_told_by_place_colour_and_filling():
     assert [[m.get_fillstyle() for m in own] for own in marks] == [["full", "full"], ["bottom"]]
     (bar,) = axes[1].containers[0][2]
     assert bar.get_segments()[0] == pytest.approx(np.array([[-0.04, 1], [-0.02, 1]]))
-    (ax,) = figures.differences({"three": {"A": Outcome("", None, None)}}, "this minus that").subfigs[0].axes
+    assert not figure.subfigs[0].legends
+    (ax,) = figures.differences({"three": {"A": None}}, "this minus that").subfigs[0].axes
     assert [text.get_text() for text in ax.texts] == ["not run"]
+    figure = figures.differences({"one": {"A": pair(0.02, 0.01, 0.03, 0.001, capped=True)}}, "this minus that")
+    (mark, _, _), *_ = figure.subfigs[0].axes[0].containers
+    assert (mark.get_marker(), mark.get_color()) == ("x", "0.45")
+    assert "capped: a run ended at its cap" in figure.subfigs[0].legends[0].get_texts()[0].get_text()

@@ -15,7 +15,7 @@ LAYERS = [
     {"experiment"},
     {"measures"},
     {"recipes"},
-    {"results", "engine"},
+    {"results", "engine", "compare"},
     {"claims"},
     {"tables", "figures", "export"},
     {"__init__"},

@@ -4,9 +4,8 @@ import pandas as pd
 import pytest
 from made_up_records import system
 
-from mmkd_core.claims.rules import outcomes
-from mmkd_core.results import against, compare
-from mmkd_core.tables.readings import against_each, read, sentences
+from mmkd_core.compare import against_each, compare, compare_all
+from mmkd_core.tables.readings import read, sentences
 
 SEEDS = (0, 1, 2)
 
@@ -40,13 +39,14 @@ def test_readings_follow_the_rule_and_say_what_is_missing(rows):
 
 def test_the_numbers_are_those_of_the_comparison_and_p_is_corrected_over_the_lines(rows):
     pairs = against_each(rows, "system", "MMKD")
-    frame, corrected = read(pairs), against(rows, "system", "MMKD")
+    frame, corrected = read(pairs), compare_all(pairs)
     alone = compare(*pairs["Near"])
     assert alone is not None
     assert frame.loc["Near", "difference"] == f"{alone.difference:+.4f} [{alone.low:+.4f}, {alone.high:+.4f}]"
-    assert frame.loc["Near", "detectable"] == f"{alone.detectable:.4f}"
-    assert float(frame.loc["Near", "p"]) == pytest.approx(corrected["Near"].p_users, abs=5e-4)
-    assert outcomes([("", "", *pairs["Near"])])[0].comparison == alone  # a family of one is not corrected
+    assert frame.loc["Near", "detectable"] == f"{corrected['Near'].detectable:.4f}"
+    p, family = frame.loc["Near", "p"].split(" of ")
+    assert (float(p), int(family)) == (pytest.approx(corrected["Near"].p_users, abs=5e-4), 3)
+    assert compare_all({"alone": pairs["Near"]}) == {"alone": alone}  # a family of one is not corrected
 
 
 def test_one_seed_has_no_p_over_seeds(tmp_path):
@@ -60,9 +60,18 @@ def test_seeds_that_disagree_are_not_called_equal(tmp_path):
     steady = system(tmp_path, "steady", 0.5, SEEDS)
     lucky = pd.concat([system(tmp_path, "lucky", 0.9, SEEDS[:2]), system(tmp_path, "lucky", 0.4, SEEDS[2:])])
     frame = read({"steady": (lucky, steady)})
-    assert frame.loc["steady", "p"] == "<.001"
+    assert frame.loc["steady", "p"] == "<.001 of 1"
     assert frame.loc["steady", "reading"] == "seeds disagree"
     assert sentences(frame, "lucky") == ["lucky differs, but not the same way in every seed, from steady"]
+
+
+def test_a_capped_run_decides_nothing_and_is_not_counted_among_the_tests(rows):
+    rows = rows.assign(capped=rows["system"] == "Good")
+    frame = read(against_each(rows, "system", "MMKD"))
+    assert frame.loc["Good", ["reading", "p", "p over seeds", "detectable"]].tolist() == ["capped", "capped", "", ""]
+    assert frame.loc["Good", "difference"].endswith("] †")
+    assert frame.loc["Bad", "p"] == "<.001 of 2"
+    assert "not decided, a run having ended at its cap of epochs: MMKD and Good" in sentences(frame, "MMKD")
 
 
 def test_a_system_is_identical_with_itself(rows):

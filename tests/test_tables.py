@@ -1,11 +1,15 @@
 """Tables say what the records hold, and what was not run."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
+from made_up_records import system
 
 from mmkd_core import MODELS, recipes, tables
+from mmkd_core.compare import Comparison
 from mmkd_core.recipes import NAMES
-from mmkd_core.results import METRICS, Comparison, signed
+from mmkd_core.results import METRICS, signed
 from mmkd_core.tables import quality, text
 
 
@@ -67,16 +71,25 @@ def test_an_overview_has_a_column_a_data_set():
     assert frame.loc["BM3"].tolist() == ["0.1250 †", "not run"]
 
 
-def test_a_gain_is_over_the_best_system_that_is_no_part_of_mmkd():
-    rows = pd.concat([ROWS, pd.DataFrame([row("MMKD's teacher", 0, 0.9)])])
-    table = quality.gains(rows)
-    assert table.loc["TikTok", "Recall@20"] == "+25.0 % (LightGCN)"
+def test_a_gain_is_over_the_best_system_that_is_no_part_of_mmkd(tmp_path):
+    rates = {"MMKD": 0.5, "LightGCN": 0.4, "BM3": 0.2, "MMKD's teacher": 0.9}
+    known = [system(tmp_path, name, rate, (0,)).assign(system=name, dataset="tiktok") for name, rate in rates.items()]
+    ours, light, *_ = (rows["recall@20"].iloc[0] for rows in known)
+    table = quality.gains(pd.concat([*known, ROWS[ROWS["dataset"] == "lfm2k"].assign(hits=None)]))
+    assert table.loc["TikTok", "Recall@20"] == f"+{100 * (ours / light - 1):.1f} % (LightGCN)"
     assert table.loc["LFM-2K"].tolist() == ["not run"] * 4
 
 
+def test_a_capped_cell_is_marked_and_what_is_compared_with_it_too():
+    assert text.spread(ROWS[ROWS["dataset"] == "tiktok"], "system", "seed").loc["BM3", 0] == "0.1250 †"
+    shown = quality._changed("0.5000", Comparison(-0.01, -0.02, 0.0, 0.1, 0.02, 100, capped=True))
+    assert shown == "0.5000 (-0.0100) †"
+
+
 def test_a_difference_shows_its_interval_and_p():
-    comparison = Comparison(0.0123, -0.001, 0.0256, 0.0004, None, 0.02, 100)
-    assert text.difference(comparison) == ("+0.0123 [-0.0010, +0.0256]", "<.001")
+    comparison = Comparison(0.0123, -0.001, 0.0256, 0.0004, 0.02, 100, family=14)
+    assert text.difference(comparison) == ("+0.0123 [-0.0010, +0.0256]", "<.001 of 14")
+    assert text.difference(replace(comparison, capped=True)) == ("+0.0123 [-0.0010, +0.0256] †", "capped")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +143,8 @@ def test_numbered_is_myst_with_numbers_to_the_right():
         (["0.1051 ± 0.0015 ¹", "not run", ""], True),
         (["+0.0002 [-0.0013, +0.0018]", "–"], True),
         (["0.4178 (+0.0120)", "95.10 %", "<.001"], True),
+        (["<.001 of 14", "0.041 of 3", "capped"], True),
+        (["-0.0100 [-0.0200, 0.0000] †", "0.4178 (+0.0120) †"], True),
         ([1234567, 1], True),
         (["3 †", "5"], True),
         (["2,848.8 ± 3,075.6", "14.6 ± 0.4"], True),

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from mmkd_core import recipes
-from mmkd_core.claims.rules import LEAST_SEEDS, NOT_RUN, Evidence, Finding, Judge, per_dataset, records_of, row, verdict
+from mmkd_core.claims.rules import NOT_RUN, Evidence, Finding, Judge, per_dataset, records_of, row, verdict
+from mmkd_core.compare import LEAST_SEEDS
 from mmkd_core.datasets import title_of
 from mmkd_core.measures import Measurement
 
@@ -56,13 +57,15 @@ def within(recipe: str, one: str, others: Sequence[str], value: Read, share: flo
 
 
 def more_mixed(one: str, other: str, metric: str = "cosine") -> Judge:
-    """In Fig. 3 the representation `one` mixes modalities more than `other` in every seed."""
+    """In Fig. 3 the representation `one` mixes modalities more than `other` in every seed, of two at least."""
 
     def judge(evidence: Evidence) -> Finding:
         signs, texts = [], []
         for dataset, found in _taken(evidence, "figure 3").items():
             shares = [[values["share"][name][metric] for _, values in found] for name in (one, other)]
-            signs.append(_sign(*shares, lower=False) if found else None)
+            planned = sum(title_of(labels["dataset"]) == dataset for labels, _ in evidence.measured("figure 3"))
+            enough = len(found) >= min(LEAST_SEEDS, planned)
+            signs.append(_sign(*shares, lower=False) if found and enough else None)
             named = zip((one, other), shares, strict=True)
             text = ", ".join(f"{np.mean(share):.3f} ({name})" for name, share in named) if found else NOT_RUN
             texts.append(f"{dataset}, share of neighbours of another modality: {text}")
@@ -81,7 +84,7 @@ def serves_by_edges() -> Judge:
             for labels, values in known
             if labels["model"] == "mmkd"
         ]
-        if not found:
+        if not {"edges", "dim", "items"} <= {size for size, _ in found}:
             return Finding(NOT_RUN, NOT_RUN)
         features = max(max(values["serve"]["features"]) for _, values in found)
         growth = {size: values["serve"]["edges"][-1] / values["serve"]["edges"][-2] for size, values in found}
@@ -102,8 +105,10 @@ def cheap_to_distil(share: float) -> Judge:
         signs, texts, used = [], [], []
         for dataset, own in per_dataset(evidence.rows("table 5")):
             both = [row(own, "variant", name).dropna(subset=["record"]) for name in ("MMKD", "w/o any KD")]
+            seeds = set.intersection(*(set(rows["seed"]) for rows in both))
+            both = [rows[rows["seed"].isin(seeds)] for rows in both]
             used += both
-            if any(rows.empty for rows in both):
+            if not seeds:
                 signs.append(None)
                 texts.append(f"{dataset}: {NOT_RUN}")
                 continue

@@ -1,15 +1,9 @@
 """How a claim is judged: the same few rules for all, fixed before the runs that they judge.
 
-A comparison on one data set comes out as
-
-    "+"  better: p < 0.05 over users after Holm's correction within the claim, and better in every common seed
-    "-"  worse, by the same two conditions
-    "0"  neither: the test finds nothing, and the smallest difference that it would find four times in five is stated,
-         or it finds one that is not of one sign in all seeds, and in how many it is better is stated
-    None not run, or in one seed alone so far
-
-and a claim that should hold on every data set as: reproduced (all "+"), partly (some "+"), not reproduced (a "-" and
-no "+"), inconclusive (all "0"), not run (nothing yet).
+A comparison on one data set comes out as "+", "-", "0" or "capped", or as None where it is not run or in one seed alone
+so far: `compare` says by which rule. A claim that should hold on every data set is reproduced (all "+"), partly (some
+"+"), not reproduced (a "-" and no "+"), inconclusive (none of them; "(capped)" if a run at its cap of epochs leaves a
+data set undecided), or not run (nothing yet).
 """
 
 from __future__ import annotations
@@ -23,24 +17,15 @@ from typing import Any
 import pandas as pd
 
 from mmkd_core import recipes
+from mmkd_core.compare import CAPPED, Comparison, compare_all
 from mmkd_core.datasets import title_of
 from mmkd_core.experiment import Record
 from mmkd_core.recipes import Case
-from mmkd_core.results import (
-    Comparison,
-    common_seeds,
-    compare,
-    compare_all,
-    fill,
-    measurements,
-    read_records,
-    signed,
-)
+from mmkd_core.results import fill, folder_of_records, measurements, read_records, signed
 
-ALPHA, LEAST_SEEDS = 0.05, 2
 REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly reproduced", "not reproduced"
-INCONCLUSIVE, UNTESTABLE, NOT_RUN = "inconclusive", "cannot be tested", "not run"
-VERDICTS = (REPRODUCED, PARTLY, NOT_REPRODUCED, INCONCLUSIVE, UNTESTABLE, NOT_RUN)
+INCONCLUSIVE, UNDECIDED, UNTESTABLE, NOT_RUN = "inconclusive", "inconclusive (capped)", "cannot be tested", "not run"
+VERDICTS = (REPRODUCED, PARTLY, NOT_REPRODUCED, INCONCLUSIVE, UNDECIDED, UNTESTABLE, NOT_RUN)
 
 
 @dataclass(frozen=True)
@@ -53,10 +38,13 @@ class Finding:
 
 
 class Evidence:
-    """The records of a store as the rows of each recipe, each collected once."""
+    """The records of a store as the rows of each recipe, each collected once.
+
+    Raises `ValueError` when there is no such folder.
+    """
 
     def __init__(self, store: str | Path) -> None:
-        self.store = Path(store)
+        self.store = folder_of_records(store)
         self._cases: dict[str, list[Case]] = {}
         self._rows: dict[str, pd.DataFrame] = {}
         self._measured: dict[str, list[tuple[dict[str, Any], dict[str, Any] | None]]] = {}
@@ -88,74 +76,43 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One comparison of a claim: where, the sign of the rule above, and the numbers behind it.
-
-    `margin` is there where an interval decides, not p: what the difference must be above or below. `by_seed` holds the
-    difference in each seed.
-    """
+    """One comparison of a claim: where, the sign that it comes to, and the numbers behind it (None: not run)."""
 
     where: str
     sign: str | None
     comparison: Comparison | None
     against: str = ""
-    margin: float | None = None
-    by_seed: tuple[float, ...] = ()
-
-    @property
-    def seeds_disagree(self) -> bool:
-        """Users tell the two apart, but not the same way in every seed."""
-        return self.sign == "0" and self.comparison is not None and self.comparison.p_users < ALPHA
 
     def __str__(self) -> str:
-        if self.comparison is None:
+        where, c = f"{self.where}{f' against {self.against}' if self.against else ''}", self.comparison
+        if c is None:
             return f"{self.where}: {NOT_RUN}"
-        c = self.comparison
         if self.sign is None:
             return f"{self.where}: {signed(c.difference)} in one seed so far"
-        difference = f"{self.where}{f' against {self.against}' if self.against else ''}: {signed(c.difference)}"
-        if self.margin is not None:
-            return f"{difference} (95 % interval {signed(c.low)} to {signed(c.high)}, limit {signed(self.margin)})"
+        shown = f"{where}: {signed(c.difference)}"
+        if c.limit:
+            interval = f"95 % interval {signed(c.low)} to {signed(c.high)}"
+            shown += f" or {signed(100 * c.relative, 1)} % ({interval}, limit {signed(c.limit)}; "
+        else:
+            shown += " ("
         unsure = ""
-        if self.sign == "0":
-            better = f"better in {sum(d > 0 for d in self.by_seed)} of {len(self.by_seed)} seeds"
-            unsure = f", {better}" if self.seeds_disagree else f", detectable {c.detectable:.4f}"
-        p = f"p = {c.p_users:.3f}" if c.p_users >= 0.001 else "p < .001"
-        return f"{difference} ({p}{unsure})"
+        if c.sign == "0":
+            above = f"{'above the limit' if c.limit else 'better'} in {sum(d > c.limit for d in c.by_seed)}"
+            seeds = f", {above} of {len(c.by_seed)} seeds"
+            unsure = seeds if c.seeds_disagree else f", detectable {c.detectable:.4f}"
+        return f"{shown}{c.p_said}{unsure})"
 
 
 Pair = tuple[str, str, pd.DataFrame, pd.DataFrame]  # where, name of the other, rows of the one and of the other
 
 
-def outcomes(pairs: Sequence[Pair], metric: str = "recall@20") -> list[Outcome]:
-    """Each pair's outcome, p corrected over all of them."""
-    known = compare_all({place: pair[2:] for place, pair in enumerate(pairs)}, metric)
-    result = []
-    for place, (where, name, one, other) in enumerate(pairs):
-        comparison, differences, signed = known.get(place), by_seed(one, other, metric), None
-        if comparison is not None and len(differences) >= LEAST_SEEDS:
-            signed = sign(comparison, differences)
-        result.append(Outcome(where, signed, comparison, name, by_seed=tuple(differences)))
-    return result
-
-
-def by_seed(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> list[float]:
-    """The difference of the means in each seed that both have; a system without chance is compared with each seed."""
-    ours, theirs = (rows.set_index("seed")[metric] for rows in common_seeds(one, other))
-    for free, chance, side in ((theirs, ours, 1), (ours, theirs, -1)):
-        if len(free) == 1 < len(chance):
-            return (side * (chance - free.iloc[0])).tolist()
-    return (ours - theirs).dropna().tolist()
-
-
-def sign(comparison: Comparison, differences: Iterable[float]) -> str:
-    """The rule at the head of this file."""
-    differences = list(differences)
-    if comparison.p_users < ALPHA:
-        if comparison.difference > 0 and all(d > 0 for d in differences):
-            return "+"
-        if comparison.difference < 0 and all(d < 0 for d in differences):
-            return "-"
-    return "0"
+def outcomes(pairs: Sequence[Pair], metric: str = "recall@20", share: float = 0.0) -> list[Outcome]:
+    """Each pair's outcome, all of them one family; `share`: better by that share of what the other has, or worse."""
+    known = compare_all({place: pair[2:] for place, pair in enumerate(pairs)}, metric, share)
+    return [
+        Outcome(where, c.sign if c else None, c, name)
+        for (where, name, *_), c in zip(pairs, known.values(), strict=True)
+    ]
 
 
 def verdict(signs: Sequence[str | None]) -> str:
@@ -165,7 +122,7 @@ def verdict(signs: Sequence[str | None]) -> str:
         return NOT_RUN
     if "+" in known:
         return REPRODUCED if set(signs) == {"+"} else PARTLY
-    return NOT_REPRODUCED if "-" in known else INCONCLUSIVE
+    return NOT_REPRODUCED if "-" in known else UNDECIDED if CAPPED in known else INCONCLUSIVE
 
 
 def finding(found: Sequence[Outcome], records: Iterable[str]) -> Finding:
@@ -204,8 +161,8 @@ def better(recipe: str, by: str, one: str, other: str, metric: str = "recall@20"
     return judge
 
 
-def better_than_all(one: str, others: Sequence[str], metric: str = "recall@20") -> Judge:
-    """In Table 4 `one` is better than each of `others`; a data set counts as its worst comparison."""
+def better_than_all(one: str, others: Sequence[str], metric: str = "recall@20", share: float = 0.0) -> Judge:
+    """In Table 4 `one` is better than each of `others`, by the share `share` at least; the worst comparison counts."""
 
     def judge(evidence: Evidence) -> Finding:
         rows = row_in(evidence.rows("table 4"), "system", [one, *others])
@@ -214,16 +171,22 @@ def better_than_all(one: str, others: Sequence[str], metric: str = "recall@20") 
             for name, own in per_dataset(rows)
             for other in others
         ]
-        found = outcomes(pairs, metric)
-        worst = [_worst([o for o in found if o.where == name]) for name, _ in per_dataset(rows)]
-        return finding(worst, records_of(rows))
+        return finding(worst_of_each(outcomes(pairs, metric, share)), records_of(rows))
 
     return judge
 
 
-def _worst(found: Sequence[Outcome]) -> Outcome:
-    order: Mapping[Any, int] = {"-": 0, "0": 1, None: 2, "+": 3}
-    return min(found, key=lambda o: (order[o.sign], o.comparison.difference if o.comparison else 0.0))
+def worst_of_each(found: Sequence[Outcome]) -> list[Outcome]:
+    """Of the outcomes of each data set the worst: by sign, then by the difference as a share of the other's metric."""
+    order: Mapping[Any, int] = {"-": 0, "0": 1, CAPPED: 2, None: 3, "+": 4}
+    places = dict.fromkeys(o.where for o in found)
+    return [
+        min(
+            (o for o in found if o.where == place),
+            key=lambda o: (order[o.sign], o.comparison.relative if o.comparison else 0.0),
+        )
+        for place in places
+    ]
 
 
 def row_in(rows: pd.DataFrame, by: str, names: Sequence[str]) -> pd.DataFrame:
@@ -232,21 +195,11 @@ def row_in(rows: pd.DataFrame, by: str, names: Sequence[str]) -> pd.DataFrame:
 
 
 def not_worse(recipe: str, by: str, one: str, other: str, margin: float, metric: str = "recall@20") -> Judge:
-    """`one` loses at most the share `margin` of `other`'s mean: the interval's lower end decides, on every data set."""
+    """`one` loses at most the share `margin` of what `other` has, on every data set."""
 
     def judge(evidence: Evidence) -> Finding:
-        found, used = [], []
-        for name, own in per_dataset(evidence.rows(recipe)):
-            ours, theirs = row(own, by, one), row(own, by, other)
-            comparison = compare(ours, theirs, metric)
-            used += [ours, theirs]
-            if comparison is None or len(by_seed(ours, theirs, metric)) < LEAST_SEEDS:
-                found.append(Outcome(name, None, comparison))
-                continue
-            allowed = -margin * float(theirs[metric].mean())
-            result = "+" if comparison.low > allowed else "-" if comparison.high < allowed else "0"
-            found.append(Outcome(name, result, comparison, margin=allowed))
-        return finding(found, records_of(*used))
+        pairs = [(name, "", row(own, by, one), row(own, by, other)) for name, own in per_dataset(evidence.rows(recipe))]
+        return finding(outcomes(pairs, metric, -margin), records_of(*(frame for pair in pairs for frame in pair[2:])))
 
     return judge
 
@@ -254,27 +207,6 @@ def not_worse(recipe: str, by: str, one: str, other: str, margin: float, metric:
 def untestable(why: str) -> Judge:
     """A claim that nothing obtainable can decide."""
     return lambda evidence: Finding(UNTESTABLE, why)
-
-
-def gain(metric: str, least: float) -> Judge:
-    """MMKD's relative gain over the best of the paper's baselines in Table 4 is at least `least` everywhere."""
-
-    def judge(evidence: Evidence) -> Finding:
-        signs, texts, used = [], [], []
-        for name, own in per_dataset(evidence.rows("table 4")):
-            means = own.groupby("system", sort=False)[metric].mean()
-            ours, others = means[recipes.NAMES["mmkd"]], means[list(BASELINES)].dropna()
-            used.append(row_in(own, "system", [recipes.NAMES["mmkd"], *BASELINES]))
-            if pd.isna(ours) or others.empty:
-                signs.append(None)
-                texts.append(f"{name}: {NOT_RUN}")
-                continue
-            share = float(ours / others.max() - 1)
-            signs.append("+" if share >= least else "-")
-            texts.append(f"{name}: {100 * share:+.1f} % over {others.idxmax()}")
-        return Finding(verdict(signs), "; ".join(texts), records_of(*used))
-
-    return judge
 
 
 GENERAL = tuple(recipes.NAMES[m] for m in ("bpr-mf", "ngcf", "lightgcn"))

@@ -25,14 +25,22 @@ HEIGHT = 4.3
 
 
 def figure5(cases: Sequence[Case], store: Path) -> Figure:
-    """One part a data set: validation metrics and weighted loss terms by epoch, a column a stage, a line a seed."""
+    """One part a data set: validation metrics and weighted loss terms by epoch, a column a stage, a line a seed.
+
+    A stage's title says how many of its runs are capped: they ended at their cap of epochs while they could improve.
+    """
     return a_part_each(collect(cases, store), HEIGHT, _of_rows)
 
 
 def _of_rows(part: SubFigure, rows: pd.DataFrame) -> None:
     known = rows.dropna(subset=["record"])
-    files = {title: known.loc[known["system"] == system, "record"] for system, title in STAGES.items()}
-    stages(part, {title: [Record.read(file).history for file in found] for title, found in files.items()})
+    histories = {}
+    for system, title in STAGES.items():
+        runs = known[known["system"] == system]
+        capped = int(runs["capped"].sum())
+        said = f"{title}, {capped} of {len(runs)} runs capped" if capped else title
+        histories[said] = [Record.read(file).history for file in runs["record"]]
+    stages(part, histories)
 
 
 def progress(cases: Sequence[Case], store: Path) -> pd.DataFrame:

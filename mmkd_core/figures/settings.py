@@ -12,7 +12,17 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from mmkd_core.figures.style import BLUE, NOT_RUN, VERMILION, a_part_each, entitle, grid, say
+from mmkd_core.figures.style import (
+    BLUE,
+    CAPPED_LABEL,
+    CAPPED_MARK,
+    NOT_RUN,
+    VERMILION,
+    a_part_each,
+    entitle,
+    grid,
+    say,
+)
 from mmkd_core.recipes import GRIDS, NAMES, Case
 from mmkd_core.results import collect
 
@@ -47,11 +57,16 @@ def sensitivities(part: SubFigure, rows: pd.DataFrame) -> None:
             Line2D([], [], color="0.4", marker="o", markerfacecolor="w", linestyle="", label="one seed only")
         )
     handles.append(Line2D([], [], **IN_FORCE, label="setting in force"))
-    part.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    if (rows["capped"] == True).any():  # noqa: E712, NaN where not run
+        handles.append(Line2D([], [], **CAPPED_MARK, label=CAPPED_LABEL))
+    part.legend(handles=handles, loc="outside lower center", ncols=3 if len(handles) > 4 else 4, frameon=False)
 
 
 def sensitivity(ax: Axes, rows: pd.DataFrame) -> None:
-    """Draws mean and standard deviation over seeds by value, a curve a system; hollow where there is one seed."""
+    """Draws mean and standard deviation over seeds by value, a curve a system; hollow where there is one seed.
+
+    A dagger stands above a mean of which a run is capped.
+    """
     known = rows.dropna(subset=[METRIC])
     ax.axvline(rows.loc[rows["in force"], "value"].iloc[0], zorder=1, **IN_FORCE)
     if known.empty:
@@ -61,6 +76,9 @@ def sensitivity(ax: Axes, rows: pd.DataFrame) -> None:
         if found.empty:
             continue
         ax.plot(found.index, found["mean"], color=color, linestyle=dashes, linewidth=1.5)
+        capped = sorted(set(known.loc[(known["system"] == name) & (known["capped"] == True), "value"]))  # noqa: E712
+        above = found["mean"][capped] + found["std"][capped].fillna(0) + 0.01
+        ax.plot(capped, above, **CAPPED_MARK)
         for few, group in found.groupby(found["count"] == 1):
             ax.errorbar(
                 group.index, group["mean"], None if few else group["std"], fmt=mark, color=color, capsize=caps,

@@ -14,12 +14,13 @@ from mmkd_core.tables.text import Frames, markdown, numbered
 __all__ = ["TABLES", "Table", "adaptation", "complexity", "markdown", "numbered", "operations", "quality"]
 
 HOW_TO_READ = (
-    "Test metrics: mean ± standard deviation over seeds. ¹ best, ² second best. †: at least one run ended at its cap "
-    "of epochs. 'not run': planned, no record yet."
+    "Test metrics: mean ± standard deviation over seeds. ¹ best, ² second best. †: at least one run, or its teacher's, "
+    "ended at its cap of epochs while it could still improve. 'not run': planned, no record yet."
 )
 HOW_TESTED = (
     "Differences are over the seeds that both systems have, paired over the test users: 95 % interval, and p of the "
-    "t-test after Holm's correction over the lines of a table."
+    "t-test. '0.041 of 14': after Holm's correction over the 14 comparisons made together. 'capped': a run of either "
+    "side is one of those marked †, so that nothing is decided."
 )
 
 

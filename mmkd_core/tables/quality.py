@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from mmkd_core import paper, recipes
+from mmkd_core.compare import Comparison, against_each, compare, compare_all
 from mmkd_core.datasets import title_of
 from mmkd_core.recipes import NAMES, Case
-from mmkd_core.results import METRICS, collect, compare_all, measurements, signed
+from mmkd_core.results import METRICS, collect, measurements, signed
 from mmkd_core.tables.text import DAGGER, HEADS, NOT_RUN, Frames, difference, lines, spread, with_differences
 
 DIFFERENT_DATA = (
@@ -70,20 +71,23 @@ def table4(cases: Sequence[Case], store: Path) -> Frames:
 
 
 def gains(rows: pd.DataFrame) -> pd.DataFrame:
-    """Relative gain of MMKD over the best system that is none of its parts, a line a data set, a column a metric."""
-    parts = (NAMES["mmkd"], NAMES["teacher"], recipes.START)
-    found = {}
+    """MMKD's relative gain over the best system that is none of its parts, a line a data set, a column a metric.
+
+    The best is the one over which the gain is least, over the seeds that both have; † where a run of either is capped.
+    """
+    parts, found = (NAMES["teacher"], recipes.START), {}
     for dataset, own in rows.groupby("dataset", sort=False):
-        means = own.groupby("system", sort=False)[METRICS].mean()
-        others, ours = means.drop(index=[*parts], errors="ignore").dropna(), means.loc[NAMES["mmkd"]].to_dict()
-        found[title_of(str(dataset))] = {HEADS[metric]: _gain(ours[metric], others[metric]) for metric in METRICS}
+        pairs = against_each(own[~own["system"].isin(parts)], "system", NAMES["mmkd"])
+        found[title_of(str(dataset))] = {HEADS[metric]: _gain(compare_all(pairs, metric)) for metric in METRICS}
     return pd.DataFrame(found).T.rename_axis("data set")
 
 
-def _gain(ours: float, others: pd.Series) -> str:
-    if not ours > 0 or others.empty:
+def _gain(against: Mapping[Any, Comparison | None]) -> str:
+    known = {name: comparison for name, comparison in against.items() if comparison is not None}
+    if not known:
         return NOT_RUN
-    return f"{100 * (ours / others.max() - 1):+.1f} % ({others.idxmax()})"
+    name, least = min(known.items(), key=lambda pair: pair[1].relative)
+    return f"{signed(100 * least.relative, 1)} % ({name}){DAGGER if least.capped else ''}"
 
 
 def _pair(values: tuple[float, ...] | None) -> str:
@@ -120,18 +124,26 @@ def content(cases: Sequence[Case], store: Path) -> Frames:
     frames = {}
     for dataset, own in rows.groupby("dataset", sort=False):
         table = spread(own, "system", "content")
-        runs = own.pivot(index=["system", "seed"], columns="content", values="recall@20")
+        groups: dict[Any, pd.DataFrame] = dict(list(own.groupby("system", sort=False)))
+        kinds: dict[Any, dict[Any, pd.DataFrame]] = {
+            name: dict(list(g.groupby("content"))) for name, g in groups.items()
+        }
         for kind in (kind for kind in table if kind != "real"):
-            changes = (runs[kind] - runs["real"]).groupby("system").mean()[table.index]
-            table[kind] += ["" if pd.isna(change) else f" ({signed(change)})" for change in changes]
-        pairs = {}
-        for system, group in own.groupby("system", sort=False):
-            kinds = dict(list(group.groupby("content")))
-            pairs[system] = (kinds["real"], kinds["permuted"])
-        texts = {system: difference(comparison) for system, comparison in compare_all(pairs).items()}
-        table["real minus permuted"], table["p"] = zip(*(texts.get(s, (NOT_RUN, "")) for s in table.index), strict=True)
+            changes = [compare(runs[kind], runs["real"]) for runs in kinds.values()]
+            table[kind] = [_changed(text, change) for text, change in zip(table[kind], changes, strict=True)]
+        tested = compare_all({system: (runs["real"], runs["permuted"]) for system, runs in kinds.items()})
+        texts = [difference(comparison) if comparison else (NOT_RUN, "") for comparison in tested.values()]
+        table["real minus permuted"], table["p"] = zip(*texts, strict=True)
         frames[f"{dataset}"] = table
     return frames
+
+
+def _changed(text: str, change: Comparison | None) -> str:
+    """A cell with a difference in brackets, before its dagger; it has one where either side of the difference does."""
+    if change is None:
+        return text
+    dagger = DAGGER if change.capped or text.endswith(DAGGER) else ""
+    return f"{text.removesuffix(DAGGER)} ({signed(change.difference)}){dagger}"
 
 
 def demo(cases: Sequence[Case], store: Path) -> Frames:

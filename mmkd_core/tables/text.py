@@ -9,14 +9,17 @@ from numbers import Integral
 
 import pandas as pd
 
-from mmkd_core.results import METRICS, Comparison, against, p_value, signed
+from mmkd_core.compare import CAPPED, Comparison, against_each, compare_all
+from mmkd_core.results import METRICS, signed
 
 Frames = dict[str, pd.DataFrame]  # by title
 HEADS = {metric: metric.replace("recall", "Recall").replace("ndcg", "NDCG") for metric in METRICS}
 NOT_RUN, DAGGER, FIRST, SECOND = "not run", " †", " ¹", " ²"
 # What stands in a column of numbers: a number, perhaps with its deviation, interval, change, unit or mark, or why none.
-NUMBER = re.compile(r"[+\-−<]?[\d.,]+(e[+-]\d+)?( ± [\d.,]+)?( [\[(][^\])]*[\])])?( %| s| ms)?( [¹²†])*")
-NO_NUMBER = ("", "–", "none", "off", "constant", NOT_RUN)
+NUMBER = re.compile(
+    r"[+\-−<]?[\d.,]+(e[+-]\d+)?( ± [\d.,]+)?( [\[(][^\])]*[\])])?( %| s| ms)?( [¹²†])*|(\d|<)\.\d+ of \d+"
+)
+NO_NUMBER = ("", "–", "none", "off", "constant", NOT_RUN, CAPPED)
 
 
 def lines(rows: pd.DataFrame, by: str, metrics: Sequence[str] = METRICS, *, mark: bool = True) -> pd.DataFrame:
@@ -52,33 +55,37 @@ def cell(values: pd.Series, digits: int = 4, sign: str = "") -> str:
 
 def _seeds(group: pd.DataFrame) -> str:
     done, planned = int(group["record"].notna().sum()), len(group)
-    capped = DAGGER if (group["capped"] == True).any() else ""  # noqa: E712, NaN where not run
-    return (str(done) if done in (0, planned) else f"{done} of {planned}") + capped
+    return (str(done) if done in (0, planned) else f"{done} of {planned}") + dagger(group)
+
+
+def dagger(rows: pd.DataFrame) -> str:
+    """The mark of rows of which a run is capped, else nothing."""
+    return DAGGER if (rows["capped"] == True).any() else ""  # noqa: E712, NaN where not run
 
 
 def difference(comparison: Comparison) -> tuple[str, str]:
-    """A difference with its 95 % interval, and its p-value, as text."""
+    """A difference with its 95 % interval, and its p-value with its family ("capped": nothing is decided), as text."""
     interval = f"[{signed(comparison.low)}, {signed(comparison.high)}]"
-    return f"{signed(comparison.difference)} {interval}", p_value(comparison.p_users)
+    return f"{signed(comparison.difference)} {interval}{DAGGER if comparison.capped else ''}", comparison.p
 
 
 def with_differences(
     table: pd.DataFrame, rows: pd.DataFrame, by: str, name: str, head: str, metric: str = "recall@20"
 ) -> pd.DataFrame:
     """Two more columns: what `name` is better by than each other line, and p. A dash: it ran, but cannot be paired."""
-    found = against(rows, by, name, metric)
+    found = compare_all(against_each(rows, by, name), metric)
     texts = {}
-    for other in table.index:
+    for other, comparison in found.items():
         ran = rows.loc[rows[by] == other, "record"].notna().any()
-        texts[other] = difference(found[other]) if other in found else ("–" if ran else NOT_RUN, "")
+        texts[other] = difference(comparison) if comparison else ("–" if ran else NOT_RUN, "")
     texts[name] = ("", "")
     return table.assign(**{head: [texts[i][0] for i in table.index], "p": [texts[i][1] for i in table.index]})
 
 
 def spread(rows: pd.DataFrame, by: str, over: str, metric: str = "recall@20") -> pd.DataFrame:
-    """Cells of one metric, a line a value of `by`, a column a value of `over`."""
-    groups = rows.groupby([by, over], sort=False)[metric].apply(cell)
-    table = groups.unstack(over, sort=False)
+    """Cells of one metric, a line a value of `by`, a column a value of `over`; † where a run is capped."""
+    groups = rows.groupby([by, over], sort=False)
+    table = groups.apply(lambda group: cell(group[metric]) + dagger(group)).unstack(over, sort=False)
     return table.rename_axis(columns=None)
 
 

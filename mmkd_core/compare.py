@@ -1,0 +1,212 @@
+"""Whether two systems differ: over the seeds that both have, paired over users, corrected for what is compared at once.
+
+Every comparison of test metrics in tables, figures, chapters and the ledger is made here. One of a family comes out as
+
+    "+"       better: p < 0.05 over users after Holm's correction over the family, and better in every common seed
+    "-"       worse, by the same two conditions
+    "0"       neither: the test finds nothing, and the smallest difference that it would find four times in five is
+              stated; or it finds one that is not of one sign in all seeds, and in how many it is better is stated
+    "capped"  not decided: a run of either side, or of its teacher, ended at its cap of epochs while it could improve
+    None      one seed in common so far
+
+Better and worse are meant beyond a limit where a claim states one: a share of what the other system has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from mmkd_core.experiment import read_hits
+from mmkd_core.recipes import CHANCE_FREE
+
+ALPHA, POWER, LEAST_SEEDS = 0.05, 0.8, 2
+CAPPED = "capped"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The mean difference of a metric between two systems over the users of a test set, and how sure it is.
+
+    It is over the seeds that both have: one system's lucky seed beside the other's mean would be no comparison. A
+    system without chance in it stands beside every seed of the other. `low` and `high` bound the difference with 95 %
+    confidence over users, whatever else is compared; `error` is its standard error. `p_users` is of the paired t-test
+    over users, of values that are means over seeds first, that the difference is `limit`; after Holm's correction if
+    `family`, the number of comparisons made together, is above one. The test finds a difference where the uncorrected
+    p is below `level`, given what the others of the family came to. `p_seeds` is of the uncorrected t-test over the
+    means of seeds (None with fewer than two), `by_seed` the difference in each seed, `relative` the difference as a
+    share of what the other system has. `capped`: a run of either side ended at its cap of epochs.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_users: float
+    error: float
+    users: int
+    relative: float = 0.0
+    limit: float = 0.0
+    p_seeds: float | None = None
+    by_seed: tuple[float, ...] = ()
+    capped: bool = False
+    family: int = 1
+    level: float = ALPHA
+
+    @property
+    def detectable(self) -> float:
+        """The difference beyond the limit that the test over users, as used in its family, finds four times in five.
+
+        That a difference must have one sign in every seed comes on top of the test and is no part of this.
+        """
+        freedom = self.users - 1
+        return float(stats.t.ppf(1 - self.level / 2, freedom) + stats.t.ppf(POWER, freedom)) * self.error
+
+    @property
+    def sign(self) -> str | None:
+        """What it comes to, by the rule at the head of this file."""
+        if len(self.by_seed) < LEAST_SEEDS:
+            return None
+        if self.capped:
+            return CAPPED
+        if self.p_users < ALPHA:
+            if self.difference > self.limit and all(seed > self.limit for seed in self.by_seed):
+                return "+"
+            if self.difference < self.limit and all(seed < self.limit for seed in self.by_seed):
+                return "-"
+        return "0"
+
+    @property
+    def seeds_disagree(self) -> bool:
+        """Users tell the two apart, but not the same way in every seed."""
+        return self.sign == "0" and self.p_users < ALPHA
+
+    @property
+    def identical(self) -> bool:
+        """No user's value differs."""
+        return self.difference == 0 and self.error == 0
+
+    @property
+    def p(self) -> str:
+        """p over users as text, with the size of its family: "0.041 of 14"; "capped" where nothing is decided."""
+        return CAPPED if self.capped else p_of(self.p_users, self.family)
+
+    @property
+    def p_said(self) -> str:
+        """`p` within a sentence: "p = 0.041 of 14", "p < .001 of 14", "capped"."""
+        return CAPPED if self.capped else said(self.p_users, self.family)
+
+
+def p_value(p: float) -> str:
+    """An uncorrected p-value as text, to three decimals."""
+    return f"{p:.3f}" if p >= 0.001 else "<.001"
+
+
+def p_of(p: float, family: int) -> str:
+    """A p-value with the number of tests that it was corrected for, the one form in which the book gives it."""
+    return f"{p_value(p)} of {family}"
+
+
+def said(p: float, family: int) -> str:
+    """`p_of` within a sentence: "p = 0.041 of 14", "p < .001 of 14"."""
+    return f"p = {p_of(p, family)}".replace("= <", "< ")
+
+
+def compare(one: pd.DataFrame, other: pd.DataFrame, metric: str = "recall@20", share: float = 0.0) -> Comparison | None:
+    """`one` minus `other`, each the rows of one system on one data set as `results.collect` gives them, a row a seed.
+
+    With `share`, what is tested is that the difference is that share of the mean of `other` (in the common seeds),
+    taken as given; else that there is none. None when either lacks records, or the places of hits beside them.
+    """
+    one, other = common_seeds(one, other)
+    ours, theirs = (_mean_over_seeds(rows, metric) for rows in (one, other))
+    if ours is None or theirs is None or len(ours) < 2:
+        return None
+    differences = ours - theirs
+    mean, base, users = float(differences.mean()), float(theirs.mean()), len(differences)
+    error = float(differences.std(ddof=1)) / users**0.5
+    reach, limit = float(stats.t.ppf(0.975, users - 1)) * error, share * base
+    p = float(2 * stats.t.sf(abs(mean - limit) / error, users - 1)) if error else float(mean == limit)
+    return Comparison(
+        mean, mean - reach, mean + reach, p, error, users, relative=mean / base if base else float("nan"), limit=limit,
+        p_seeds=_over_seeds(one, other, metric), by_seed=_by_seed(one, other, metric),
+        capped=bool(one["capped"].any() or other["capped"].any()),
+    )  # fmt: skip
+
+
+def compare_all(
+    pairs: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], metric: str = "recall@20", share: float = 0.0
+) -> dict[Any, Comparison | None]:
+    """`compare` of each pair, as a family: p over users after Holm's correction over those that are decided.
+
+    None where a pair cannot be compared. A capped one is not decided and counts in no family.
+    """
+    found = {name: compare(*pair, metric, share) for name, pair in pairs.items()}
+    decided = {name: c for name, c in found.items() if c is not None and not c.capped}
+    p_values = [c.p_users for c in decided.values()]
+    corrected = zip(decided.items(), holm(p_values), rejection_levels(p_values), strict=True)
+    return found | {name: replace(c, p_users=p, family=len(decided), level=level) for (name, c), p, level in corrected}
+
+
+def against_each(rows: pd.DataFrame, by: str, name: str) -> dict[Any, tuple[pd.DataFrame, pd.DataFrame]]:
+    """The rows of `name` beside those of each other value of the column `by`; `rows` are those of one data set."""
+    groups: Mapping[Any, pd.DataFrame] = dict(list(rows.groupby(by, sort=False)))
+    return {other: (groups[name], group) for other, group in groups.items() if other != name}
+
+
+def common_seeds(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of both whose seeds both have hits of; all rows where one of the systems is deterministic."""
+    one, other = one.dropna(subset=["hits"]), other.dropna(subset=["hits"])
+    if {*one["model"], *other["model"]} & {*CHANCE_FREE}:
+        return one, other
+    return one[one["seed"].isin(other["seed"])], other[other["seed"].isin(one["seed"])]
+
+
+def _mean_over_seeds(rows: pd.DataFrame, metric: str) -> np.ndarray | None:
+    hits = [read_hits(path) for path in rows["hits"]]
+    values = [found[metric].numpy() for found in hits if found is not None]
+    return np.mean(values, axis=0) if values else None
+
+
+def _over_seeds(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> float | None:
+    both = pd.merge(one, other, on="seed")[[f"{metric}_x", f"{metric}_y"]].dropna()
+    first, second = both.to_numpy().T
+    if len(both) < 2 or (first == second).all():
+        return None
+    p = float(stats.ttest_rel(first, second).pvalue)  # pyright: ignore[reportAttributeAccessIssue]
+    return None if np.isnan(p) else p
+
+
+def _by_seed(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> tuple[float, ...]:
+    """The difference of the means in each seed that both have; a deterministic system stands beside each seed."""
+    ours, theirs = (rows.set_index("seed")[metric] for rows in (one, other))
+    for free, chance, side in ((theirs, ours, 1), (ours, theirs, -1)):
+        if len(free) == 1 < len(chance):
+            return tuple((side * (chance - free.iloc[0])).tolist())
+    return tuple((ours - theirs).dropna().tolist())
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: p-values that keep the family's error rate, in the order given."""
+    order = np.argsort(p_values)
+    scaled = np.asarray(p_values)[order] * np.arange(len(order), 0, -1)
+    corrected = np.empty(len(order))
+    corrected[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+    return corrected.tolist()
+
+
+def rejection_levels(p_values: Sequence[float]) -> list[float]:
+    """For each test of a family, the p below which Holm's procedure at 5 % rejects it, the others being as they are.
+
+    That is 5 % over the number of tests less the others that are rejected whatever this one gives (its own p at 1).
+    """
+    levels = []
+    for place in range(len(p_values)):
+        others = holm([1.0 if other == place else p for other, p in enumerate(p_values)])
+        rejected = sum(p < ALPHA for other, p in enumerate(others) if other != place)
+        levels.append(ALPHA / (len(p_values) - rejected))
+    return levels
