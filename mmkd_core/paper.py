@@ -10,6 +10,28 @@ from typing import NamedTuple
 METRICS = ("recall@20", "ndcg@20", "recall@50", "ndcg@50")
 
 
+class Printed(float):
+    """A number as somebody printed it: computes as a float, and as text it has every digit that was printed.
+
+    "-" stands for a number that is not there: NaN.
+    """
+
+    def __new__(cls, text: str) -> Printed:
+        number = super().__new__(cls, "nan" if text == "-" else text.replace(",", ""))
+        number.text = text
+        return number
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def printed(line: str) -> tuple[Printed, ...]:
+    """The numbers of a line of a table, parted by blanks."""
+    return tuple(map(Printed, line.split()))
+
+
 class Order(NamedTuple):
     """A complexity as printed, and the highest power in it of each size: "raw" is d_m, "dim" is d, and d_h as well."""
 
@@ -52,70 +74,70 @@ TABLE_3: dict[str, dict[str, str]] = {
 }
 
 # Table 4, in the order of METRICS. The data sets are the paper's own (its Table 3), not the ones of the same name here.
-TABLE_4: dict[str, dict[str, tuple[float, float, float, float]]] = {
+TABLE_4: dict[str, dict[str, tuple[Printed, ...]]] = {
     "Netflix": {
-        "bpr-mf": (0.1583, 0.0578, 0.2396, 0.0740),
-        "ngcf": (0.1617, 0.0612, 0.2455, 0.0767),
-        "lightgcn": (0.1605, 0.0609, 0.2449, 0.0768),
-        "vbpr": (0.1661, 0.0621, 0.2402, 0.0729),
-        "mmgcn": (0.1685, 0.0620, 0.2486, 0.0772),
-        "grcn": (0.1762, 0.0661, 0.2669, 0.0868),
-        "lattice": (0.1654, 0.0623, 0.2531, 0.0770),
-        "clcrec": (0.1801, 0.0719, 0.2789, 0.0892),
-        "slmrec": (0.1743, 0.0682, 0.2878, 0.0869),
-        "bm3": (0.1792, 0.0720, 0.2842, 0.0923),
-        "mmkd": (0.1864, 0.0743, 0.3054, 0.1013),
+        "bpr-mf": printed("0.1583 0.0578 0.2396 0.0740"),
+        "ngcf": printed("0.1617 0.0612 0.2455 0.0767"),
+        "lightgcn": printed("0.1605 0.0609 0.2449 0.0768"),
+        "vbpr": printed("0.1661 0.0621 0.2402 0.0729"),
+        "mmgcn": printed("0.1685 0.0620 0.2486 0.0772"),
+        "grcn": printed("0.1762 0.0661 0.2669 0.0868"),
+        "lattice": printed("0.1654 0.0623 0.2531 0.0770"),
+        "clcrec": printed("0.1801 0.0719 0.2789 0.0892"),
+        "slmrec": printed("0.1743 0.0682 0.2878 0.0869"),
+        "bm3": printed("0.1792 0.0720 0.2842 0.0923"),
+        "mmkd": printed("0.1864 0.0743 0.3054 0.1013"),
     },
     "Tiktok": {
-        "bpr-mf": (0.0488, 0.0177, 0.1038, 0.0285),
-        "ngcf": (0.0604, 0.0206, 0.1099, 0.0296),
-        "lightgcn": (0.0612, 0.0211, 0.1119, 0.0301),
-        "vbpr": (0.0525, 0.0186, 0.1061, 0.0289),
-        "mmgcn": (0.0629, 0.0208, 0.1221, 0.0305),
-        "grcn": (0.0642, 0.0211, 0.1285, 0.0311),
-        "lattice": (0.0675, 0.0232, 0.1401, 0.0362),
-        "clcrec": (0.0657, 0.0214, 0.1329, 0.0329),
-        "slmrec": (0.0669, 0.0221, 0.1363, 0.0342),
-        "bm3": (0.0660, 0.0225, 0.1351, 0.0343),
-        "mmkd": (0.0737, 0.0258, 0.1517, 0.0410),
+        "bpr-mf": printed("0.0488 0.0177 0.1038 0.0285"),
+        "ngcf": printed("0.0604 0.0206 0.1099 0.0296"),
+        "lightgcn": printed("0.0612 0.0211 0.1119 0.0301"),
+        "vbpr": printed("0.0525 0.0186 0.1061 0.0289"),
+        "mmgcn": printed("0.0629 0.0208 0.1221 0.0305"),
+        "grcn": printed("0.0642 0.0211 0.1285 0.0311"),
+        "lattice": printed("0.0675 0.0232 0.1401 0.0362"),
+        "clcrec": printed("0.0657 0.0214 0.1329 0.0329"),
+        "slmrec": printed("0.0669 0.0221 0.1363 0.0342"),
+        "bm3": printed("0.0660 0.0225 0.1351 0.0343"),
+        "mmkd": printed("0.0737 0.0258 0.1517 0.0410"),
     },
     "Electronics": {
-        "bpr-mf": (0.0211, 0.0081, 0.0399, 0.0117),
-        "ngcf": (0.0241, 0.0095, 0.0417, 0.0128),
-        "lightgcn": (0.0259, 0.0101, 0.0428, 0.0132),
-        "vbpr": (0.0234, 0.0095, 0.0409, 0.0125),
-        "mmgcn": (0.0273, 0.0114, 0.0445, 0.0138),
-        "grcn": (0.0281, 0.0117, 0.0518, 0.0158),
-        "lattice": (0.0340, 0.0135, 0.0641, 0.0184),
-        "clcrec": (0.0300, 0.0118, 0.0559, 0.0169),
-        "slmrec": (0.0331, 0.0132, 0.0624, 0.0180),
-        "bm3": (0.0336, 0.0141, 0.0637, 0.0195),
-        "mmkd": (0.0369, 0.0155, 0.0691, 0.0218),
+        "bpr-mf": printed("0.0211 0.0081 0.0399 0.0117"),
+        "ngcf": printed("0.0241 0.0095 0.0417 0.0128"),
+        "lightgcn": printed("0.0259 0.0101 0.0428 0.0132"),
+        "vbpr": printed("0.0234 0.0095 0.0409 0.0125"),
+        "mmgcn": printed("0.0273 0.0114 0.0445 0.0138"),
+        "grcn": printed("0.0281 0.0117 0.0518 0.0158"),
+        "lattice": printed("0.0340 0.0135 0.0641 0.0184"),
+        "clcrec": printed("0.0300 0.0118 0.0559 0.0169"),
+        "slmrec": printed("0.0331 0.0132 0.0624 0.0180"),
+        "bm3": printed("0.0336 0.0141 0.0637 0.0195"),
+        "mmkd": printed("0.0369 0.0155 0.0691 0.0218"),
     },
 }
 
 # Table 5: recall@20, ndcg@20. Netflix's w/o-ListKD has the NDCG of LATTICE in Table 7: errata B26.
-TABLE_5: dict[str, dict[str, tuple[float, float]]] = {
+TABLE_5: dict[str, dict[str, tuple[Printed, ...]]] = {
     "Netflix": {
-        "w/o-Prompt": (0.1665, 0.0662),
-        "w/o-PairKD": (0.1774, 0.0689),
-        "w/o-ListKD": (0.1690, 0.0487),
-        "w/o-disentangle": (0.1712, 0.0693),
-        "MMKD": (0.1864, 0.0743),
+        "w/o-Prompt": printed("0.1665 0.0662"),
+        "w/o-PairKD": printed("0.1774 0.0689"),
+        "w/o-ListKD": printed("0.1690 0.0487"),
+        "w/o-disentangle": printed("0.1712 0.0693"),
+        "MMKD": printed("0.1864 0.0743"),
     },
     "Tiktok": {
-        "w/o-Prompt": (0.0681, 0.0240),
-        "w/o-PairKD": (0.0692, 0.0242),
-        "w/o-ListKD": (0.0673, 0.0234),
-        "w/o-disentangle": (0.0706, 0.0249),
-        "MMKD": (0.0737, 0.0258),
+        "w/o-Prompt": printed("0.0681 0.0240"),
+        "w/o-PairKD": printed("0.0692 0.0242"),
+        "w/o-ListKD": printed("0.0673 0.0234"),
+        "w/o-disentangle": printed("0.0706 0.0249"),
+        "MMKD": printed("0.0737 0.0258"),
     },
     "Electronics": {
-        "w/o-Prompt": (0.0280, 0.0117),
-        "w/o-PairKD": (0.0277, 0.0112),
-        "w/o-ListKD": (0.0331, 0.0136),
-        "w/o-disentangle": (0.0353, 0.0141),
-        "MMKD": (0.0369, 0.0155),
+        "w/o-Prompt": printed("0.0280 0.0117"),
+        "w/o-PairKD": printed("0.0277 0.0112"),
+        "w/o-ListKD": printed("0.0331 0.0136"),
+        "w/o-disentangle": printed("0.0353 0.0141"),
+        "MMKD": printed("0.0369 0.0155"),
     },
 }
 
@@ -123,34 +145,34 @@ TABLE_5: dict[str, dict[str, tuple[float, float]]] = {
 class Consumption(NamedTuple):
     """A line of Table 6: seconds an epoch, GB of GPU memory, millions of parameters, per cent of the teacher's."""
 
-    seconds: float
-    gigabytes: float
-    millions: float
-    ratio: float | None
+    seconds: Printed
+    gigabytes: Printed
+    millions: Printed
+    ratio: Printed
 
 
 # Table 6, on an RTX 3090; LATTICE on Electronics on an A100.
 TABLE_6: dict[str, dict[str, Consumption]] = {
     "netflix": {
-        "teacher": Consumption(42.6, 2.95, 24.91, None),
-        "lattice": Consumption(61.0, 18.24, 24.06, 96.59),
-        "bm3": Consumption(39.5, 2.69, 24.06, 96.59),
-        "mmkd": Consumption(23.3, 2.03, 1.95, 7.83),
+        "teacher": Consumption(*printed("42.6 2.95 24.91 -")),
+        "lattice": Consumption(*printed("61.0 18.24 24.06 96.59")),
+        "bm3": Consumption(*printed("39.5 2.69 24.06 96.59")),
+        "mmkd": Consumption(*printed("23.3 2.03 1.95 7.83")),
     },
     "electronics": {
-        "teacher": Consumption(30.8, 5.02, 99.04, None),
-        "lattice": Consumption(45.1, 37.69, 98.39, 99.34),
-        "bm3": Consumption(31.8, 4.57, 98.39, 99.34),
-        "mmkd": Consumption(13.9, 3.81, 2.67, 2.70),
+        "teacher": Consumption(*printed("30.8 5.02 99.04 -")),
+        "lattice": Consumption(*printed("45.1 37.69 98.39 99.34")),
+        "bm3": Consumption(*printed("31.8 4.57 98.39 99.34")),
+        "mmkd": Consumption(*printed("13.9 3.81 2.67 2.70")),
     },
 }
-SEC_4_4_RATIO = 11.24  # per cent, where Table 6 says 7.83
+(SEC_4_4_RATIO,) = printed("11.24")  # per cent, where Table 6 says 7.83
 
 # Table 7, on the paper's Netflix: recall@20, ndcg@20, milliseconds "by training the model and making inference".
-TABLE_7: dict[str, tuple[float, float, float]] = {
-    "lattice": (0.1210, 0.0487, 1605.26),
-    "bm3": (0.1381, 0.0574, 790.0),
-    "mmkd": (0.1454, 0.0586, 482.5),
+TABLE_7: dict[str, tuple[Printed, ...]] = {
+    "lattice": printed("0.1210 0.0487 1,605.26"),
+    "bm3": printed("0.1381 0.0574 790.0"),
+    "mmkd": printed("0.1454 0.0586 482.5"),
 }
 
 # Table 8: shapes and numbers of the weights, on Netflix.
@@ -176,15 +198,15 @@ TABLE_8: dict[str, dict[str, tuple[tuple[int, ...], int]]] = {
 TABLE_8_TOTALS = {"teacher": 24_906_304, "LightGCN student": 1_951_296, "GCN student": 2_048}
 
 # Jiang et al., DiffMM, ACM MM 2024, Table 1, on the TikTok files that this project uses: recall@20, ndcg@20.
-DIFFMM_TIKTOK: dict[str, tuple[float, float]] = {
-    "bpr-mf": (0.0346, 0.0130),
-    "ngcf": (0.0604, 0.0238),
-    "lightgcn": (0.0653, 0.0282),
-    "vbpr": (0.0380, 0.0134),
-    "mmgcn": (0.0730, 0.0307),
-    "grcn": (0.0804, 0.0350),
-    "lattice": (0.0843, 0.0367),
-    "clcrec": (0.0621, 0.0264),
-    "slmrec": (0.0845, 0.0353),
-    "bm3": (0.0957, 0.0404),
+DIFFMM_TIKTOK: dict[str, tuple[Printed, ...]] = {
+    "bpr-mf": printed("0.0346 0.0130"),
+    "ngcf": printed("0.0604 0.0238"),
+    "lightgcn": printed("0.0653 0.0282"),
+    "vbpr": printed("0.0380 0.0134"),
+    "mmgcn": printed("0.0730 0.0307"),
+    "grcn": printed("0.0804 0.0350"),
+    "lattice": printed("0.0843 0.0367"),
+    "clcrec": printed("0.0621 0.0264"),
+    "slmrec": printed("0.0845 0.0353"),
+    "bm3": printed("0.0957 0.0404"),
 }

@@ -85,7 +85,7 @@ def test_conclusions_name_who_is_best_and_fastest_once_all_were_measured(tmp_pat
 def test_the_papers_table_7_as_printed():
     frame = adaptation.printed_table7()
     assert list(frame.index) == ["LATTICE", "BM3", "MMKD"]
-    assert frame.loc["LATTICE"].tolist() == ["0.1210", "0.0487", "1,605.3 ms"]
+    assert frame.loc["LATTICE"].tolist() == ["0.1210", "0.0487", "1,605.26 ms"]
 
 
 def overfitted(auc, recall, end):

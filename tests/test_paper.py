@@ -3,6 +3,7 @@
 import pytest
 
 from mmkd_core import paper
+from mmkd_core.tables import adaptation
 
 
 @pytest.mark.parametrize(("dataset", "gain"), [("Netflix", 9.75), ("Tiktok", 13.26), ("Electronics", 11.79)])
@@ -23,3 +24,11 @@ def test_a_longer_list_finds_more():
         for recall20, ndcg20, recall50, ndcg50 in systems.values():
             assert ndcg20 < recall20 < recall50
             assert ndcg20 < ndcg50 < recall50
+
+
+def test_a_printed_number_keeps_its_digits_and_computes():
+    times = [str(line[2]) for line in paper.TABLE_7.values()]
+    assert times == ["1,605.26", "790.0", "482.5"]
+    assert [str(line.ratio) for line in paper.TABLE_6["electronics"].values()] == ["-", "99.34", "99.34", "2.70"]
+    assert paper.TABLE_7["lattice"][2] / 2 == 802.63
+    assert adaptation.printed_table7().loc["LATTICE"].tolist() == ["0.1210", "0.0487", "1,605.26 ms"]

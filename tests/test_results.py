@@ -4,13 +4,16 @@ import functools
 import json
 import os
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import readme
 
 from mmkd_core import recipes
+from mmkd_core.claims import ledger
 from mmkd_core.experiment import Experiment, Record, plan, read_hits, run
+from mmkd_core.results import METRICS, collect, fill, is_capped, measurements, read_records
 
 ROOT = Path(__file__).parents[1]
 STORE = ROOT / "book" / "records"
@@ -106,3 +109,46 @@ def test_the_hits_beside_a_record_are_those_of_its_metrics(path):
     record, hits = read(path.with_suffix(".json")), read_hits(path)
     assert hits is not None
     assert {name: float(values.mean()) for name, values in hits.items()} == pytest.approx(record.metrics, abs=1e-12)
+
+
+def trained(path, epochs, best, *, cap=10, patience=2, model="bpr-mf", teacher=None):
+    """A record of a run on a made-up data set, evaluated after every second epoch, written to `path`."""
+    fit = {"epochs": cap, "patience": patience, "evaluate_every": 2}
+    experiment = plan(model, "demo", fit=fit, teacher={"fit": fit} if teacher else None)
+    validation = [{"epoch": e, "recall@20": 0.2 if e == best else 0.1} for e in range(0, epochs + 1, 2)]
+    record = Record(
+        experiment, metrics=dict.fromkeys(METRICS, 0.1), validation={"recall@20": 0.2},
+        history={"losses": [], "validation": validation, "best_epoch": best},
+        cost={"epochs": epochs, "seconds": 1.0, "cpu_seconds": 1.0, "parameters": {"trained": 1, "served": 1}},
+        environment={}, data={"fingerprint": "made up"},
+    )  # fmt: skip
+    return path, record
+
+
+@pytest.mark.parametrize(
+    ("epochs", "best", "expected"),
+    [(10, 10, True), (10, 8, True), (10, 6, False), (8, 4, False), (0, 0, False)],
+    ids=["best at the cap", "near it", "patience just used up", "stopped early", "not trained"],
+)
+def test_a_run_is_capped_that_ended_at_its_cap_with_patience_left(tmp_path, epochs, best, expected):
+    path, record = trained(tmp_path / "run.json", epochs, best)
+    assert is_capped(record) is expected
+    (row,) = fill([recipes.Case({}, record.experiment)], {path: record}).to_dict("records")
+    assert row["capped"] is expected
+
+
+def test_a_student_of_a_capped_teacher_is_capped_too(tmp_path):
+    student, record = trained(tmp_path / "student.json", 8, 4, model="mmkd", teacher=True)
+    teacher, capped = trained(tmp_path / "teacher.json", 10, 10)
+    capped = replace(capped, experiment=record.experiment.teacher)
+    (row,) = fill([recipes.Case({}, record.experiment)], {student: record, teacher: capped}).to_dict("records")
+    assert row["capped"] is True
+
+
+def test_a_folder_of_records_that_is_missing_is_no_empty_one(tmp_path):
+    assert not read_records(tmp_path)
+    for read_it in (lambda: collect([], tmp_path / "no"), lambda: measurements([], tmp_path / "no")):
+        with pytest.raises(ValueError, match=r"no: no such folder of records; expected the folder book/records"):
+            read_it()
+    with pytest.raises(ValueError, match="no such folder of records"):
+        ledger(tmp_path / "no")

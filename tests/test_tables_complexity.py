@@ -85,8 +85,8 @@ def test_the_counts_behind_table_6_to_the_digit():
 def test_every_count_and_ratio_of_table_6_comes_out_as_printed(dataset):
     behind, printed = complexity.as_printed(dataset), paper.TABLE_6[dataset]
     for model, line in printed.items():
-        assert f"{behind[model] / 1e6:.2f}" == f"{line.millions:.2f}"
-        if line.ratio is not None:
+        assert f"{behind[model] / 1e6:.2f}" == str(line.millions)
+        if str(line.ratio) != "-":
             assert 100 * line.millions / printed["teacher"].millions == pytest.approx(line.ratio, abs=0.005)
 
 

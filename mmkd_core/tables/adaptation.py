@@ -141,7 +141,7 @@ def conclusions(rows: Rows) -> list[str]:
 
 def printed_table7() -> pd.DataFrame:
     """The paper's Table 7: a line a system."""
-    lines = {NAMES[model]: [f"{r:.4f}", f"{n:.4f}", f"{ms:,.1f} ms"] for model, (r, n, ms) in paper.TABLE_7.items()}
+    lines = {NAMES[model]: [str(r), str(n), f"{ms!s} ms"] for model, (r, n, ms) in paper.TABLE_7.items()}
     frame = pd.DataFrame.from_dict(lines, orient="index", columns=["Recall@20", "NDCG@20", "time"])
     return frame.rename_axis("system")
 

@@ -186,9 +186,9 @@ def parameters6() -> pd.DataFrame:
         shape, behind = counted_shape(dataset), as_printed(dataset)
         right, stated = counts(shape), counts(SHAPES[dataset])
         for model, line in systems.items():
-            printed = "" if line.ratio is None else f"{line.ratio:.2f} %"
+            printed = f"{line.ratio!s} %" if line.ratio.text != "-" else ""
             lines[f"{title_of(dataset)}: {NAMES[model]}"] = [
-                f"{line.millions:.2f}M", f"{behind[model]:,}", f"{right[model]:,}", f"{stated[model]:,}",
+                f"{line.millions!s}M", f"{behind[model]:,}", f"{right[model]:,}", f"{stated[model]:,}",
                 printed, percent(right[model], right["teacher"]),
             ]  # fmt: skip
     columns = ["printed", "behind it", "right", "right, stated widths", "printed ratio", "right ratio"]

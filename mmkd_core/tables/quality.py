@@ -90,8 +90,8 @@ def _gain(against: Mapping[Any, Comparison | None]) -> str:
     return f"{signed(100 * least.relative, 1)} % ({name}){DAGGER if least.capped else ''}"
 
 
-def _pair(values: tuple[float, ...] | None) -> str:
-    return "/".join(f"{value:.4f}" for value in values[:2]) if values else ""
+def _pair(values: Sequence[paper.Printed] | None) -> str:
+    return "/".join(map(str, values[:2])) if values else ""
 
 
 def printed_table4() -> pd.DataFrame:
