@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,20 @@ COSTS = ("seconds", "cpu_seconds", "trained", "served")
 COLUMNS = ("record", "hits", *METRICS, "validation", "best_epoch", "epochs", "capped", *COSTS)
 
 
-def folder_of_records(store: str | Path) -> Path:
-    """`store`, which must be there: a folder that is missing is not one without records. Raises `ValueError`."""
-    if not Path(store).is_dir():
-        raise ValueError(f"{store}: no such folder of records; expected the folder book/records of a clone, or another")
-    return Path(store)
+def records_folder(folder: str | Path | None = None, *, new: bool = False) -> Path:
+    """Where the records are: `folder`, else `book/records` of the clone that one is in, else of the one installed from.
+
+    A folder that is missing is not one without records: raises `ValueError`, unless it may be `new`.
+    """
+    if folder is not None:
+        if not new and not Path(folder).is_dir():
+            raise ValueError(f"{folder}: no such folder of records; expected the folder book/records of a clone")
+        return Path(folder)
+    here = Path.cwd()
+    for place in (here, *here.parents, Path(__file__).parents[1]):
+        if (place / "book" / "records").is_dir():
+            return Path(os.path.relpath(place / "book" / "records"))  # messages and outputs show no machine's paths
+    raise ValueError(f"no folder book/records in {here} or above it; name the folder of records: one of a clone")
 
 
 def read_records(store: str | Path) -> dict[Path, Record]:
@@ -29,7 +39,7 @@ def read_records(store: str | Path) -> dict[Path, Record]:
 
     Raises `ValueError` when there is no such folder, and naming the first file that is no record.
     """
-    return {path: Record.read(path) for path in sorted(folder_of_records(store).glob("*.json"))}
+    return {path: Record.read(path) for path in sorted(records_folder(store).glob("*.json"))}
 
 
 def collect(cases: Iterable[Case], store: str | Path) -> pd.DataFrame:
@@ -94,7 +104,7 @@ def measurements(cases: Iterable[Case], store: str | Path) -> list[tuple[dict[st
 
     Raises `ValueError` when there is no such folder.
     """
-    store, found = folder_of_records(store), []
+    store, found = records_folder(store), []
     for labels, job in cases:
         if not isinstance(job, Experiment):
             path = job.file(store)

@@ -393,7 +393,7 @@ def test_a_wrong_argument_of_table(tmp_path, refused):
         "4",
         "--records",
         tmp_path / "none",
-        says="no such folder; expected the folder `book/records` of a clone",
+        says="no such folder of records; expected the folder book/records of a clone",
     )
-    refused("table", "4", "--records", RECORDS, "--data", "tiktak", says=r"--data tiktak: no such data set or folder")
+    refused("table", "4", "--records", RECORDS, "--data", "tiktak", says=r"'tiktak': no such data set or folder")
     refused("table", "4", "--budget", "large", says="invalid choice: 'large'")

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import readme
 
-from mmkd_core import recipes
+from mmkd_core import recipes, results
 from mmkd_core.claims import ledger
 from mmkd_core.experiment import Experiment, Record, plan, read_hits, run
-from mmkd_core.results import METRICS, collect, fill, is_capped, measurements, read_records
+from mmkd_core.results import METRICS, collect, fill, is_capped, measurements, read_records, records_folder
 
 ROOT = Path(__file__).parents[1]
 STORE = ROOT / "book" / "records"
@@ -148,7 +148,21 @@ def test_a_student_of_a_capped_teacher_is_capped_too(tmp_path):
 def test_a_folder_of_records_that_is_missing_is_no_empty_one(tmp_path):
     assert not read_records(tmp_path)
     for read_it in (lambda: collect([], tmp_path / "no"), lambda: measurements([], tmp_path / "no")):
-        with pytest.raises(ValueError, match=r"no: no such folder of records; expected the folder book/records"):
+        with pytest.raises(
+            ValueError, match=r"no: no such folder of records; expected the folder book/records of a clone"
+        ):
             read_it()
     with pytest.raises(ValueError, match="no such folder of records"):
         ledger(tmp_path / "no")
+    assert records_folder(tmp_path / "no", new=True) == tmp_path / "no"
+
+
+def test_the_records_of_the_clone_are_found_from_any_folder_of_it_and_from_elsewhere(tmp_path, monkeypatch):
+    for place, expected in ((ROOT, "book/records"), (ROOT / "notebooks", "../book/records")):
+        monkeypatch.chdir(place)
+        assert str(records_folder()) == expected
+    monkeypatch.chdir(tmp_path)
+    assert records_folder().resolve() == STORE  # of the clone that the package is imported from
+    monkeypatch.setattr(results, "__file__", str(tmp_path / "site" / "mmkd_core" / "results.py"))
+    with pytest.raises(ValueError, match=r"no folder book/records in .* or above it; name the folder of records"):
+        records_folder()

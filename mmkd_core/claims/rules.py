@@ -21,7 +21,7 @@ from mmkd_core.compare import CAPPED, Comparison, compare_all
 from mmkd_core.datasets import title_of
 from mmkd_core.experiment import Record
 from mmkd_core.recipes import Case
-from mmkd_core.results import fill, folder_of_records, measurements, read_records, signed
+from mmkd_core.results import fill, measurements, read_records, records_folder, signed
 
 REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly reproduced", "not reproduced"
 INCONCLUSIVE, UNDECIDED, UNTESTABLE, NOT_RUN = "inconclusive", "inconclusive (capped)", "cannot be tested", "not run"
@@ -44,7 +44,7 @@ class Evidence:
     """
 
     def __init__(self, store: str | Path) -> None:
-        self.store = folder_of_records(store)
+        self.store = records_folder(store)
         self._cases: dict[str, list[Case]] = {}
         self._rows: dict[str, pd.DataFrame] = {}
         self._measured: dict[str, list[tuple[dict[str, Any], dict[str, Any] | None]]] = {}

@@ -13,10 +13,9 @@ from tqdm import tqdm
 
 from mmkd_core import engine, recipes, tables
 from mmkd_core.claims import ledger, summary
-from mmkd_core.datasets import CATALOGUE
-from mmkd_core.datasets.shapes import SHAPES
 from mmkd_core.experiment import write_whole
 from mmkd_core.recipes import Case
+from mmkd_core.results import records_folder
 
 
 def add_to(commands: Any) -> None:
@@ -64,13 +63,13 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_records(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--records", default="book/records", metavar="FOLDER", help="default: book/records")
+    parser.add_argument("--records", metavar="FOLDER", help="default: book/records of the clone")
 
 
 def _table(options: argparse.Namespace) -> int:
     table = tables.TABLES[options.name]
     cases = _cases(options, table.recipe)
-    for title, frame in table.frames(cases, Path(options.records)).items():
+    for title, frame in table.frames(cases, _records(options)).items():
         print(f"{title}\n{frame.rename_axis(None).to_string()}\n")
     for note in table.notes:
         print(textwrap.fill(note, 110))
@@ -84,7 +83,7 @@ def _figure(options: argparse.Namespace) -> int:
     if out.suffix not in figures.FORMATS:  # before anything is run
         raise ValueError(f"--out {out}: unknown suffix {out.suffix!r}; one of {list(figures.FORMATS)}")
     figure = figures.FIGURES[options.name]
-    drawn = figure.draw(_cases(options, figure.recipe), Path(options.records))
+    drawn = figure.draw(_cases(options, figure.recipe), _records(options))
     write_whole(out, lambda temporary: temporary.write_bytes(figures.encoded(drawn, out.suffix)))
     print(out)
     for note in figure.notes:
@@ -93,8 +92,7 @@ def _figure(options: argparse.Namespace) -> int:
 
 
 def _claims(options: argparse.Namespace) -> int:
-    _check_folder(options.records)
-    found = ledger(options.records)
+    found = ledger(records_folder(options.records))
     for name, row in found.iterrows():
         print(f"{row['verdict'].upper()}: {row['claim']} ({row['where']})")
         print(textwrap.fill(row["measured"], 110, initial_indent="    ", subsequent_indent="    "))
@@ -103,14 +101,14 @@ def _claims(options: argparse.Namespace) -> int:
     return 0
 
 
+def _records(options: argparse.Namespace) -> Path:
+    return records_folder(options.records, new=options.budget is not None)
+
+
 def _cases(options: argparse.Namespace, recipe: Callable[..., list[Case]]) -> list[Case]:
     """The cases of a recipe; with a budget, after what the records lack has been run."""
-    for name in options.data or ():
-        if name not in (*CATALOGUE, *SHAPES) and not Path(name).is_dir():
-            raise ValueError(f"--data {name}: no such data set or folder; one of {list(CATALOGUE)}")
     cases = recipe(options.data, options.seeds, options.budget or "paper")
     if options.budget is None:
-        _check_folder(options.records)
         return cases
     with tqdm(desc="runs", unit="run", file=sys.stderr) as bar:
 
@@ -119,10 +117,5 @@ def _cases(options: argparse.Namespace, recipe: Callable[..., list[Case]]) -> li
             bar.n = progress.done
             bar.set_postfix(running=progress.running, left=progress.left)
 
-        engine.carry_out(cases, options.records, engine=options.engine, workers=options.workers, on_progress=show)
+        engine.carry_out(cases, _records(options), engine=options.engine, workers=options.workers, on_progress=show)
     return cases
-
-
-def _check_folder(records: str) -> None:
-    if not Path(records).is_dir():
-        raise ValueError(f"--records {records}: no such folder; expected the folder `book/records` of a clone")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmkd_core.datasets import CATALOGUE
+from mmkd_core.datasets.shapes import SHAPES
 from mmkd_core.experiment import Experiment, plan
 from mmkd_core.measures import Measurement
 from mmkd_core.models import base_of
@@ -41,8 +44,8 @@ NAMES = {
 }  # fmt: skip
 REAL = ("tiktok", "lfm2k", "amazon-beauty")
 SEEDS = (0, 1, 2)
-Names = Sequence[str] | None
-Seeds = Sequence[int] | None
+Names = Sequence[str] | str | None
+Seeds = Sequence[int] | int | None
 Row = tuple[dict[str, Any], dict[str, Any]]
 
 
@@ -75,13 +78,27 @@ def measured_of(kind: str, system: Job, **arguments: Any) -> Measurement:
 
 
 def chosen_datasets(given: Names, budget: str, own: Sequence[str]) -> Sequence[str]:
-    """The data sets given, else those of the budget, else the recipe's own."""
-    return given or budget_of(budget).datasets or own
+    """The data sets given, else those of the budget, else the recipe's own; a text is the name of one.
+
+    Raises `ValueError` for what is no data set's name, no shape's and no folder.
+    """
+    names = (given,) if isinstance(given, str) else given
+    for name in names or ():
+        if name not in (*CATALOGUE, *SHAPES) and not Path(name).is_dir():
+            raise ValueError(f"{name!r}: no such data set or folder; one of {list(CATALOGUE)}")
+    return names or budget_of(budget).datasets or own
 
 
 def chosen_seeds(given: Seeds, budget: str, own: Sequence[int]) -> Sequence[int]:
-    """The seeds given, else those of the budget, else the recipe's own."""
-    return given or budget_of(budget).seeds or own
+    """The seeds given, else those of the budget, else the recipe's own; a number is one seed.
+
+    Raises `ValueError` for what is no whole number.
+    """
+    seeds = [given] if isinstance(given, int) else list(given or ())
+    for seed in seeds:
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise ValueError(f"seeds={given!r}; expected whole numbers, such as [0, 1, 2]")
+    return seeds or budget_of(budget).seeds or own
 
 
 def budget_of(name: str) -> Budget:
