@@ -1,5 +1,6 @@
 """Tables say what the records hold, and what was not run."""
 
+import json
 from dataclasses import replace
 
 import pandas as pd
@@ -112,6 +113,19 @@ def test_table_4_has_the_published_figures_beside_tiktok_alone(tmp_path):
     assert frames["tiktok"].loc["Popularity", ["paper's Tiktok", "DiffMM"]].tolist() == ["", ""]
     assert frames["tiktok"].loc["MMKD", "paper's Tiktok"] == "0.0737/0.0258"
     assert "DiffMM" not in frames["lfm2k"]
+
+
+def test_trials_are_completed_of_started(tmp_path):
+    states = ["complete", "pruned", "complete", "pruned", "fail"]
+    study = {"dataset": "lfm2k", "model": "lightgcn", "trials": [{"state": state} for state in states]}
+    file = tmp_path / "searches" / "lfm2k-lightgcn.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps(study))
+    frame = quality.trials(tmp_path)
+    assert frame.loc["LightGCN"].tolist() == ["none", "2 of 5", "none"]
+    file.write_text("{}")
+    with pytest.raises(ValueError, match=r"lfm2k-lightgcn.json: no study \(.*\); expected a file of benchmarks/search"):
+        quality.trials(tmp_path)
 
 
 def test_the_papers_table_4_is_whole():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def _statistics(values: dict[str, Any] | None) -> dict[str, str]:
 
 
 def table4(cases: Sequence[Case], store: Path) -> Frames:
-    """All systems on each data set, MMKD against each; then the relative gains, and the paper's table as printed."""
+    """All systems on each data set, MMKD against each; the relative gains; the searches; the paper's table as printed."""
     rows = collect(cases, store)
     frames = {}
     for dataset, own in rows.groupby("dataset", sort=False):
@@ -66,6 +67,7 @@ def table4(cases: Sequence[Case], store: Path) -> Frames:
             table.loc[recipes.START, ["paper's Tiktok", "DiffMM"]] = ""
         frames[f"{dataset}"] = table
     frames["MMKD against the best other system"] = gains(rows)
+    frames["Trials of each search for settings, completed of started"] = trials(store)
     frames["The paper's Table 4 (Recall@20/NDCG@20)"] = printed_table4()
     return frames
 
@@ -92,6 +94,26 @@ def _gain(against: Mapping[Any, Comparison | None]) -> str:
 
 def _pair(values: Sequence[paper.Printed] | None) -> str:
     return "/".join(map(str, values[:2])) if values else ""
+
+
+def trials(store: str | Path) -> pd.DataFrame:
+    """Trials of the searches for settings, completed of started ("3 of 10"): a line a model, a column a data set.
+
+    The others were broken off where they fell behind. Read from the studies in `store/searches`; "none" where there is
+    no study. Raises `ValueError` for a file there that is none.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted((Path(store) / "searches").glob("*.json")):
+        try:
+            study = json.loads(path.read_text(encoding="utf-8"))
+            states = [trial["state"] for trial in study["trials"]]
+            column, line = title_of(study["dataset"]), NAMES[study["model"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}: no study ({error}); expected a file of benchmarks/search.py") from None
+        found.setdefault(column, {})[line] = f"{states.count('complete')} of {len(states)}"
+    columns = [title_of(name) for name in recipes.REAL]
+    frame = pd.DataFrame(found).reindex(index=[*NAMES.values()], columns=columns).dropna(how="all")
+    return frame.fillna("none").rename_axis("system")
 
 
 def printed_table4() -> pd.DataFrame:
