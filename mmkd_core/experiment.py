@@ -26,8 +26,7 @@ from mmkd_core.data import Dataset
 from mmkd_core.datasets import address, checked_options, load
 from mmkd_core.evaluation import hit_places, of_places
 from mmkd_core.files import write_json, write_whole
-from mmkd_core.memory import check_sizes
-from mmkd_core.models import base_of, build, checked
+from mmkd_core.models import base_of, build, check_memory, checked
 from mmkd_core.models.base import Recommender
 from mmkd_core.training import SETTINGS, TRAINING, FitConfig, History, choose_device, fit, seeded
 
@@ -250,7 +249,7 @@ def train(
     target = choose_device(device)
     for stage in (experiment, experiment.teacher):  # the student's too before its teacher is trained
         if stage is not None:
-            check_sizes(stage.hparams, data, stage.model)
+            check_memory(stage.model, stage.hparams, data)
     given: dict[str, Any] = {}
     if experiment.teacher is not None:
         taught, _ = train(experiment.teacher, store, data, device=device, on_epoch=on_epoch)
