@@ -38,7 +38,7 @@ def _mark() -> str:
 
 
 def _sweep(folder: Path) -> None:
-    """Removes the temporary files of writers of this host that are no longer alive; those of no host are of this one."""
+    """Removes the temporary files of this host's writers that live no more; a file that names no host is one of them."""
     for file in folder.glob(".*.tmp"):
         writer = file.name.removesuffix(".tmp").rpartition(".")[2].removeprefix(_mark())
         if writer.isdecimal() and not _alive(int(writer)):
