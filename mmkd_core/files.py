@@ -38,7 +38,7 @@ def _mark() -> str:
 
 
 def _sweep(folder: Path) -> None:
-    """Removes the temporary files of this host's writers that live no more; a file that names no host is one of them."""
+    """Removes the temporary files of writers of this host that live no more; one that names no host is of this one."""
     for file in folder.glob(".*.tmp"):
         writer = file.name.removesuffix(".tmp").rpartition(".")[2].removeprefix(_mark())
         if writer.isdecimal() and not _alive(int(writer)):

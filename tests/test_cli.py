@@ -141,7 +141,8 @@ def heavy_imports(code):
 @pytest.mark.parametrize(
     "arguments",
     ["", "--help", "--version", "data list", "fly", "run", "run lightgcn", "run lightgcn --data demo --sed 1",
-     "data check", "table 2", "table --help", "figure 9", "claims --help", "recommend --user x", "--threads 9999 data list"],
+     "data check", "table 2", "table --help", "figure 9", "claims --help", "recommend --user x",
+     "--threads 9999 data list"],
 )  # fmt: skip
 def test_help_and_usage_errors_import_nothing_heavy(arguments):
     assert heavy_imports(f"from mmkd_core.__main__ import main; main({arguments.split()})") == []
@@ -160,10 +161,10 @@ def test_the_library_imports_a_part_when_it_is_asked_for():
 
 
 def test_the_names_that_arguments_may_have_are_those_of_the_library():
-    assert evidence.TABLES == tuple(tables.TABLES)
-    assert evidence.FIGURES == tuple(recipes.FIGURES) == tuple(figures.FIGURES)
-    assert evidence.BUDGETS == tuple(recipes.BUDGETS)
-    assert evidence.ENGINES == engine.ENGINES
+    assert tuple(tables.TABLES) == evidence.TABLES
+    assert tuple(recipes.FIGURES) == tuple(figures.FIGURES) == evidence.FIGURES
+    assert tuple(recipes.BUDGETS) == evidence.BUDGETS
+    assert engine.ENGINES == evidence.ENGINES
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""A run that was killed and is run again gives what an undisturbed one gives, to the bit."""
+
+import json
+import multiprocessing
+import random
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from mmkd_core import plan, run
+from mmkd_core.experiment import Record
+
+KILLS = 5
+FIT = {"epochs": 6, "batch_size": 128, "evaluate_every": 1, "lr": 0.01}
+
+
+def work(folder, store):
+    """Teacher, then student: six files."""
+    torch.set_num_threads(1)
+    run(plan("mmkd", str(folder), fit=FIT, hparams={"dim": 8}, teacher={"dim": 8, "fit": FIT}), store)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """20 users, 60 items, two modalities, in MMRec's layout."""
+    folder = tmp_path_factory.mktemp("data") / "tiny"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    rows = ["userID\titemID\tx_label"]
+    for user in range(20):
+        rows += [f"{user}\t{item}\t{max(0, place - 7)}" for place, item in enumerate(random.permutation(60)[:10])]
+    (folder / "tiny.inter").write_text("\n".join(rows) + "\n")
+    for name, width in (("image", 6), ("text", 4)):
+        np.save(folder / f"{name}_feat.npy", random.normal(size=(60, width)).astype(np.float32))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Processes that have imported everything when they start, so that the moment of a kill falls into the run."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mmkd_core.experiment", "pytest"])
+    first = context.Process(target=int)  # waits for the imports
+    first.start()
+    first.join()
+    return context
+
+
+def results(store):
+    """The files of a store by name: bytes; of records what the moment of their making does not change."""
+    found = {}
+    for path in sorted(store.iterdir()):
+        if path.suffix == ".json":
+            values = json.loads(path.read_text())
+            assert Record.read(path).key == path.stem
+            found[path.name] = {key: values[key] for key in values if key not in ("cost", "environment")}
+        else:
+            found[path.name] = path.read_bytes()
+    return found
+
+
+def test_a_killed_run_that_is_run_again_gives_the_undisturbed_result(processes, folder, tmp_path):
+    start = time.monotonic()
+    undisturbed = processes.Process(target=work, args=(folder, tmp_path / "undisturbed"))
+    undisturbed.start()
+    undisturbed.join()
+    took = time.monotonic() - start
+    assert undisturbed.exitcode == 0
+    expected = results(tmp_path / "undisturbed")
+    assert len(expected) == 6
+    draw = random.Random(0)
+    killed = 0
+    for attempt in range(KILLS):
+        store = tmp_path / str(attempt)
+        process = processes.Process(target=work, args=(folder, store))
+        process.start()
+        process.join(took * draw.uniform(0.1, 0.95))
+        process.kill()
+        process.join()
+        killed += process.exitcode != 0
+        work(folder, store)
+        assert results(store) == expected, attempt
+    assert killed
