@@ -12,14 +12,14 @@ import torch
 from mmkd_core import plan, run
 from mmkd_core.experiment import Record
 
-KILLS = 5
 FIT = {"epochs": 6, "batch_size": 128, "evaluate_every": 1, "lr": 0.01}
 
 
-def work(folder, store):
-    """Teacher, then student: six files."""
+def work(folder, store, told=None):
+    """Teacher, then student: six files. Each epoch is told to whoever wants to know."""
     torch.set_num_threads(1)
-    run(plan("mmkd", str(folder), fit=FIT, hparams={"dim": 8}, teacher={"dim": 8, "fit": FIT}), store)
+    experiment = plan("mmkd", str(folder), fit=FIT, hparams={"dim": 8}, teacher={"dim": 8, "fit": FIT})
+    run(experiment, store, on_epoch=told and (lambda _, epoch, history: told.send(epoch)))
 
 
 @pytest.fixture(scope="module")
@@ -61,25 +61,40 @@ def results(store):
     return found
 
 
+# When a run is killed: after so many epochs of teacher and student together, or once the store holds so many files,
+# temporary ones among them; and then up to this many seconds later.
+MOMENTS = [("epochs", 3), ("files", 1), ("files", 3), ("epochs", 10), ("files", 5)]
+LATER = 0.003
+
+
+def wait_until(process, kind, number, epochs, store):
+    """Waits for a moment, or for the end of the process."""
+    seen = 0
+    while process.is_alive() and seen < number:
+        if kind == "files":
+            seen = len(list(store.iterdir())) if store.exists() else 0
+        elif epochs.poll(0.01):
+            epochs.recv()
+            seen += 1
+
+
 def test_a_killed_run_that_is_run_again_gives_the_undisturbed_result(processes, folder, tmp_path):
-    start = time.monotonic()
-    undisturbed = processes.Process(target=work, args=(folder, tmp_path / "undisturbed"))
-    undisturbed.start()
-    undisturbed.join()
-    took = time.monotonic() - start
-    assert undisturbed.exitcode == 0
+    work(folder, tmp_path / "undisturbed")
     expected = results(tmp_path / "undisturbed")
     assert len(expected) == 6
     draw = random.Random(0)
-    killed = 0
-    for attempt in range(KILLS):
-        store = tmp_path / str(attempt)
-        process = processes.Process(target=work, args=(folder, store))
+    states = []
+    for kind, number in MOMENTS:
+        store = tmp_path / f"{kind}-{number}"
+        epochs, told = processes.Pipe(duplex=False)
+        process = processes.Process(target=work, args=(folder, store, told))
         process.start()
-        process.join(took * draw.uniform(0.1, 0.95))
+        wait_until(process, kind, number, epochs, store)
+        time.sleep(draw.uniform(0, LATER))
         process.kill()
         process.join()
-        killed += process.exitcode != 0
+        states.append((process.exitcode != 0, len(list(store.iterdir())) if store.exists() else 0))
         work(folder, store)
-        assert results(store) == expected, attempt
-    assert killed
+        assert results(store) == expected, (kind, number)
+    assert [killed for killed, _ in states].count(True) >= 3, states
+    assert len({files for _, files in states}) > 1, states  # not all of them before anything was written
