@@ -4,18 +4,24 @@ PYTHON ?= python3
 # The one pin of torch. TORCH_INDEX, if given, is the address of the index that has the build you want (CPU, CUDA).
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
+# The lowest torch that pyproject.toml admits, for `make lowest`.
+TORCH_LOWEST ?= torch==2.6.0
+# With RECORD=1 executing a notebook writes its runtime to book/records/execution; without, nothing but the notebook.
+RECORD ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 TWINS := $(wildcard notebooks/*.md)
+EXECUTE := $(BIN)/python tools/execute.py $(if $(RECORD),--record)
+LOWEST := .venv-lowest
 JUPYTER_BOOK := $(BIN)/jupyter-book build . -W -n --keep-going
 
 # One thread: the numbers then do not depend on how many cores the machine has.
 export OMP_NUM_THREADS ?= 1
 
 .NOTPARALLEL:
-.PHONY: help book test check html colab pdf train notebooks notebook sync format live pins readme vendor clean
+.PHONY: help book test check lowest html colab pdf train notebooks notebook sync format live pins readme vendor clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +39,17 @@ check: $(INSTALLED)  ## lint, types, spelling, import layers
 	$(BIN)/codespell
 	$(BIN)/pytest -q tests/test_import_layers.py
 
+lowest:  ## run the library's tests with the lowest versions that pyproject.toml admits, in .venv-lowest
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH_LOWEST)
+	$(LOWEST)/bin/pip install --quiet "uv>=0.5"
+	echo "torch ; sys_platform == 'never'" > $(LOWEST)/overrides.txt  # it is there, in the build that TORCH_INDEX has
+	$(LOWEST)/bin/uv pip compile pyproject.toml --extra test --extra search --resolution lowest-direct --quiet \
+	  --python $(LOWEST)/bin/python --overrides $(LOWEST)/overrides.txt --output-file $(LOWEST)/requirements.txt
+	$(LOWEST)/bin/pip install --quiet -r $(LOWEST)/requirements.txt
+	$(LOWEST)/bin/pip install --quiet --no-deps -e .
+	$(LOWEST)/bin/pytest -n 2 --dist loadfile tests --ignore tests/book
+
 html: $(INSTALLED)  ## render the notebooks as they are
 	$(JUPYTER_BOOK)
 
@@ -45,11 +62,11 @@ pdf: html  ## print the book as one PDF, _build/pdf/mmkd.pdf (needs Chromium or 
 train: $(INSTALLED)  ## teacher, then student, on the demo data; a run whose record exists is not repeated
 	$(BIN)/mmkd run mmkd --data demo
 
-notebooks: $(INSTALLED)  ## execute all notebooks in place
-	$(BIN)/python tools/execute.py $(NOTEBOOKS)
+notebooks: $(INSTALLED)  ## execute all notebooks in place; RECORD=1 notes how long each took
+	$(EXECUTE) $(NOTEBOOKS)
 
 notebook: $(INSTALLED)  ## execute one: make notebook NB=notebooks/quickstart.ipynb
-	$(BIN)/python tools/execute.py $(NB)
+	$(EXECUTE) $(NB)
 
 sync: $(INSTALLED)  ## carry the edits of notebooks/*.md over to the .ipynb twins, keeping outputs
 	$(BIN)/jupytext --to ipynb --update $(TWINS)
@@ -74,7 +91,7 @@ vendor:  ## fetch the scripts and fonts under book/_static/vendor again (needs n
 	tools/vendor.sh
 
 clean:  ## remove what was built, but not .venv
-	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build .venv-lowest .pytest_cache .ruff_cache .hypothesis
 
 $(INSTALLED): pyproject.toml requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=..."; exit 1; }

@@ -1,15 +1,16 @@
-"""Executes notebooks in place: `python tools/execute.py notebooks/quickstart.ipynb ...`.
+"""Executes notebooks in place: `python tools/execute.py [--record] notebooks/quickstart.ipynb ...`.
 
-Two runs leave a notebook byte-identical. When it ran, where and for how long goes to a record of its own,
-`book/records/execution/<notebook>.json`, which the book's status page and runtimes are made from.
+Two runs leave a notebook byte-identical. With `--record`, when it ran, where and for how long goes to a record of its
+own, `book/records/execution/<notebook>.json`, which the book's status page and runtimes are made from.
 """
 
+import argparse
 import base64
 import io
 import json
 import resource
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -72,9 +73,17 @@ def _cpu_of_children() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Executes notebooks in place.")
+    parser.add_argument("--record", action="store_true", help=f"note times in {RECORDS.relative_to(ROOT)}")
+    parser.add_argument("notebooks", nargs="+", type=Path)
+    options = parser.parse_args(arguments)
+    for notebook in options.notebooks:
+        took = execute(notebook)
+        if options.record:
+            note(notebook, took)
+        print(f"{notebook}: {took['seconds']:.1f} s, {took['cpu_seconds']:.1f} s of CPU")
+
+
 if __name__ == "__main__":
-    for argument in map(Path, sys.argv[1:]):
-        took = execute(argument)
-        if argument.resolve().parent == ROOT / "notebooks":
-            note(argument, took)
-        print(f"{argument}: {took['seconds']:.1f} s, {took['cpu_seconds']:.1f} s of CPU")
+    main()
