@@ -39,6 +39,7 @@ check: $(INSTALLED)  ## lint, types, spelling, import layers
 	$(BIN)/codespell
 	$(BIN)/pytest -q tests/test_import_layers.py
 
+# Deprecations are no errors there: the oldest of one library meets the newest of what that one needs.
 lowest:  ## run the library's tests with the lowest versions that pyproject.toml admits, in .venv-lowest
 	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH_LOWEST)
@@ -48,7 +49,7 @@ lowest:  ## run the library's tests with the lowest versions that pyproject.toml
 	  --python $(LOWEST)/bin/python --overrides $(LOWEST)/overrides.txt --output-file $(LOWEST)/requirements.txt
 	$(LOWEST)/bin/pip install --quiet -r $(LOWEST)/requirements.txt
 	$(LOWEST)/bin/pip install --quiet --no-deps -e .
-	$(LOWEST)/bin/pytest -n 2 --dist loadfile tests --ignore tests/book
+	$(LOWEST)/bin/pytest -n 2 --dist loadfile tests --ignore tests/book -W ignore::DeprecationWarning
 
 html: $(INSTALLED)  ## render the notebooks as they are
 	$(JUPYTER_BOOK)

@@ -59,10 +59,10 @@ def lighter(png: str) -> str:
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def note(path: Path, took: dict[str, float], records: Path = RECORDS) -> None:
+def note(path: Path, took: dict[str, float], records: Path | None = None) -> None:
     """Makes `took` the notebook's last execution on this kind of device; one on another kind stays beside it."""
     device = choose_device()
-    file = records / f"{path.stem}.json"
+    file = (records or RECORDS) / f"{path.stem}.json"
     known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     write_json(file, {**known, device.type: took | environment(device)})
 
@@ -75,7 +75,7 @@ def _cpu_of_children() -> float:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Executes notebooks in place.")
-    parser.add_argument("--record", action="store_true", help=f"note times in {RECORDS.relative_to(ROOT)}")
+    parser.add_argument("--record", action="store_true", help="write the times to book/records/execution")
     parser.add_argument("notebooks", nargs="+", type=Path)
     options = parser.parse_args(arguments)
     for notebook in options.notebooks:

@@ -10,6 +10,7 @@ import jupytext
 import nbformat
 import pytest
 from jupytext.cli import jupytext as command
+from jupytext.config import load_jupytext_config
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -18,8 +19,10 @@ TWINS = sorted((ROOT / "notebooks").glob("*.md"))
 
 @pytest.mark.parametrize("path", TWINS, ids=lambda path: path.stem)
 def test_a_twin_is_as_make_format_writes_it(path):
+    config = load_jupytext_config(str(path))
     text = path.read_text(encoding="utf-8")
-    assert jupytext.writes(jupytext.reads(text, fmt="md:myst"), fmt="md:myst") == text, "run `make format`"
+    again = jupytext.writes(jupytext.reads(text, fmt="md:myst", config=config), fmt="md:myst", config=config)
+    assert again == text, "run `make format`"
 
 
 @pytest.fixture
