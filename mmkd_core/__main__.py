@@ -68,7 +68,9 @@ def _carried_out(options: argparse.Namespace) -> int:
     except (MemoryError, RuntimeError) as error:
         if not _is_lack_of_memory(error):
             raise
-        return _failed(f"not enough memory for this ({error or 'no more is known'}); try smaller sizes or less data")
+        return _failed(
+            f"not enough memory for this ({str(error) or 'no more is known'}); try smaller sizes or less data"
+        )
     except KeyboardInterrupt:
         print("mmkd: stopped; nothing half-written is left", file=sys.stderr)
         return 130
