@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -429,6 +430,43 @@ def test_a_folder_that_is_called_like_a_built_in_data_set_is_pointed_out(folder,
     status, out, _ = call(capsys, "data", "check", "./demo")
     assert (status, "demo: 20 users" in out) == (0, True)
     assert len(caplog.records) == 1
+
+
+def test_folders_of_mmkd_data_called_like_built_in_ones_are_pointed_out(folder, tmp_path, capsys, caplog, monkeypatch):
+    monkeypatch.setenv("MMKD_DATA", str(tmp_path))
+    registry.say_once.cache_clear()
+    for name in ("demo", "lfm2k"):
+        shutil.copytree(folder, tmp_path / name)
+    registry.note_shadowed("demo", None, None)
+    run = ["run", "popularity", "--store", tmp_path / "store", "--data"]
+    for _ in range(2):  # once is enough
+        status, out, _ = call(capsys, *run, "lfm2k")
+        assert (status, "popularity on lfm2k" in out) == (0, True)
+    assert call(capsys, *run, tmp_path / "lfm2k")[0] == 0
+    assert [entry.getMessage() for entry in caplog.records] == [
+        f"note: demo is the built-in data set; to read the folder of that name, write {tmp_path / 'demo'}",
+        f"note: {tmp_path / 'lfm2k'} holds other files than the published lfm2k; they are read as your own data",
+    ]
+
+
+def test_a_note_is_one_line_on_stderr(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "demo")
+    command = [sys.executable, "-m", "mmkd_core", "data", "check", "demo"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == "note: demo is the built-in data set; to read the folder of that name, write ./demo\n"
+
+
+def test_a_warning_of_the_library_is_one_line_too(capsys, monkeypatch):
+    def check(name):
+        with warnings.catch_warnings(record=False):
+            warnings.simplefilter("default")
+            warnings.warn("3 users\nhave no interaction", UserWarning, stacklevel=2)
+        raise ValueError("nothing more")
+
+    monkeypatch.setattr("mmkd_core.datasets.check", check)
+    assert call(capsys, "data", "check", "demo") == (
+        2, "", "mmkd: note: 3 users have no interaction\nmmkd: nothing more\n"
+    )  # fmt: skip
 
 
 def test_a_path_that_begins_with_a_dot_is_looked_for_here_alone(folder, tmp_path, capsys, monkeypatch):
