@@ -76,8 +76,9 @@ def test_the_readme_and_the_landing_page_print_the_records():
 def test_the_settings_in_force_are_the_choice_of_the_study(path):
     study = json.loads(path.read_text())
     best, found = study["best"], plan(study["model"], study["dataset"])
-    chosen = {name: found.hparams[name] if name != "fit" else {} for name in best}
-    chosen["fit"] = {name: getattr(found.fit, name) for name in best["fit"]}
+    chosen: dict = {name: found.hparams[name] for name in best if name != "fit"}
+    if "fit" in best:
+        chosen["fit"] = {name: getattr(found.fit, name) for name in best["fit"]}
     assert chosen == best
     assert study["best validation"] == max(t["validation recall@20"] or 0 for t in study["trials"])
 
