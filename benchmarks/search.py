@@ -15,6 +15,7 @@ import argparse
 import json
 import re
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,13 @@ def adopt(file: Path, dataset: str, how: str, settings: dict[str, Any]) -> None:
     write_whole(file, lambda temporary: temporary.write_text(whole, encoding="utf-8"))
 
 
+def found_by(trials: Sequence[Mapping[str, Any]], study: str) -> str:
+    """How settings were found, for a model's file: trials that were broken off are counted apart."""
+    completed = sum(trial["state"] == "complete" for trial in trials)
+    best = f"best of {completed} completed trials, {len(trials)} started"
+    return f"{best}, by validation Recall@20, book/records/searches/{study}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
@@ -116,7 +124,7 @@ def main() -> None:
     name = f"{arguments.data}-{arguments.model}.json"
     path = ROOT / "book" / "records" / "searches" / name
     write_json(path, result)
-    how = f"best of {budget['trials']} trials by validation Recall@20, book/records/searches/{name}"
+    how = found_by(trials, name)
     final = {"fit": best["fit"] | budget.get("final", {})} if "fit" in best else {}
     adopt(ROOT / "mmkd_core" / "hparams" / f"{arguments.model}.toml", arguments.data, how, best | final)
     print(json.dumps(best, indent=1), study.best_value)
