@@ -145,3 +145,30 @@ def test_the_twin_gate_finds(change):
     cells_tagged(changed, "parameters")[0][key] = nbformat.from_dict(value)
     with pytest.raises(NotebookDifference):
         compare_notebooks(notebook, changed, fmt="md:myst")
+
+
+P_SAID = re.compile(r"\bp (?:=|<) \.?\d[\d.]*(?P<family> of \d+)?")  # within a sentence that cells print
+P_CELL = re.compile(r"((<|\d)\.\d{3} of \d+|capped|–|)")
+
+
+def p_columns(text):
+    """The cells of the columns headed "p" of the Markdown tables in a text."""
+    place = None
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.split(" | ")] if line.startswith("| ") else []
+        if not cells:
+            place = None
+        elif place is None:
+            place = cells.index("p") if "p" in cells else -1
+        elif place >= 0 and not set(line) <= set("|-: "):
+            yield cells[place]
+
+
+def test_a_column_of_p_is_found():
+    assert list(p_columns("| a | p | b |\n| --- | --: | --- |\n| x | 0.041 of 14 | y |\n\n| p |\n")) == ["0.041 of 14"]
+
+
+def test_a_p_has_the_number_of_tests_beside_it_wherever_it_stands(path):
+    for text in output_texts(read(path)):
+        assert not [found.group() for found in P_SAID.finditer(text) if not found["family"]]
+        assert not [cell for cell in p_columns(text) if not P_CELL.fullmatch(cell)]
