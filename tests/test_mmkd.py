@@ -471,6 +471,29 @@ def test_the_gcn_student_started_at_the_teacher_smooths_the_teachers_tables(data
     torch.testing.assert_close(torch.cat(model.embed()), graph @ torch.cat(model.teacher.embed()))
 
 
+def test_a_narrower_gcn_student_starts_from_the_principal_directions_and_not_from_the_first_columns(data):
+    teacher = teacher_of(data)
+    with torch.no_grad():
+        for rows in (teacher.nodes.weight, *teacher.reduction.weights):
+            rows.mul_(torch.linspace(0.1, 1, 8))  # the last columns matter most
+    narrow, table = mmkd(data, dim=3, student="gcn", teacher=teacher), torch.cat(teacher.embed()).detach()
+    best = mmkd(data, dim=3, layers=0, teacher=teacher)
+    torch.testing.assert_close(table @ narrow.student.weights[0], torch.cat(best.embed()))
+    assert torch.equal(narrow.student.weights[1], torch.eye(3))
+    smoothed = make("mmkd", data, dim=3, student="gcn", layers=1, teacher=teacher)
+    whole = smoothed.student.graph @ table
+
+    def error(rows):
+        scores, found = whole[:30] @ whole[30:].T, rows[:30] @ rows[30:].T
+        return float((found - scores).norm() / scores.norm())
+
+    assert error(torch.cat(smoothed.embed()).detach()) < 0.5 * error(whole[:, :3])
+
+
+def test_a_gcn_student_as_wide_as_its_teacher_starts_at_the_identity(data):
+    assert all(torch.equal(weight, torch.eye(8)) for weight in mmkd(data, student="gcn").student.weights)
+
+
 def test_a_weight_of_zero_drops_its_term_and_what_only_it_needs(data, make_batch):
     assert "embed_kd" not in mmkd(data, embed=0.0).loss(make_batch(data, 10))
     assert mmkd(data, dim=3, embed=0.0).map is None
