@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from mmkd_core.cost import environment
-from mmkd_core.experiment import write_json
+from mmkd_core.files import write_json
 from mmkd_core.training import choose_device
 
 ROOT = Path(__file__).parents[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -217,6 +219,36 @@ def folder_of(name: str, root: Path | str | None = None) -> Path:
     looked = " and ".join(f"{folder}" for folder in places)
     hint = "" if root else "; set MMKD_DATA to the folder that holds your data sets to load them by name"
     raise DataError(f"unknown data set {name!r}; one of {list(CATALOGUE)} or a folder (looked for {looked}{hint})")
+
+
+def address(name: str | Path) -> str:
+    """The name of a built-in data set as it is; of a folder its absolute path, so that all its spellings are one.
+
+    What is neither is given back: `load` says what is wrong with it.
+    """
+    try:
+        return str(name) if str(name) in CATALOGUE else str(folder_of(str(name)).resolve())
+    except DataError:
+        return str(name)
+
+
+def note_shadowed(name: str, root: Path | str | None, found: Found | None) -> None:
+    """Says, once a process, what the name of a built-in data set was not taken for: a folder here that has this name.
+
+    Also that the files found in `MMKD_DATA` under that name are not the published ones.
+    """
+    local = os.environ.get("MMKD_DATA")
+    for folder in (Path(name), Path(local) / name) if local else (Path(name),):
+        if root is None and folder.is_dir() and (found is None or folder.resolve() != found.folder.resolve()):
+            path = folder if folder.is_absolute() else f"{os.curdir}{os.sep}{folder}"
+            _note(f"note: {name} is the built-in data set; to read the folder of that name, write {path}")
+    if found is not None and not found.known:
+        _note(f"note: {found.folder} holds other files than the published {name}; they are read as your own data")
+
+
+@functools.cache
+def _note(text: str) -> None:
+    logging.getLogger("mmkd_core").warning(text)
 
 
 def _entry(name: str) -> Entry:
