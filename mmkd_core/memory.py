@@ -1,4 +1,4 @@
-"""What a size would take, before anything is allocated: no machine has room for tables of a thousand million columns."""
+"""What a size would take, before anything is allocated: no machine has room for tables of a billion columns."""
 
 from __future__ import annotations
 

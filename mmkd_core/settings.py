@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -47,7 +48,7 @@ RANGES: dict[str, Range] = {  # where it is not NOT_NEGATIVE
 class Setting(NamedTuple):
     """A setting: what kind of value it takes, its choices if it has any, whether None is one, and its default."""
 
-    kind: type
+    kind: type[Any]
     choices: tuple[str, ...]
     optional: bool
     default: Any
@@ -127,7 +128,8 @@ def check(name: str, value: Any, setting: Setting, of: str) -> Any:
         raise ValueError(f"{name}={quoted(value)} of {of}; expected {setting.says}{example}")
     if setting.kind in (int, float):
         _check_number(name, value, setting, of)
-    return setting.kind(value)
+    kind: Any = setting.kind
+    return kind(value)
 
 
 def _is_of(kind: type, value: Any) -> bool:
@@ -164,6 +166,13 @@ def whole(text: str) -> int:
     if not WHOLE.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{quoted(text)} is not a whole number; expected one in digits, such as 7")
     return int(text)
+
+
+def check_cores(name: str, number: int, least: int) -> None:
+    """Raises `ValueError` for a number of threads or processes below `least` or above that of the machine's cores."""
+    cores = os.cpu_count() or 1
+    if not least <= number <= cores:  # torch crashes where the system has no more threads to give
+        raise ValueError(f"{name}={number}; expected from {least} to {cores}, the cores of this machine")
 
 
 def quoted(value: Any) -> str:

@@ -236,5 +236,5 @@ def test_a_configuration_that_makes_no_sense_is_refused(changes, message):
 
 def test_a_device_may_be_named():
     assert choose_device("cpu") == torch.device("cpu")
-    with pytest.raises(ValueError, match="unknown device .gpu.; one of"):
+    with pytest.raises(ValueError, match="unknown device 'gpu'; one of"):
         choose_device("gpu")
