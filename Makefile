@@ -4,9 +4,14 @@ PYTHON ?= python3
 # The one pin of torch. TORCH_INDEX, if given, is the address of the index that has the build you want (CPU, CUDA).
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
+# The oldest torch that pyproject.toml admits.
+TORCH_LOWEST ?= torch==2.6.0
+# With RECORD=1 executing a chapter notes when, where and for how long in book/records/execution; else in _build.
+RECORD ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
+LOWEST := .venv-lowest
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 TWINS := $(wildcard notebooks/*.md)
 JUPYTER_BOOK := $(BIN)/jupyter-book build . -W -n --keep-going
@@ -15,7 +20,9 @@ JUPYTER_BOOK := $(BIN)/jupyter-book build . -W -n --keep-going
 export OMP_NUM_THREADS ?= 1
 
 .NOTPARALLEL:
-.PHONY: help book test check html colab pdf train notebooks notebook sync format live pins readme vendor clean
+export RECORD
+
+.PHONY: help book test lowest check html colab pdf train notebooks notebook sync format live pins readme vendor clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +32,14 @@ book: train notebooks html  ## train on the demo data, execute the notebooks, re
 
 test: check html  ## run every check there is
 	$(BIN)/pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env tests notebooks
+
+lowest: $(INSTALLED)  ## run the library's tests with the oldest versions that pyproject.toml admits
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	echo "torch ; sys_platform == 'never'" > $(LOWEST)/overrides.txt  # installed first, as in .venv
+	$(BIN)/uv pip install --quiet --python $(LOWEST) $(if $(TORCH_INDEX),--index $(TORCH_INDEX)) "$(TORCH_LOWEST)"
+	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct --overrides $(LOWEST)/overrides.txt -e .[test]
+	$(LOWEST)/bin/python -m pytest -q -n 2 --dist loadfile -W default::DeprecationWarning tests \
+	  --ignore tests/book --ignore tests/plugins --ignore tests/test_benchmarks.py
 
 check: $(INSTALLED)  ## lint, types, spelling, import layers
 	$(BIN)/ruff check .
@@ -45,7 +60,7 @@ pdf: html  ## print the book as one PDF, _build/pdf/mmkd.pdf (needs Chromium or 
 train: $(INSTALLED)  ## teacher, then student, on the demo data; a run whose record exists is not repeated
 	$(BIN)/mmkd run mmkd --data demo
 
-notebooks: $(INSTALLED)  ## execute all notebooks in place
+notebooks: $(INSTALLED)  ## execute all notebooks in place (RECORD=1: note times and machine for the status page)
 	$(BIN)/python tools/execute.py $(NOTEBOOKS)
 
 notebook: $(INSTALLED)  ## execute one: make notebook NB=notebooks/quickstart.ipynb
@@ -74,7 +89,7 @@ vendor:  ## fetch the scripts and fonts under book/_static/vendor again (needs n
 	tools/vendor.sh
 
 clean:  ## remove what was built, but not .venv
-	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build .venv-lowest .pytest_cache .ruff_cache .hypothesis
 
 $(INSTALLED): pyproject.toml requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=..."; exit 1; }

@@ -21,7 +21,7 @@ import torch
 
 from mmkd_core import Dataset, evaluate, load
 from mmkd_core.cost import environment, timed
-from mmkd_core.experiment import write_json
+from mmkd_core.files import write_json
 from mmkd_core.models import build
 from mmkd_core.sampling import Sampler
 from mmkd_core.training import choose_device, train_epoch

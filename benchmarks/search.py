@@ -24,7 +24,8 @@ import torch
 
 from mmkd_core import Dataset, History, load, plan
 from mmkd_core.cost import environment, measured
-from mmkd_core.experiment import train, write_json, write_whole
+from mmkd_core.experiment import train
+from mmkd_core.files import write_json, write_whole
 from mmkd_core.models import build
 from mmkd_core.training import choose_device, fit
 

@@ -1,17 +1,20 @@
-"""The command `mmkd`: data sets, training runs, recommendations, and the evidence."""
+"""The command `mmkd`: data sets, training runs, recommendations, and the evidence.
+
+What is heavy is imported by the commands that need it, when they run: help and a usage error come at once.
+"""
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
-
-import torch
 
 from mmkd_core import __version__
 from mmkd_core.commands import data, evidence, training
+from mmkd_core.settings import check_cores, whole
 
 EXAMPLES = """\
 examples:
@@ -28,32 +31,66 @@ examples:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A wrong argument is one line and exit status 2."""
+    """A wrong argument is one line and exit status 2; `late_epilog` makes the end of the help when it is asked for."""
+
+    late_epilog: Callable[[], str] | None = None
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (`{self.prog} --help` shows how)\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())} (`{self.prog} --help` shows how)\n")
+
+    def format_help(self) -> str:
+        if self.late_epilog is not None:
+            self.epilog = self.late_epilog()
+        return super().format_help()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status, 2 for anything that the caller can mend."""
+    _never_fail_to_print()
     options = _parser().parse_args(arguments)
     try:
-        if options.threads < 0:
-            raise ValueError(f"--threads {options.threads}; expected 0 or more")
-        if options.threads:
-            torch.set_num_threads(options.threads)
+        _set_threads(options.threads, options.computes)
         status = options.action(options)
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # `mmkd table 4 | head`: the reader has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python fails again when it flushes at exit
         return 141  # as a shell says of a program that SIGPIPE ended
-    except (ValueError, FloatingPointError, OSError) as error:
-        print(f"mmkd: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    except (ValueError, FloatingPointError, OverflowError, OSError) as error:
+        return _failed(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not _is_lack_of_memory(error):
+            raise
+        return _failed(f"not enough memory for this ({error or 'no more is known'}); try smaller sizes or less data")
     except KeyboardInterrupt:
         print("mmkd: stopped; nothing half-written is left", file=sys.stderr)
         return 130
+
+
+def _failed(message: str) -> int:
+    print(f"mmkd: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: torch raises a plain RuntimeError where the CPU's does, a kind of its own for a GPU's."""
+    said = ("DefaultCPUAllocator", "out of memory", "Storage size calculation overflowed")
+    return isinstance(error, MemoryError) or any(text in str(error) for text in said)
+
+
+def _never_fail_to_print() -> None:
+    """UTF-8 into files and pipes, whatever the environment says; on a terminal ? for what it cannot show."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a notebook's is none, and takes all text
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
+
+
+def _set_threads(threads: int, computes: bool) -> None:
+    check_cores("threads", threads, 0)
+    if threads and computes:
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,7 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="mmkd", description="Multi-modal recommendation, measured.", epilog=EXAMPLES,
                      formatter_class=raw)  # fmt: skip
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1; 0: torch's own choice)")
+    parser.add_argument("--threads", type=whole, default=1, help="CPU threads (default 1; 0: torch's own choice)")
+    parser.set_defaults(computes=True)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in (data, training, evidence):
         module.add_to(commands)

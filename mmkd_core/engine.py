@@ -20,6 +20,7 @@ from mmkd_core.datasets import load
 from mmkd_core.experiment import Experiment, run
 from mmkd_core.measures import measure
 from mmkd_core.recipes import Case, Job
+from mmkd_core.settings import check_cores
 
 ENGINES = ("local", "ray")
 RETRIES = 3  # of a job whose worker died
@@ -52,6 +53,8 @@ def carry_out(
     unless given); the store must be a folder that all of them see. Raises `ValueError` for an unknown engine or a
     missing Ray; what a job raises comes through.
     """
+    if workers is not None:
+        check_cores("workers", workers, 1)
     if engine not in ENGINES:
         raise ValueError(f"unknown engine {engine!r}; one of {list(ENGINES)}")
     finish = {"local": _one_by_one, "ray": _over_ray}[engine]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tomllib
 import zipfile
 from collections.abc import Callable, Mapping
@@ -21,13 +20,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mmkd_core import settings
 from mmkd_core.cost import environment, measured, parameters
 from mmkd_core.data import Dataset
-from mmkd_core.datasets import load
+from mmkd_core.datasets import address, checked_options, load
 from mmkd_core.evaluation import hit_places, of_places
+from mmkd_core.files import write_json, write_whole
+from mmkd_core.memory import check_sizes
 from mmkd_core.models import base_of, build, checked
 from mmkd_core.models.base import Recommender
-from mmkd_core.training import FitConfig, History, choose_device, fit, seeded
+from mmkd_core.training import SETTINGS, TRAINING, FitConfig, History, choose_device, fit, seeded
 
 KS = (20, 50)
 OnTraining = Callable[["Experiment", int, History], None]
@@ -38,6 +40,8 @@ class Experiment:
     """All that decides a result: data (with the options of `load`), model, settings, training, seed, teacher.
 
     `hparams` holds every setting of the model, so that a later change of a default cannot change a record's meaning.
+    `options` holds those that are not at their default. `dataset` is a name, or a folder; `plan` makes that the
+    absolute path. Raises `ValueError` for what is no value of a setting or option.
     """
 
     dataset: str
@@ -49,11 +53,16 @@ class Experiment:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.dataset, str) or not self.dataset:
+            raise ValueError(f"data set {settings.quoted(self.dataset)}; expected a name or the path of a folder")
         object.__setattr__(self, "hparams", checked(self.model, self.hparams))
+        for name, kinds in (("fit", (FitConfig,)), ("teacher", (Experiment, type(None)))):
+            if not isinstance(value := getattr(self, name), kinds):
+                raise ValueError(f"{name}={settings.quoted(value)} of {self.model}; expected a {kinds[0].__name__}")
         if self.teacher is not None and (base_of(self.model), base_of(self.teacher.model)) != ("mmkd", "teacher"):
             raise ValueError(f"{self.model} cannot be taught by {self.teacher.model}; expected mmkd and teacher")
         object.__setattr__(self, "fit", replace(self.fit, seed=self.seed))
-        object.__setattr__(self, "options", dict(self.options))
+        object.__setattr__(self, "options", checked_options(self.options, self.dataset))
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -70,8 +79,16 @@ class Experiment:
         return json.dumps(self.as_dict(), sort_keys=True)
 
     def key(self, fingerprint: str) -> str:
-        """16 hexadecimal digits of sha256 over the experiment's canonical JSON and the data set's fingerprint."""
-        return hashlib.sha256((self.canonical + fingerprint).encode()).hexdigest()[:16]
+        """16 hexadecimal digits of sha256 over the experiment's canonical JSON and the data set's fingerprint.
+
+        Where a folder lies does not count: the fingerprint says which data they are.
+        """
+        placeless = self.at("a folder") if Path(self.dataset).is_absolute() else self
+        return hashlib.sha256((placeless.canonical + fingerprint).encode()).hexdigest()[:16]
+
+    def at(self, dataset: str) -> Experiment:
+        """The same on the data set of another name or place."""
+        return replace(self, dataset=dataset, teacher=self.teacher and self.teacher.at(dataset))
 
 
 def plan(
@@ -88,22 +105,22 @@ def plan(
 
     For "mmkd" the teacher's experiment is planned too; `teacher` changes it: its settings, "fit" for its training, and
     "model" for a variant of it. A variant has the settings of what it varies.
-    Raises `ValueError` for an unknown model or setting.
+    A folder is the same data set however its path is written. Raises `ValueError` for an unknown model or setting, or
+    what is no value of one.
     """
+    base, dataset = base_of(model), address(dataset)
     chosen, training = _tuned(model, dataset)
     nested = None
-    if base_of(model) == "mmkd":
-        teacher = dict(teacher or {})
+    if base == "mmkd":
+        teacher = settings.mapping({} if teacher is None else teacher, "setting", "the teacher")
         kind, teacher_fit = teacher.pop("model", "teacher"), teacher.pop("fit", None)
         nested = plan(kind, dataset, seed=seed, hparams=teacher, fit=teacher_fit, options=options)
     elif teacher:
-        raise ValueError(f"{model} has no teacher, so settings {sorted(teacher)} of one mean nothing")
-    training |= dict(fit or {})
-    known = [f.name for f in fields(FitConfig) if f.name != "seed"]
-    for name in training:
-        if name not in known:
-            raise ValueError(f"unknown setting {name!r} of the training; one of {sorted(known)}")
-    return Experiment(dataset, model, seed, chosen | dict(hparams or {}), FitConfig(**training), nested, options or {})
+        raise ValueError(f"{model} has no teacher, so settings {settings.quoted(teacher)} of one mean nothing")
+    known = {name: setting for name, setting in SETTINGS.items() if name != "seed"}
+    training |= settings.checked({} if fit is None else fit, known, TRAINING)
+    chosen |= settings.mapping({} if hparams is None else hparams, "setting", model)
+    return Experiment(dataset, model, seed, chosen, FitConfig(**training), nested, {} if options is None else options)
 
 
 def _tuned(model: str, dataset: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -187,23 +204,6 @@ def read_hits(record_file: str | Path) -> dict[str, Float[Tensor, " user"]] | No
     return of_places(torch.from_numpy(places), torch.from_numpy(users), KS)
 
 
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Lets `write` fill a temporary file beside `path`, then renames it: a reader never meets half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Writes `values` as JSON, whole or not at all."""
-    text = json.dumps(values, indent=1) + "\n"
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
 def run(
     experiment: Experiment,
     store: str | Path = "runs",
@@ -217,10 +217,16 @@ def run(
     A nested teacher is run first, in the same store, and its weights are kept there for the next student.
     `data` spares loading the data set again; `on_epoch(experiment, epoch, history)` reports progress.
     """
-    data = data if data is not None else load(experiment.dataset, **experiment.options)
+    if data is None:
+        experiment = experiment.at(address(experiment.dataset))
+        data = load(experiment.dataset, **experiment.options)
     path = Path(store) / f"{experiment.key(data.fingerprint)}.json"
     if path.exists():
-        return Record.read(path)
+        record = Record.read(path)
+        if record.experiment != experiment:  # the same data, which lie elsewhere now
+            record = replace(record, experiment=experiment)
+            record.save(path.parent)
+        return record
     return train(experiment, Path(store), data, device=device, on_epoch=on_epoch)[1]
 
 
@@ -241,13 +247,16 @@ def train(
         raise ValueError(f"k={max(KS)} for a catalogue of {data.num_items} items; records hold Recall@{max(KS)}")
     if len(data.test) == 0:
         raise ValueError(f"{data.name}: no test interaction, and a record holds test metrics; `fit` needs none")
-    settings: dict[str, Any] = {}
+    target = choose_device(device)
+    for stage in (experiment, experiment.teacher):  # the student's too before its teacher is trained
+        if stage is not None:
+            check_sizes(stage.hparams, data, stage.model)
+    given: dict[str, Any] = {}
     if experiment.teacher is not None:
         taught, _ = train(experiment.teacher, store, data, device=device, on_epoch=on_epoch)
-        settings["teacher"] = taught.cpu()  # as `restore` gives it: all students then start from the same numbers
-    target = choose_device(device)
+        given["teacher"] = taught.cpu()  # as `restore` gives it: all students then start from the same numbers
     with measured(target) as cost, seeded(experiment.seed, target):
-        model = build(experiment.model, data, experiment.hparams, **settings).to(target)
+        model = build(experiment.model, data, experiment.hparams, **given).to(target)
         report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
         history = fit(model, data, experiment.fit, on_epoch=report, device=device)
     with torch.no_grad():
@@ -286,11 +295,11 @@ def restore(record_file: str | Path, data: Dataset) -> Recommender:
             f"{weights_file}: no weights beside the record; train it again, with its settings, into another folder: "
             f"mmkd run {experiment.model} --data {experiment.dataset} --seed {experiment.seed} --store FOLDER"
         )
-    settings: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     with seeded(experiment.seed):
         if experiment.teacher is not None:
-            settings["teacher"] = build(experiment.teacher.model, data, experiment.teacher.hparams)
-        model = build(experiment.model, data, experiment.hparams, **settings)
+            given["teacher"] = build(experiment.teacher.model, data, experiment.teacher.hparams)
+        model = build(experiment.model, data, experiment.hparams, **given)
     try:
         model.load_state_dict(load_file(weights_file))
     except (SafetensorError, RuntimeError) as error:

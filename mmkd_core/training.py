@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from mmkd_core import settings
 from mmkd_core.data import Batch, Dataset
 from mmkd_core.evaluation import Scorer, evaluate
 from mmkd_core.models.base import Recommender
@@ -35,18 +36,14 @@ class FitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience", "evaluate_every"):
-            value, least = getattr(self, name), int(name != "epochs")
-            if not (isinstance(value, int) and value >= least):
-                raise ValueError(f"{name}={value!r}; expected a whole number of at least {least}")
-        numbers = isinstance(self.lr, float | int) and isinstance(self.weight_decay, float | int)
-        if not (numbers and self.lr > 0 and self.weight_decay >= 0):
-            got = f"lr={self.lr!r}, weight_decay={self.weight_decay!r}"
-            raise ValueError(f"{got}; expected the numbers lr > 0 and weight_decay >= 0")
-        if not (isinstance(self.seed, int) and 0 <= self.seed < 2**63):
-            raise ValueError(f"seed={self.seed!r}; expected a whole number from 0 to 2^63 - 1")
-        for name in ("lr", "weight_decay"):
-            object.__setattr__(self, name, float(getattr(self, name)))  # 1 and 1.0 are the same experiment
+        """Raises `ValueError` for what is no value of a setting."""
+        values = {name: getattr(self, name) for name in SETTINGS}
+        for name, value in settings.checked(values, SETTINGS, TRAINING).items():
+            object.__setattr__(self, name, value)  # 1 and 1.0 are the same experiment
+
+
+TRAINING = "the training"  # what messages call it
+SETTINGS = settings.settings_of_fields(FitConfig)
 
 
 @dataclass
@@ -71,13 +68,13 @@ OnEpoch = Callable[[int, History], None]
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
     """The named device, or a CUDA GPU if there is one, or the CPU; raises `ValueError` for one that is not there."""
-    try:
-        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    except RuntimeError:
-        raise ValueError(f"unknown device {device!r}; one of ['cpu', 'cuda', 'cuda:0', ...]") from None
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {device!r}: PyTorch finds no CUDA GPU here; expected 'cpu'")
-    return chosen
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = ["cpu", *(["cuda"] if gpus else []), *(f"cuda:{index}" for index in range(gpus))]
+    if device is None:
+        return torch.device("cuda" if gpus else "cpu")
+    if str(device) not in there:  # torch knows names of many kinds that this machine lacks
+        raise ValueError(f"unknown device {settings.quoted(str(device))}; one of {there}, which PyTorch finds here")
+    return torch.device(device)
 
 
 def fit(

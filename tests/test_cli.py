@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from mmkd_core import MODELS
 from mmkd_core import experiment as module
@@ -216,56 +215,6 @@ def test_settings_of_model_training_and_teacher_reach_the_record(folder, tmp_pat
     assert student["teacher"] in records
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["lighgcn"], r"unknown model 'lighgcn'; one of \["),
-        (["lightgcn", "--set", "lyers=2"], r"unknown setting 'lyers' of lightgcn; one of \["),
-        (["lightgcn", "--set", "dim=many"], r"dim='many' of lightgcn; expected int"),
-        (["lightgcn", "--set", "dim=0"], "dim=0 of lightgcn; expected at least 1"),
-        (["lightgcn", "--set", "l2=-1"], "l2=-1 of lightgcn; expected at least 0"),
-        (["mmkd", "--set", "layers=two"], "layers='two' of mmkd; expected int"),
-        (["mmkd", "--set", "prompt_mode=on"], r"unknown prompt_mode 'on'; one of \["),
-        (["mmkd", "--set", "temperature=0"], "temperature=0 of mmkd; expected more than 0"),
-        (["mmkd", "--set", "gamma=0.5"], r"gamma=0\.5 of mmkd; expected at least 1"),
-        (["mmkd", "--set", "teacher.lyers=2"], "unknown setting 'lyers' of teacher"),
-        (["lightgcn", "--set", "teacher.layers=2"], "lightgcn has no teacher"),
-        (["lightgcn", "--set", "fit.epoch=2"], "unknown setting 'epoch' of the training"),
-        (["lightgcn", "--set", "fit.epochs=-1"], "epochs=-1; expected a whole number"),
-        (["lightgcn", "--set", "fit.lr=fast"], "lr='fast'"),
-        (["lightgcn", "--set", "fit.lr=nan"], "lr='nan'"),
-        (["lightgcn", "--set", "dim"], "--set dim: expected NAME=VALUE"),
-        (["lightgcn", "--set", "=3"], "--set =3: expected NAME=VALUE"),
-        (["lightgcn", "--set", "model.dim=3"], r"--set model\.dim=3: expected NAME=VALUE"),
-        (["lightgcn", "--set", "data.noise=0.3"], "unknown option 'noise'"),
-        (["lightgcn", "--set", "data.name=x"], "unknown option 'name'"),
-        (["lightgcn", "--seed", "one"], "argument --seed: invalid int value: 'one'"),
-        (["lightgcn", "--seed", str(2**70)], "seed"),
-        (["lightgcn", "--device", "gpu"], "gpu"),
-        (["lightgcn", "--sed", "1"], "unrecognized arguments: --sed"),
-        ([], "the following arguments are required: MODEL"),
-    ],
-)
-def test_a_wrong_argument_of_run_is_refused_before_anything_is_written(arguments, says, folder, tmp_path, refused):
-    store = tmp_path / "store"
-    refused("run", *arguments, "--data", folder, "--store", store, says=says)
-    assert not store.exists()
-
-
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["data"], ["data", "fly"], ["run", "lightgcn"]])
-def test_an_incomplete_or_unknown_command_says_where_help_is(arguments, refused):
-    refused(*arguments, says="--help` shows how")
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_a_device_that_is_not_there(folder, tmp_path, refused):
-    refused("run", "lightgcn", "--data", folder, "--store", tmp_path / "s", "--device", "cuda", says="(?i)cuda")
-
-
-def test_a_number_of_threads_that_makes_no_sense(refused):
-    refused("--threads", "-1", "data", "list", says="threads")
-
-
 def test_a_catalogue_too_small_for_recall_at_50(tmp_path, refused):
     folder = tmp_path / "small"
     folder.mkdir()
@@ -296,23 +245,6 @@ def test_recommend_shows_the_best_items_the_user_has_not_seen(store, folder, cap
     assert len(shown) == 5
     assert not train & set(shown)
     assert "user 3 of tiny, 8 training items" in out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--user", "20"], "user 20 of tiny; expected 0 to 19"),
-        (["--user", "-1"], "user -1 of tiny; expected 0 to 19"),
-        (["--user", "19"], "user 19 of tiny has no training history"),
-        (["--user", "3", "--top", "61"], "k=61 for a catalogue of 60 items; expected 1 to 60"),
-        (["--user", "3", "--top", "0"], "k=0 for a catalogue of 60 items; expected 1 to 60"),
-        (["--user", "three"], "argument --user: invalid int value: 'three'"),
-        ([], "the following arguments are required: --user"),
-    ],
-)
-def test_a_wrong_argument_of_recommend(arguments, says, store, refused):
-    (path,) = store.glob("*.json")
-    refused("recommend", path, *arguments, says=says)
 
 
 def test_a_missing_record(tmp_path, refused):

@@ -7,7 +7,8 @@ import torch
 
 from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, plan, run
 from mmkd_core import experiment as module
-from mmkd_core.experiment import read_hits, restore, save_hits, train, write_whole
+from mmkd_core.experiment import read_hits, restore, save_hits, train
+from mmkd_core.files import write_whole
 from mmkd_core.models import settings_of
 
 SHORT = FitConfig(epochs=2, batch_size=256, lr=0.01, evaluate_every=1)

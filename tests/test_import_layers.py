@@ -7,7 +7,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "mmkd_core"
 LAYERS = [
-    {"data", "derivation", "paper"},
+    {"settings", "catalogue", "files", "derivation", "paper"},
+    {"data"},
+    {"memory"},
     {"losses", "metrics", "layers", "sampling", "datasets"},
     {"graph"},
     {"evaluation"},

@@ -8,7 +8,7 @@ import pytest
 
 from mmkd_core import paper, recipes, tables
 from mmkd_core.datasets.shapes import SHAPES, random_data
-from mmkd_core.experiment import write_json
+from mmkd_core.files import write_json
 from mmkd_core.measures import measure
 from mmkd_core.models import build
 from mmkd_core.models.teacher import Teacher

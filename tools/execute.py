@@ -1,12 +1,14 @@
 """Executes notebooks in place: `python tools/execute.py notebooks/quickstart.ipynb ...`.
 
-Two runs leave a notebook byte-identical. When it ran, where and for how long goes to a record of its own,
-`book/records/execution/<notebook>.json`, which the book's status page and runtimes are made from.
+Two runs leave a notebook byte-identical. When it ran, where and for how long goes to a record of its own: with
+RECORD=1 in the environment to `book/records/execution/<notebook>.json`, which the book's status page and runtimes are
+made from, else to `_build/execution/`, so that whoever just builds the book changes no file of the repository.
 """
 
 import base64
 import io
 import json
+import os
 import resource
 import sys
 import time
@@ -17,11 +19,11 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from mmkd_core.cost import environment
-from mmkd_core.experiment import write_json
+from mmkd_core.files import write_json
 from mmkd_core.training import choose_device
 
 ROOT = Path(__file__).parents[1]
-RECORDS = ROOT / "book/records/execution"
+RECORDS = ROOT / ("book/records/execution" if os.environ.get("RECORD") == "1" else "_build/execution")
 
 
 def execute(path: Path) -> dict[str, float]:

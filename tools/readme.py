@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmkd_core import recipes
 from mmkd_core.claims import ledger, summary
-from mmkd_core.experiment import write_whole
+from mmkd_core.files import write_whole
 from mmkd_core.results import collect
 from mmkd_core.tables import markdown, quality
 

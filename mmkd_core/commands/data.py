@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from mmkd_core.datasets import CATALOGUE, check, fetch, load
+from mmkd_core.catalogue import CATALOGUE
 
 
 def add_to(commands: Any) -> None:
     """Adds the subcommand to a parser."""
     data = commands.add_parser("data", help="list, fetch or check data sets")
     actions = data.add_subparsers(required=True, metavar="ACTION")
-    actions.add_parser("list", help="what there is, from where, on what terms").set_defaults(action=_list)
+    listing = actions.add_parser("list", help="what there is, from where, on what terms")
+    listing.set_defaults(action=_list, computes=False)
     for name, action, text in (
         ("fetch", _fetch, "download a data set and check its sums"),
         ("check", _check, "load a data set or a folder, check its files, show its size"),
@@ -29,11 +30,15 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
+    from mmkd_core.datasets import fetch
+
     print(f"{options.name}: {fetch(options.name)}")
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
+    from mmkd_core.datasets import check, load
+
     problems = 0
     for file, verdict in check(options.name):
         print(f"{file}: {verdict}")

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from tqdm import tqdm
+from mmkd_core.settings import Setting, quoted, read, whole
 
-from mmkd_core.data import Dataset
-from mmkd_core.datasets import load
-from mmkd_core.datasets.demo import DemoDataset
-from mmkd_core.evaluation import rank
-from mmkd_core.experiment import Experiment, Record, plan, restore, run
-from mmkd_core.models import MODELS, settings_of
-from mmkd_core.training import History
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from mmkd_core.data import Dataset
+    from mmkd_core.experiment import Experiment, Record
+    from mmkd_core.training import History
 
 
 def add_to(commands: Any) -> None:
@@ -29,18 +26,15 @@ def add_to(commands: Any) -> None:
 
 def _add_run(commands: Any) -> None:
     raw = argparse.RawDescriptionHelpFormatter
-    models = "\n".join(f"  {name:<11} {_settings_line(name)}" for name in MODELS)
     parser = commands.add_parser(
         "run", help="train a model, test it once, write a record", formatter_class=raw,
         description="Trains MODEL, keeps its best epoch by validation Recall@20, tests once, writes a record.\n"
         "A run whose record exists is not repeated: the record is shown.",
-        epilog=f"models and their settings (defaults before those of the data set):\n{models}\n\n"
-        "--set NAME=VALUE takes these, fit.NAME (epochs, batch_size, lr, weight_decay, patience, evaluate_every),\n"
-        "teacher.NAME and teacher.fit.NAME (for mmkd) and data.NAME (options of the data set, such as data.noise).",
     )  # fmt: skip
-    parser.add_argument("model", metavar="MODEL", help=f"one of {', '.join(MODELS)}")
+    parser.late_epilog = _models
+    parser.add_argument("model", metavar="MODEL", help="one of those below")
     parser.add_argument("--data", required=True, metavar="NAME", help="a data set's name, or a folder")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; repeatable")
     parser.add_argument("--store", default="runs", metavar="FOLDER", help="where records and weights go (default runs)")
     parser.add_argument("--device", help="cpu or cuda (default: a GPU if there is one)")
@@ -50,18 +44,33 @@ def _add_run(commands: Any) -> None:
 def _add_recommend(commands: Any) -> None:
     parser = commands.add_parser("recommend", help="a trained model's best items for a user")
     parser.add_argument("record", metavar="RECORD", help="the file that `mmkd run` wrote, its weights beside it")
-    parser.add_argument("--user", type=int, required=True, metavar="ID")
-    parser.add_argument("--top", type=int, default=10, metavar="K", help="length of the list (default 10)")
+    parser.add_argument("--user", type=whole, required=True, metavar="ID")
+    parser.add_argument("--top", type=whole, default=10, metavar="K", help="length of the list (default 10)")
+    parser.add_argument("--data", metavar="FOLDER", help="where its data lie now (default: where they lay)")
     parser.set_defaults(action=_recommend)
 
 
-def _settings_line(name: str) -> str:
-    return " ".join(f"{setting}={value}" for setting, value in settings_of(name).items()) or "(no settings)"
+def _models() -> str:
+    """The end of the help of `mmkd run`: what can be set."""
+    from mmkd_core.models import MODELS, settings_of
+
+    settings = {name: " ".join(f"{key}={value}" for key, value in settings_of(name).items()) for name in MODELS}
+    models = "\n".join(f"  {name:<11} {text or '(no settings)'}" for name, text in settings.items())
+    return (
+        f"models and their settings (defaults before those of the data set):\n{models}\n\n"
+        "--set NAME=VALUE takes these, fit.NAME (epochs, batch_size, lr, weight_decay, patience, evaluate_every),\n"
+        "teacher.NAME and teacher.fit.NAME (for mmkd) and data.NAME (options of the data set, such as data.noise)."
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from mmkd_core.datasets import load
+    from mmkd_core.experiment import run
+
     experiment = planned(options.model, options.data, options.seed, options.set)
-    data = load(options.data, **experiment.options)
+    data = load(experiment.dataset, **experiment.options)
     bars: dict[str, tqdm] = {}
 
     def show(stage: Experiment, epoch: int, history: History) -> None:
@@ -85,29 +94,48 @@ def _run(options: argparse.Namespace) -> int:
 
 def planned(model: str, dataset: str, seed: int, settings: Sequence[str]) -> Experiment:
     """The experiment that `--set NAME=VALUE` arguments ask for."""
-    groups: dict[str, dict[str, Any]] = {"": {}, "fit": {}, "teacher": {}, "teacher.fit": {}, "data": {}}
+    from mmkd_core.experiment import plan
+
+    groups: dict[str, dict[str, str]] = {"": {}, "fit": {}, "teacher": {}, "teacher.fit": {}, "data": {}}
     for setting in settings:
         name, equals, text = setting.partition("=")
         group, _, leaf = name.rpartition(".")
-        if not equals or not leaf or group not in groups:
-            raise ValueError(
-                f"--set {setting}: expected NAME=VALUE, NAME with one of {[g for g in groups if g]} in front"
-            )
-        try:
-            groups[group][leaf] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            groups[group][leaf] = text
-    teacher = groups["teacher"] | ({"fit": groups["teacher.fit"]} if groups["teacher.fit"] else {})
-    return plan(
-        model, dataset, seed=seed, hparams=groups[""], fit=groups["fit"], teacher=teacher, options=groups["data"]
-    )
+        if not equals or not leaf or group not in groups or name in groups:
+            fronts = [group for group in groups if group]
+            raise ValueError(f"--set {quoted(setting)}: expected NAME=VALUE, NAME with one of {fronts} in front")
+        groups[group][leaf] = text
+    given = _values(model, groups)
+    teacher = given["teacher"] | ({"fit": given["teacher.fit"]} if given["teacher.fit"] else {})
+    return plan(model, dataset, seed=seed, hparams=given[""], fit=given["fit"], teacher=teacher, options=given["data"])
+
+
+def _values(model: str, groups: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
+    """The values that the texts of `--set` stand for, each read as its setting's kind."""
+    from mmkd_core.datasets import OPTIONS
+    from mmkd_core.models import described_settings
+    from mmkd_core.training import SETTINGS
+
+    kinds: dict[str, dict[str, Setting]] = {
+        "": described_settings(model),
+        "fit": SETTINGS,
+        "teacher": described_settings(groups["teacher"].get("model", "teacher")),
+        "teacher.fit": SETTINGS,
+        "data": OPTIONS,
+    }
+    return {
+        group: {name: read(text, kinds[group].get(name)) for name, text in texts.items()}
+        for group, texts in groups.items()
+    }
 
 
 def _recommend(options: argparse.Namespace) -> int:
+    import torch
+
+    from mmkd_core.evaluation import rank
+    from mmkd_core.experiment import Record, restore
+
     record = Record.read(options.record)
-    data = load(record.experiment.dataset, **record.experiment.options)
-    if data.fingerprint != record.data["fingerprint"]:
-        raise ValueError(f"{options.record}: made from other data than {data.name} is now; train again on these data")
+    data = _data_of(record, options)
     if not 0 <= options.user < data.num_users:
         raise ValueError(f"user {options.user} of {data.name}; expected 0 to {data.num_users - 1}")
     history = data.train[data.train[:, 0] == options.user, 1].tolist()
@@ -123,5 +151,25 @@ def _recommend(options: argparse.Namespace) -> int:
     return 0
 
 
+def _data_of(record: Record, options: argparse.Namespace) -> Dataset:
+    """The data that a record was made from; raises `ValueError` when they are gone, or others than they were."""
+    from mmkd_core.data import DataError
+    from mmkd_core.datasets import load
+
+    place = options.data or record.experiment.dataset
+    try:
+        data = load(place, **record.experiment.options)
+    except DataError as error:
+        raise ValueError(f"{options.record}: its data: {error}; say where they lie now with --data FOLDER") from None
+    if data.fingerprint != record.data["fingerprint"]:
+        raise ValueError(
+            f"{options.record}: made from other data than {data.name} is now; say where they lie with --data FOLDER, "
+            "or train again on these"
+        )
+    return data
+
+
 def _named(data: Dataset, items: Sequence[int]) -> str:
+    from mmkd_core.datasets.demo import DemoDataset
+
     return ", ".join(f"{data.title(item) if isinstance(data, DemoDataset) else 'item'} {item}" for item in items)

@@ -8,14 +8,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mmkd_core import settings
 from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets.controls import controlled
 from mmkd_core.datasets.demo import load_demo
 from mmkd_core.datasets.layouts import LAYOUTS, load_folder
 from mmkd_core.datasets.ml_100k import load_ml_100k
-from mmkd_core.datasets.registry import CATALOGUE, check, fetch, folder_of, locate, title_of
+from mmkd_core.datasets.registry import (
+    CATALOGUE,
+    address,
+    check,
+    fetch,
+    folder_of,
+    locate,
+    note_shadowed,
+    title_of,
+)
 
-__all__ = ["CATALOGUE", "LAYOUTS", "LOADERS", "check", "controlled", "fetch", "load", "title_of"]
+__all__ = [
+    "CATALOGUE", "LAYOUTS", "LOADERS", "OPTIONS", "address", "check", "checked_options", "controlled", "fetch", "load",
+    "title_of",
+]  # fmt: skip
 
 # Those that are read take the folder and the name first; the keyword-only parameters are the options of `load`.
 LOADERS: dict[str, Callable[..., Dataset]] = {
@@ -25,6 +38,24 @@ LOADERS: dict[str, Callable[..., Dataset]] = {
     "amazon-beauty": load_folder,
     "ml-100k": load_ml_100k,
 }
+# What each option of any of them is; the loaders themselves say which numbers make sense.
+OPTIONS: dict[str, settings.Setting] = {
+    name: setting
+    for function in (*LOADERS.values(), controlled)
+    for name, setting in settings.settings_of(function, ranged=False).items()
+}
+
+
+def checked_options(options: Any, name: str) -> dict[str, Any]:
+    """`options` of the data set `name`, without those at their default: all that is said in two ways is one thing.
+
+    Raises `DataError` for an option that no data set has, or a value of another kind.
+    """
+    try:
+        chosen = settings.checked(options, OPTIONS, name, "option")
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    return {option: value for option, value in chosen.items() if value != OPTIONS[option].default}
 
 
 def load(name: str | Path, /, *, root: Path | str | None = None, download: bool = True, **options: Any) -> Dataset:
@@ -39,7 +70,7 @@ def load(name: str | Path, /, *, root: Path | str | None = None, download: bool 
     whatever the files say that makes no valid `Dataset`.
     """
     name = os.fspath(name)
-    controls = {key: options.pop(key) for key in _keywords(controlled) if key in options}
+    controls = checked_options({key: options.pop(key) for key in _keywords(controlled) if key in options}, name)
     data = _load(name, root, download, options)
     return controlled(data, **controls) if controls else data
 
@@ -51,8 +82,10 @@ def _load(name: str, root: Path | str | None, download: bool, options: dict[str,
         return load_folder(folder, folder.resolve().name, **options)
     _check_options(name, LOADERS[name], options)
     if not CATALOGUE[name].forms:
+        note_shadowed(name, root, None)
         return LOADERS[name](**options)
     found = locate(name, root, download)
+    note_shadowed(name, root, found)
     if found.known:
         return LOADERS[name](found.folder, name, **options)
     _check_options(name, load_folder, options)
@@ -63,7 +96,8 @@ def _check_options(name: str, loader: Callable[..., Dataset], options: dict[str,
     allowed = [*_keywords(loader), *_keywords(controlled)]
     unknown = [key for key in options if key not in allowed]
     if unknown:
-        raise DataError(f"{name}: unknown option {unknown[0]!r}; one of {allowed}")
+        raise DataError(f"{name}: unknown option {settings.quoted(unknown[0])}; one of {allowed}")
+    checked_options(options, name)
 
 
 def _keywords(function: Callable[..., Dataset]) -> list[str]:

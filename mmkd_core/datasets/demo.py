@@ -18,6 +18,7 @@ from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets.demo_features import audio_features, image_features, nuisance, text_features
 from mmkd_core.datasets.demo_media import SAMPLE_RATE, play_sounds, write_captions
 from mmkd_core.datasets.demo_posters import draw_posters
+from mmkd_core.memory import check_fits
 
 NUM_USERS, NUM_ITEMS, NUM_INTERACTIONS = 1200, 900, 20_000
 GENRES = ("noir", "space", "nature", "ocean", "romance", "western", "comedy", "music")
@@ -84,6 +85,7 @@ def load_demo(*, seed: int = 0, noise: float = 0.0, redundancy: int = 0) -> Demo
             raise DataError(f"demo: {name} is {value!r}; expected an integer of at least 0")
     if isinstance(noise, bool) or not isinstance(noise, Real) or not 0 <= noise <= 1:
         raise DataError(f"demo: noise is {noise!r}; expected a number from 0 to 1, the share of items made wrong")
+    check_fits("redundancy", int(redundancy), lambda columns: 3 * 4 * NUM_ITEMS * columns, "demo")
     # One stream of random numbers for each part: what one part draws does not move another.
     rngs = {name: np.random.default_rng((int(seed), stream)) for stream, name in enumerate(_STREAMS)}
     style, popularity = _catalogue(rngs["catalogue"])

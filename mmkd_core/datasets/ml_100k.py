@@ -15,36 +15,28 @@ import torch
 from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import CountVectorizer
 
+from mmkd_core.catalogue import (
+    ARCHIVE,
+    ARCHIVE_SHA256,
+    GROUPLENS,
+    RECBOLE,
+    TERMS,
+    WHEEL,
+    WHEEL_FOLDER,
+    WHEEL_SHA256,
+)  # fmt: skip
 from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets.assemble import Pairs, assemble
 from mmkd_core.datasets.features import tfidf_features
 from mmkd_core.datasets.remote import NotFetchedError, extract, retrieve, retrieve_wheel
 from mmkd_core.datasets.text import integers, read_columns, read_lines
 
-TERMS = (
-    "MovieLens 100K is GroupLens' (University of Minnesota): cite F. M. Harper and J. A. Konstan, The MovieLens "
-    "Datasets: History and Context, ACM TiiS 5(4), 2015; do not redistribute it, do not use it commercially without "
-    "their permission, do not imply their endorsement (https://files.grouplens.org/datasets/movielens/ml-100k-README.txt)"
-)
 GENRES = (
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
     "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
 )  # fmt: skip
 NUM_USERS, NUM_ITEMS = 943, 1682
 LIKED = 4  # stars
-WHEEL = "recbole==1.2.1"
-WHEEL_SHA256 = "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"
-WHEEL_FOLDER = "recbole/dataset_example/ml-100k"
-ARCHIVE = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
-ARCHIVE_SHA256 = "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229"
-RECBOLE = {
-    "ml-100k.inter": "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
-    "ml-100k.item": "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
-}
-GROUPLENS = {
-    "u.data": "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490",
-    "u.item": "553841ebc7de3a0fd0d6b62a204ea30c1e651aacfb2814c7a6584ac52f2c5701",
-}
 
 
 class Movie(NamedTuple):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmkd_core.cost import environment, measured
-from mmkd_core.experiment import write_json
+from mmkd_core.files import write_json
 from mmkd_core.measures.footprint import footprint
 from mmkd_core.measures.incremental import incremental
 from mmkd_core.measures.mixing import mixing

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mmkd_core import losses
+from mmkd_core import losses, memory, settings
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.evaluation import Scorer
 from mmkd_core.graph import listed_scores
@@ -71,6 +71,18 @@ class Recommender(nn.Module):
     """Base of all models. A model's keyword arguments are its settings; `negatives` is what a batch must hold."""
 
     negatives: int = 1
+
+    def __new__(cls, *arguments: Any, **given: Any) -> Any:
+        """Checks the settings before anything is allocated; raises `ValueError` as `settings.checked` does.
+
+        `copy` and `pickle` call it without arguments.
+        """
+        known = settings.of_model(cls)
+        chosen = {name: value for name, value in given.items() if name in known}
+        settings.checked(chosen, known, cls.__name__)
+        for data in (part for part in (*arguments, given.get("data")) if isinstance(part, Dataset)):
+            memory.check_sizes(chosen, data, cls.__name__)
+        return super().__new__(cls)
 
     def __init__(self, data: Dataset) -> None:
         super().__init__()

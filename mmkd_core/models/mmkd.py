@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -108,15 +108,6 @@ def _compress(x: Float[Tensor, "node teacher_dim"], width: int) -> Float[Tensor,
 
 
 STUDENTS = {"lightgcn": LightGCNStudent, "gcn": GCNStudent}
-CHOICES = {"student": tuple(STUDENTS), "init": ("teacher", "random"), "prompt_mode": ("kd", "frozen", "off")}
-
-
-def check_choice(setting: str, value: object) -> None:
-    """Raises `ValueError` when `setting` is one of `CHOICES` and `value` is not among its."""
-    if value not in CHOICES.get(setting, (value,)):
-        raise ValueError(f"unknown {setting} {value!r}; one of {[*CHOICES[setting]]}")
-
-
 TABLES = ("users", "items", "user_content", "item_content")
 
 
@@ -171,9 +162,9 @@ class MMKD(Recommender):
         data: Dataset,
         *,
         teacher: Teacher | None = None,
-        student: str = "lightgcn",
-        init: str = "teacher",
-        prompt_mode: str = "kd",
+        student: Literal["lightgcn", "gcn"] = "lightgcn",
+        init: Literal["teacher", "random"] = "teacher",
+        prompt_mode: Literal["kd", "frozen", "off"] = "kd",
         dim: int = 64,
         layers: int | None = None,
         l2: float = 1e-4,
@@ -187,8 +178,6 @@ class MMKD(Recommender):
         negatives: int = 10,
     ) -> None:
         super().__init__(data)
-        for name, value in (("student", student), ("init", init), ("prompt_mode", prompt_mode)):
-            check_choice(name, value)
         self.negatives = negatives
         self.l2, self.prompt_mode = l2, prompt_mode
         self.weights = {"pair_kd": pair, "list_kd": list, "embed_kd": embed}

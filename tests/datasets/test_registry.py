@@ -15,6 +15,7 @@ from small_folders import SPLITS, write_diffmm, write_features, write_json, writ
 
 from mmkd_core.data import DataError
 from mmkd_core.datasets import CATALOGUE, LAYOUTS, LOADERS, check, fetch, load
+from mmkd_core.datasets.registry import DOWNLOADS
 from mmkd_core.datasets.remote import retrieve_all, sum_problem
 
 
@@ -35,7 +36,8 @@ def source(tmp_path, monkeypatch):
 
 def point_at(monkeypatch, source, url):
     sums = {path.name: sha256(path) for path in sorted(source.iterdir())}
-    entry = replace(CATALOGUE["tiktok"], forms=(sums,), download=functools.partial(retrieve_all, url, sums))
+    entry = replace(CATALOGUE["tiktok"], forms=(sums,))
+    monkeypatch.setitem(DOWNLOADS, "tiktok", functools.partial(retrieve_all, url, sums))
     monkeypatch.setitem(CATALOGUE, "tiktok", entry)
 
 
@@ -79,7 +81,7 @@ def test_the_catalogue_and_the_loaders_name_the_same():
         assert entry.name == name
         assert all(len(value) == 64 for form in entry.forms for value in form.values())
         assert "\n" not in entry.summary + entry.source + entry.terms
-        assert bool(entry.forms) == (entry.download is not None) == (name != "demo")
+        assert bool(entry.forms) == (name in DOWNLOADS) == (name != "demo")
     assert {entry.layout for entry in CATALOGUE.values()} >= {"diffmm", "mmrec", "megcf"}
 
 
