@@ -86,6 +86,8 @@ def _open(path: Path) -> np.ndarray:
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what a damaged header says when it is parsed
             version = np.lib.format.read_magic(file)
+            if version not in ((1, 0), (2, 0), (3, 0)):
+                raise ValueError(f"the version of the format is {version}")
             reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = reader(file)
             if dtype.hasobject:

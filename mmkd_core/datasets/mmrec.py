@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +11,17 @@ from mmkd_core.data import SPLITS, DataError, Dataset, quoted
 from mmkd_core.datasets.assemble import DEFAULT, Choices, Pairs, assemble, largest
 from mmkd_core.datasets.features import feature_files, of_items, read_features, unread
 from mmkd_core.datasets.files import visible
-from mmkd_core.datasets.text import decimals, integers, read_columns, read_lines
+from mmkd_core.datasets.text import decimals, integers, is_decimal, read_columns, read_lines
 
 COLUMNS = ("userID", "itemID", "x_label")
-RATING = "rating"
+RATINGS = ("rating", "ratings", "stars", "score")  # names of the column, in letters of any size
 MOST_COLUMNS = 1000
 
 
 def load_mmrec(folder: Path, name: str, choices: Choices = DEFAULT) -> Dataset:
     """The data set in `folder`: columns userID, itemID and x_label (0 train, 1 val, 2 test) are found by name.
 
-    A column called rating is read where `choices` name a least rating; else every line is a choice, whatever its
+    A column of ratings is read where `choices` name a least rating; else every line is a choice, whatever its
     rating. Which of the `.npy` files are features is told by what is in them.
     """
     tables = visible(folder, "*.inter")
@@ -51,24 +51,28 @@ def _splits(path: Path, min_rating: float | None) -> tuple[dict[str, Pairs], lis
     if len(bad):
         row = bad[0]
         raise DataError(f"{path}, line {places[row]}: got x_label {labels[row]}; expected 0 (train), 1 (val), 2 (test)")
-    counted, notes = _counted(path, columns.get(RATING), places, min_rating)
+    counted, notes = _counted(path, columns, places, min_rating)
     numbers = np.array(places, dtype=np.int64)
     chosen = {split: (labels == label) & counted for label, split in enumerate(SPLITS)}
     return {split: Pairs(users[rows], items[rows], path, numbers[rows]) for split, rows in chosen.items()}, notes
 
 
 def _counted(
-    path: Path, ratings: Sequence[str] | None, places: Sequence[int], min_rating: float | None
+    path: Path, columns: Mapping[str, Sequence[str]], places: Sequence[int], min_rating: float | None
 ) -> tuple[np.ndarray, list[str]]:
     """Which lines count as choices, and a sentence where there are ratings and nobody said what they mean."""
-    if ratings is None:
-        if min_rating is not None:
-            raise DataError(f"{path}, line 1: no column {RATING!r}, and min_rating={min_rating} asks for one")
-        return np.ones(len(places), dtype=bool), []
+    names = [name for name in columns if name.lower() in RATINGS]
     if min_rating is not None:
-        return decimals(ratings, path, places) >= min_rating, []
-    zeros = sum(rating.strip("0") in ("", ".") and rating != "." for rating in ratings)
+        if len(names) != 1:
+            raise DataError(
+                f"{path}, line 1: got min_rating={min_rating} and the columns of ratings {quoted(names)}; expected "
+                f"one, called {', '.join(RATINGS[:-1])} or {RATINGS[-1]}"
+            )
+        return decimals(columns[names[0]], path, places) >= min_rating, []
+    if not names:
+        return np.ones(len(places), dtype=bool), []
+    zeros = sum(is_decimal(rating) and float(rating) == 0 for rating in columns[names[0]])
     return np.ones(len(places), dtype=bool), [
-        f"{path}: the column {RATING!r} is not read and each of the {len(places):,} lines counts as a choice, "
+        f"{path}: the column {quoted(names[0])} is not read and each of the {len(places):,} lines counts as a choice, "
         f"{zeros:,} with rating 0 among them; min_rating=1 (`--set data.min_rating=1`) leaves out what is rated lower"
     ]

@@ -13,7 +13,7 @@ from mmkd_core.data import DataError, quoted
 from mmkd_core.datasets.files import read_bytes
 
 DIGITS = 18  # so many always fit into 64 bits
-_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
 
 
 def read_text(path: Path, encoding: str = "utf-8-sig") -> str:
@@ -47,7 +47,12 @@ def is_integer(word: str) -> bool:
     `int` takes more: 1_23 and 12_3 would be one user, and so would the digits of every script.
     """
     digits = word.removeprefix("-")
-    return digits.isascii() and digits.isdigit() and len(digits) <= DIGITS
+    return digits.isascii() and digits.isdigit() and len(digits) <= DIGITS and not word.startswith("-0")
+
+
+def is_decimal(word: str) -> bool:
+    """Whether `word` is a decimal number in ASCII, such as 4, 3.5 or 1e-3; neither NaN nor infinity is."""
+    return _DECIMAL.fullmatch(word) is not None
 
 
 def integers(words: Sequence[str], path: Path, places: Sequence[int]) -> Int64[np.ndarray, " edge"]:
@@ -65,7 +70,7 @@ def integers(words: Sequence[str], path: Path, places: Sequence[int]) -> Int64[n
 
 def decimals(words: Sequence[str], path: Path, places: Sequence[int]) -> Float64[np.ndarray, " edge"]:
     """`words` as float64. Raises `DataError` with file and line (of `places`) for what is no decimal number."""
-    bad = next((row for row, word in enumerate(words) if not _DECIMAL.fullmatch(word)), None)
+    bad = next((row for row, word in enumerate(words) if not is_decimal(word)), None)
     if bad is not None:
         raise DataError(f"{path}, line {places[bad]}: got {quoted(words[bad])}; expected a number such as 4 or 3.5")
     return np.array([float(word) for word in words], dtype=np.float64)
