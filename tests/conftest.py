@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
@@ -102,3 +103,26 @@ def unchecked():
     config.update("jaxtyping_disable", True)
     yield
     config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def write_small():
+    def write(folder, seed=0):
+        """A data set in MMRec's layout; its last user has no training interaction."""
+        folder.mkdir()
+        random = np.random.default_rng(seed)
+        rows = ["userID\titemID\tx_label"]
+        for user in range(20):
+            for place, item in enumerate(random.permutation(60)[:10]):
+                rows.append(f"{user}\t{item}\t{2 if user == 19 else {8: 1, 9: 2}.get(place, 0)}")
+        (folder / f"{folder.name}.inter").write_text("\n".join(rows) + "\n")
+        for name, width in (("image", 6), ("text", 4)):
+            np.save(folder / f"{name}_feat.npy", random.normal(size=(60, width)).astype(np.float32))
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def small(write_small, tmp_path_factory):
+    return write_small(tmp_path_factory.mktemp("data") / "tiny")
