@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import config, install_import_hook
+from made_up_folder import write_folder
 
 torch.set_num_threads(1)  # two busy cores make torch's threads fight
 settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=40)
@@ -107,20 +107,7 @@ def unchecked():
 
 @pytest.fixture(scope="session")
 def write_small():
-    def write(folder, seed=0):
-        """A data set in MMRec's layout; its last user has no training interaction."""
-        folder.mkdir()
-        random = np.random.default_rng(seed)
-        rows = ["userID\titemID\tx_label"]
-        for user in range(20):
-            for place, item in enumerate(random.permutation(60)[:10]):
-                rows.append(f"{user}\t{item}\t{2 if user == 19 else {8: 1, 9: 2}.get(place, 0)}")
-        (folder / f"{folder.name}.inter").write_text("\n".join(rows) + "\n")
-        for name, width in (("image", 6), ("text", 4)):
-            np.save(folder / f"{name}_feat.npy", random.normal(size=(60, width)).astype(np.float32))
-        return folder
-
-    return write
+    return write_folder
 
 
 @pytest.fixture(scope="session")

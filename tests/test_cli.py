@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_folder import ITEMS, write_folder
 
 from mmkd_core import MODELS
 from mmkd_core import experiment as module
@@ -16,22 +17,6 @@ from mmkd_core.__main__ import main
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # a user has no run-time type checks either
 QUICK = ["--set", "fit.epochs=1", "--set", "fit.batch_size=512"]
-USERS, ITEMS = 20, 60
-
-
-def write_folder(folder, without_history=USERS - 1):
-    """A data set in MMRec's layout in which one user has no training interaction."""
-    folder.mkdir()
-    random = np.random.default_rng(3)  # so that every item occurs
-    rows = ["userID\titemID\tx_label"]
-    for user in range(USERS):
-        for place, item in enumerate(random.permutation(ITEMS)[:10]):
-            label = 2 if user == without_history else {8: 1, 9: 2}.get(place, 0)
-            rows.append(f"{user}\t{item}\t{label}")
-    (folder / "tiny.inter").write_text("\n".join(rows) + "\n")
-    np.save(folder / "image_feat.npy", random.normal(size=(ITEMS, 6)).astype(np.float32))
-    np.save(folder / "text_feat.npy", random.normal(size=(ITEMS, 4)).astype(np.float32))
-    return folder
 
 
 @pytest.fixture(scope="module")
