@@ -90,6 +90,8 @@ def assemble(
     Raises `DataError` with file and line or entry for an id out of range, for a pair that stands twice, in one split or
     in two, for ids whose tables this machine cannot hold, and whatever `Dataset` refuses.
     """
+    if not len(splits["train"].users):
+        raise DataError(f"{name}, train ({splits['train'].file}): no training interaction; expected at least one")
     num_users, num_items = shape or _count(name, splits, {} if renumbered else features, files)
     by = f" (one row an item in {', '.join(path.name for path in files.values())})" if files else ""
     for split in SPLITS:
