@@ -4,8 +4,9 @@
 
 Optuna's tree-structured Parzen estimator with successive halving. The spaces, and for each data set the number of
 trials, their cap and where the first trial starts, are in `spaces.toml`: the same for all models. Numbers are tried
-with two significant digits. The study goes to `book/records/searches/<data>-<model>.json`, and the best settings become
-the data set's block of `mmkd_core/hparams/<model>.toml`. The test split is never read.
+with two significant digits; ItemKNN only counts, so it has no settings of a training. The study goes to
+`book/records/searches/<data>-<model>.json`, and the best settings become the data set's block of
+`mmkd_core/hparams/<model>.toml`. The test split is never read.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import json
 import re
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +33,16 @@ ROOT = Path(__file__).parents[1]
 
 
 def suggest(trial: optuna.Trial, space: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """One value for each name of a space of choices and ranges."""
+    """One value for each name of a space of choices and ranges; a range between whole numbers holds whole numbers."""
     values = {}
     for name, choice in space.items():
         if isinstance(choice, list):
             values[name] = trial.suggest_categorical(prefix + name, choice)
         elif "low" in choice:
-            value = trial.suggest_float(prefix + name, choice["low"], choice["high"], log=True)
-            values[name] = float(f"{value:.2g}")
+            whole = isinstance(choice["low"], int)
+            draw = trial.suggest_int if whole else trial.suggest_float
+            value = draw(prefix + name, choice["low"], choice["high"], log=True)
+            values[name] = (int if whole else float)(float(f"{value:.2g}"))
     return values
 
 
@@ -46,8 +50,8 @@ def one_trial(
     trial: optuna.Trial, arguments: argparse.Namespace, space: dict[str, Any], budget: dict[str, Any], data: Dataset
 ) -> float:
     """Best validation Recall@20 of one setting; the teacher of a student is trained once and kept in the store."""
-    hparams, chosen = suggest(trial, space), suggest(trial, space["fit"], "fit.")
-    trial.set_user_attr("settings", hparams | {"fit": chosen})
+    hparams, chosen = suggest(trial, space), suggest(trial, space.get("fit", {}), "fit.")
+    trial.set_user_attr("settings", hparams | ({"fit": chosen} if chosen else {}))
     training = {"epochs": budget["epochs"], "patience": budget["patience"]} | chosen
     experiment = plan(arguments.model, arguments.data, hparams=hparams, fit=training)
     extra: dict[str, Any] = {}
@@ -74,7 +78,7 @@ def adopt(file: Path, dataset: str, how: str, settings: dict[str, Any]) -> None:
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     kept = re.sub(rf"^\[{re.escape(dataset)}(\.fit)?\]\n(?:(?!\[).*\n)*", "", text, flags=re.MULTILINE).rstrip()
     own = {"how": how} | {name: value for name, value in settings.items() if name != "fit"}
-    blocks = {dataset: own, f"{dataset}.fit": settings["fit"]}
+    blocks = {dataset: own} | ({f"{dataset}.fit": settings["fit"]} if "fit" in settings else {})
     lines = [
         f"[{title}]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
         for title, values in blocks.items()
@@ -82,6 +86,13 @@ def adopt(file: Path, dataset: str, how: str, settings: dict[str, Any]) -> None:
     whole = "\n".join(([kept + "\n"] if kept else []) + lines)
     tomllib.loads(whole)
     write_whole(file, lambda temporary: temporary.write_text(whole, encoding="utf-8"))
+
+
+def found_by(trials: Sequence[Mapping[str, Any]], study: str) -> str:
+    """How settings were found, for a model's file: trials that were broken off are counted apart."""
+    completed = sum(trial["state"] == "complete" for trial in trials)
+    best = f"best of {completed} completed trials, {len(trials)} started"
+    return f"{best}, by validation Recall@20, book/records/searches/{study}"
 
 
 def main() -> None:
@@ -101,7 +112,7 @@ def main() -> None:
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=budget.get("rung", 20), reduction_factor=2),
     )
     in_force = {name: start.hparams[name] for name in space if name != "fit"}
-    study.enqueue_trial(in_force | {f"fit.{name}": getattr(start.fit, name) for name in space["fit"]})
+    study.enqueue_trial(in_force | {f"fit.{name}": getattr(start.fit, name) for name in space.get("fit", {})})
     with measured(choose_device()) as cost:
         study.optimize(lambda trial: one_trial(trial, arguments, space, budget, data), n_trials=budget["trials"])
     trials = [{**t.user_attrs, "state": t.state.name.lower(), "validation recall@20": t.value} for t in study.trials]
@@ -114,8 +125,8 @@ def main() -> None:
     name = f"{arguments.data}-{arguments.model}.json"
     path = ROOT / "book" / "records" / "searches" / name
     write_json(path, result)
-    how = f"best of {budget['trials']} trials by validation Recall@20, book/records/searches/{name}"
-    final = {"fit": best["fit"] | budget.get("final", {})}
+    how = found_by(trials, name)
+    final = {"fit": best["fit"] | budget.get("final", {})} if "fit" in best else {}
     adopt(ROOT / "mmkd_core" / "hparams" / f"{arguments.model}.toml", arguments.data, how, best | final)
     print(json.dumps(best, indent=1), study.best_value)
 

@@ -19,6 +19,10 @@ class DataError(ValueError):
     """Data that cannot be used: the message names the file, the row, what was found and what was expected."""
 
 
+class DataWarning(UserWarning):
+    """Data that can be used, and may not be what they seem: said by `load`, kept in `Dataset.notes`."""
+
+
 class Embeddings(NamedTuple):
     """What every recommender comes down to: user u's score of item i is `users[u] @ items[i]`."""
 
@@ -54,10 +58,13 @@ class Dataset:
 
     `train`, `val` and `test` are int64 tensors of shape (edges, 2) whose rows are (user, item); they are sorted
     when the data set is made. `features` maps a modality's name to a float32 tensor of shape (num_items, d_m).
-    `sources` maps the name of a split or a modality to where it was read, for the messages of `DataError`.
+    `sources` maps the name of a split or a modality to where it was read, for the messages of `DataError`, and
+    `notes` are sentences on what was seen there and is not as one may think. Where users and items were renumbered,
+    `user_ids` and `item_ids` hold the number that each had in the files, int64. None of these is part of the data.
 
     Raises `DataError` for: an id out of range, the same pair twice in a split or in two splits, a shape or dtype
-    other than stated, a feature matrix without one row an item, NaN or infinity, no training interaction.
+    other than stated, a feature matrix without one row an item, NaN or infinity, no training interaction, more pairs of
+    a user and an item than 64 bits can number.
     A user or an item without training interactions is legal.
     """
 
@@ -69,11 +76,18 @@ class Dataset:
     test: Int[Tensor, "_ 2"]
     features: dict[str, Float[Tensor, "item _"]] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False)
+    user_ids: Int[Tensor, " user"] | None = field(default=None, repr=False)
+    item_ids: Int[Tensor, " item"] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.num_users < 1 or self.num_items < 1:
             raise DataError(
                 f"{self.name}: got {self.num_users} users and {self.num_items} items; expected at least one of each"
+            )
+        if self.num_users * self.num_items >= 2**63:
+            raise DataError(
+                f"{self.name}: got {self.num_users:,} users and {self.num_items:,} items; expected under 2^63 pairs"
             )
         for split in SPLITS:
             object.__setattr__(self, split, self._checked_edges(split))

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mmkd_core.data import Dataset
+from mmkd_core.data import Dataset, Embeddings
 from mmkd_core.graph import ranges
 from mmkd_core.metrics import ndcg, recall
 
@@ -24,6 +24,10 @@ class Scorer(Protocol):
     def device(self) -> torch.device: ...
 
     def scores(self, users: Int[Tensor, " batch"]) -> Float[Tensor, "batch item"]: ...
+
+
+class ScoreError(ValueError, FloatingPointError):
+    """Scores that are NaN or infinite, so that no list is right: wrong tables, or a training that diverged."""
 
 
 class Ranking(NamedTuple):
@@ -42,22 +46,51 @@ def rank(
 ) -> Ranking:
     """Top-`k` items for each of `users`, the items of `seen` (rows of (user, item)) left out.
 
-    Raises `ValueError` when `k` is not between 1 and `num_items`.
+    Raises `ValueError` when `k` is not between 1 and `num_items`, and `ScoreError` where a
+    score is NaN or infinite: NaN would come first.
     """
     if not 1 <= k <= num_items:
         raise ValueError(f"k={k} for a catalogue of {num_items} items; expected 1 to {num_items}")
     seen = seen.to(users.device)
     seen = seen[seen[:, 0].argsort(stable=True)]
     owners = seen[:, 0].contiguous()
+    bounded = isinstance(scorer, Embeddings) and _bounded(scorer)
     # one table for all blocks: a small result a block would keep the memory that they free in pieces
     items, values = users.new_empty(len(users), k), torch.empty(len(users), k, device=users.device)
     for start in range(0, len(users), BLOCK):
         block = users[start : start + BLOCK]
         scores = scorer.scores(block)
+        if not bounded:
+            _check(scores, block)
         row, position = ranges(torch.searchsorted(owners, block), torch.searchsorted(owners, block, right=True))
         scores[row, seen[position, 1]] = -torch.inf
         values[start : start + BLOCK], items[start : start + BLOCK] = scores.topk(k, dim=1)
     return Ranking(items.masked_fill(values == -torch.inf, -1), values)
+
+
+def _bounded(tables: Embeddings) -> bool:
+    """Whether the largest numbers of both tables rule out a score that is NaN or infinite: none need be looked at."""
+    users, items = (float(table.abs().amax()) if table.numel() else 0.0 for table in tables)  # NaN if there is one
+    return users * items * tables.users.shape[1] < torch.finfo(tables.users.dtype).max
+
+
+def _check(scores: Float[Tensor, "batch item"], users: Int[Tensor, " batch"]) -> None:
+    """Raises `ScoreError` naming the first row, of a user or of an item, that makes a score NaN or infinite."""
+    if scores.sum().isfinite():  # one number that is not spoils the sum, and a sum is soon done
+        return
+    wrong = ~scores.isfinite()
+    if not wrong.any():  # only their sum is too large
+        return
+    row, item = wrong.nonzero()[0].tolist()
+    user = int(users[row])
+    whose = (
+        f"all scores of user {user} (row {user} of the users' table)" if wrong[row].all()
+        else f"all scores of item {item} (row {item} of the items' table)" if wrong[:, item].all()
+        else f"the score of user {user} and item {item}"
+    )  # fmt: skip
+    raise ScoreError(
+        f"{whose}: got {float(scores[row, item])}; expected finite numbers. If the model was trained, try a lower lr"
+    )
 
 
 @torch.no_grad()
@@ -73,8 +106,8 @@ def evaluate(
 
     All items are ranked but the user's training items; with `mask_validation=True` the validation items are left out
     too when `split` is "test" (published protocols differ). Returns {"recall@20": tensor, "ndcg@20": ..., ...},
-    float64, one value a user, on the CPU. Raises `ValueError` for an unknown split, an empty one, or a K outside 1
-    to the number of items.
+    float64, one value a user, on the CPU. Raises `ValueError` for an unknown split, an empty one, a K outside 1 to the
+    number of items, and `ScoreError` for a score that is NaN or infinite.
     """
     if not ks:
         raise ValueError("ks is empty; expected cut-offs such as (20, 50)")

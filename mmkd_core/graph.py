@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from mmkd_core.layers import unit_features
+
 
 class Graph(nn.Module):
     """A constant sparse matrix of shape (rows, cols); `graph @ x` is dense, differentiable in `x` alone.
@@ -127,7 +129,7 @@ def item_knn(x: Float[Tensor, "item feat"], neighbours: int, block: int = 256) -
     In blocks of rows, so that memory is O(block x items). A row of zeros has cosine 0 with everything. Which of several
     equally similar items is kept is left open.
     """
-    x = F.normalize(x, dim=1)
+    x = unit_features(x)
     top = [(rows @ x.T).topk(min(neighbours, len(x)), dim=1) for rows in x.split(block)]
     return Neighbours(torch.cat([part.indices for part in top]), torch.cat([part.values for part in top]))
 

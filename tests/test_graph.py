@@ -262,6 +262,12 @@ def test_item_knn_gives_all_rows_where_more_are_asked_for():
     assert found.items.sort(1).values.tolist() == [[0, 1, 2, 3]] * 4
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-13, 1e30])
+def test_item_knn_ignores_the_scale_of_all_rows(scale):
+    x = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(item_knn(scale * x, 4), item_knn(x, 4), rtol=1e-5, atol=1e-6)
+
+
 def test_item_knn_ignores_the_length_of_rows():
     x = torch.randn(9, 3, dtype=torch.float64)
     assert torch.equal(item_knn(x, 4).items, item_knn(x * torch.arange(1, 10)[:, None], 4).items)

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmkd_core import Dataset, Embeddings, evaluate, rank
-from mmkd_core.evaluation import hit_places, of_places
+from mmkd_core import MODELS, Dataset, Embeddings, evaluate, rank
+from mmkd_core.evaluation import ScoreError, hit_places, of_places
 from mmkd_core.metrics import ndcg, recall
 
 
@@ -49,6 +49,65 @@ def test_evaluation_is_that_of_brute_force(data, split, mask_validation, seed):
         expected = brute_force(scores, data, split, k, mask_validation)
         for place, metric in enumerate(("recall", "ndcg")):
             assert ours[f"{metric}@{k}"].tolist() == pytest.approx([v[place] for v in expected.values()], rel=1e-12)
+
+
+WRONG = [math.nan, math.inf, -math.inf]
+CALLS = {
+    "evaluate": lambda scorer, data: evaluate(scorer, data, "val", (1,)),
+    "hit_places": lambda scorer, data: hit_places(scorer, data, "val", 1),
+    "rank": lambda scorer, data: rank(scorer, data.val[:, 0].unique(), data.train, 1, data.num_items),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize("value", WRONG)
+@pytest.mark.parametrize("side", ["user", "item"])
+def test_a_row_that_is_not_finite_is_named_and_not_ranked(side, value, call, data):
+    embeddings = tables(data)
+    embeddings = embeddings._replace(users=embeddings.users.abs(), items=embeddings.items.abs())
+    row = int(data.val[3, 0]) if side == "user" else 11
+    getattr(embeddings, side + "s")[row] = value
+    with pytest.raises(ScoreError, match=rf"all scores of {side} {row} \(row {row} of .*got {value}; expected finite"):
+        call(embeddings, data)
+
+
+@pytest.mark.parametrize("value", WRONG)
+def test_an_item_with_one_wrong_number_is_named(value, data):
+    embeddings = tables(data)
+    embeddings.items[7, 2] = value
+    with pytest.raises(ScoreError, match=r"all scores of item 7 "):
+        evaluate(embeddings, data, "val", (1,))
+
+
+@pytest.mark.parametrize(("sign", "got"), [(1, "inf"), (-1, "-inf")])
+def test_finite_tables_whose_product_overflows_are_named(sign, got, data):
+    user = int(data.val[0, 0])
+    embeddings = tables(data)
+    embeddings.users[user], embeddings.items[5] = 1e30, sign * 1e30
+    with pytest.raises(ScoreError, match=rf"the score of user {user} and item 5: got {got}; expected finite"):
+        evaluate(embeddings, data, "val", (1,))
+
+
+def test_a_wrong_row_of_a_user_who_is_not_asked_for_is_no_error(data):
+    embeddings = tables(data)
+    users = data.val[:, 0].unique()
+    embeddings.users[next(user for user in range(data.num_users) if user not in users)] = math.nan
+    sound = evaluate(tables(data), data, "val", (5,))
+    assert all(torch.equal(sound[name], values) for name, values in evaluate(embeddings, data, "val", (5,)).items())
+
+
+def test_large_scores_whose_sum_overflows_are_ranked(data):
+    small, large = tables(data), tables(data)._replace(users=tables(data).users * 1e37)
+    assert not large.scores(data.val[:, 0].unique()).abs().sum().isfinite()
+    for name, values in evaluate(small, data, "val", (5,)).items():
+        assert torch.equal(evaluate(large, data, "val", (5,))[name], values)
+
+
+def test_a_scorer_without_tables_is_checked_too(data):
+    model = MODELS["itemknn"](data)
+    model.similarity.values[3] = math.nan
+    with pytest.raises(ScoreError, match=r"got nan; expected finite"):
+        evaluate(model.embed(), data, "val", (1,))
 
 
 @pytest.mark.parametrize("k", [1, 7, 40])

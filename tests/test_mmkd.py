@@ -5,9 +5,11 @@ from itertools import product
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmkd_core import MODELS, DataError, FitConfig, evaluate, fit
-from mmkd_core.layers import Reduction, standardise, unit_rows
+from mmkd_core.layers import Reduction, standardise, unit_features, unit_rows
 from mmkd_core.models.teacher import Prompt, Teacher
 
 SHORT = FitConfig(epochs=3, batch_size=64, lr=0.01, evaluate_every=1)
@@ -54,6 +56,46 @@ def test_standardising_counts_only_the_items_that_have_the_modality_and_keeps_th
 
 def test_a_constant_column_becomes_zero():
     assert not standardise(torch.full((9, 2), 0.1)).any()
+
+
+TABLES = st.integers(0, 2**32 - 1).map(lambda seed: torch.randn(40, 4, generator=torch.Generator().manual_seed(seed)))
+
+
+@pytest.mark.parametrize("transform", [standardise, unit_features])
+@given(x=TABLES, offset=st.sampled_from([0.0, 3.0]), power=st.integers(-100, 100))
+def test_features_in_another_unit_are_the_same_features(transform, x, offset, power):
+    x = x + offset
+    x[[5, 17]] = 0  # no modality
+    x[:, 2] = x[:, 2].any() * (x[:, 0] != 0)  # constant where it is there
+    assert torch.equal(transform(torch.ldexp(x, torch.tensor(power))), transform(x))  # a power of two rounds nothing
+
+
+@pytest.mark.parametrize("transform", [standardise, unit_features])
+@pytest.mark.parametrize("scale", [1e-30, 1e-9, 1e-8, 1e9, 1e30])
+def test_the_scale_of_features_plays_no_part(transform, scale):
+    x = torch.randn(100, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(transform(scale * x), transform(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [1e-30, 0.1, 1.0, 1e30])
+def test_a_column_that_is_constant_up_to_rounding_becomes_zeros(value):
+    column = torch.full((9, 1), value)
+    beside = torch.nextafter(column, torch.tensor(torch.inf))
+    assert not standardise(torch.where(torch.arange(9)[:, None] % 2 == 0, column, beside)).any()
+    assert standardise(torch.where(torch.arange(9)[:, None] % 2 == 0, column, 1.00001 * column)).abs().min() > 0.5
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1.0, 1e20])
+def test_what_a_dead_unit_of_a_network_leaves_is_no_feature(scale):
+    x = torch.randn(50, 30, generator=torch.Generator().manual_seed(0))
+    x[:, :2] *= torch.tensor([1e-15, 1e-8])
+    assert (standardise(scale * x) != 0).any(0).tolist() == [False] * 2 + [True] * 28
+
+
+def test_columns_in_units_of_their_own_are_all_kept():
+    x = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    units = torch.tensor([1e-12, 1.0, 1e9, 1e12])
+    torch.testing.assert_close(standardise(units * x), standardise(x), rtol=1e-5, atol=1e-6)
 
 
 def test_unit_rows_and_their_gradient_at_a_row_of_zeros():
@@ -427,6 +469,29 @@ def test_the_gcn_student_started_at_the_teacher_smooths_the_teachers_tables(data
     model = mmkd(data, student="gcn", layers=1)
     graph = model.student.graph
     torch.testing.assert_close(torch.cat(model.embed()), graph @ torch.cat(model.teacher.embed()))
+
+
+def test_a_narrower_gcn_student_starts_from_the_principal_directions_and_not_from_the_first_columns(data):
+    teacher = teacher_of(data)
+    with torch.no_grad():
+        for rows in (teacher.nodes.weight, *teacher.reduction.weights):
+            rows.mul_(torch.linspace(0.1, 1, 8))  # the last columns matter most
+    narrow, table = mmkd(data, dim=3, student="gcn", teacher=teacher), torch.cat(teacher.embed()).detach()
+    best = mmkd(data, dim=3, layers=0, teacher=teacher)
+    torch.testing.assert_close(table @ narrow.student.weights[0], torch.cat(best.embed()))
+    assert torch.equal(narrow.student.weights[1], torch.eye(3))
+    smoothed = make("mmkd", data, dim=3, student="gcn", layers=1, teacher=teacher)
+    whole = smoothed.student.graph @ table
+
+    def error(rows):
+        scores, found = whole[:30] @ whole[30:].T, rows[:30] @ rows[30:].T
+        return float((found - scores).norm() / scores.norm())
+
+    assert error(torch.cat(smoothed.embed()).detach()) < 0.5 * error(whole[:, :3])
+
+
+def test_a_gcn_student_as_wide_as_its_teacher_starts_at_the_identity(data):
+    assert all(torch.equal(weight, torch.eye(8)) for weight in mmkd(data, student="gcn").student.weights)
 
 
 def test_a_weight_of_zero_drops_its_term_and_what_only_it_needs(data, make_batch):

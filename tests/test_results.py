@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import readme
 
+from benchmarks.search import found_by
 from mmkd_core import recipes, results
 from mmkd_core.claims import ledger
 from mmkd_core.experiment import Experiment, Record, plan, read_hits, run
@@ -76,10 +77,13 @@ def test_the_readme_and_the_landing_page_print_the_records():
 def test_the_settings_in_force_are_the_choice_of_the_study(path):
     study = json.loads(path.read_text())
     best, found = study["best"], plan(study["model"], study["dataset"])
-    chosen = {name: found.hparams[name] if name != "fit" else {} for name in best}
-    chosen["fit"] = {name: getattr(found.fit, name) for name in best["fit"]}
+    chosen: dict = {name: found.hparams[name] for name in best if name != "fit"}
+    if "fit" in best:
+        chosen["fit"] = {name: getattr(found.fit, name) for name in best["fit"]}
     assert chosen == best
     assert study["best validation"] == max(t["validation recall@20"] or 0 for t in study["trials"])
+    file = tomllib.loads((ROOT / "mmkd_core" / "hparams" / f"{study['model']}.toml").read_text())
+    assert file[study["dataset"]]["how"] == found_by(study["trials"], path.name)
 
 
 def test_every_study_of_a_data_set_has_the_same_budget_and_the_space_in_force():

@@ -169,10 +169,17 @@ def test_without_validation_nothing_can_be_selected(data):
 
 
 def test_a_loss_that_is_not_finite_raises_with_epoch_and_terms(data):
+    with pytest.raises(FloatingPointError, match=r"epoch 1: loss terms \{'bpr': nan.*expected finite numbers"):
+        fit(make("lightgcn", data), data, dataclasses.replace(SHORT, lr=1e38))
+
+
+def test_a_model_that_starts_with_numbers_that_are_not_finite_is_not_trained(data):
     model = make("lightgcn", data)
     with torch.no_grad():
         model.nodes.weight[0] = torch.inf
-    with pytest.raises(FloatingPointError, match=r"epoch 1: loss terms \{'bpr': nan.*expected finite numbers"):
+    with pytest.raises(
+        FloatingPointError, match=r"got (nan|-?inf); expected finite numbers\. If the model was trained"
+    ):
         fit(model, data, SHORT)
 
 

@@ -92,7 +92,7 @@ class Outcome:
         shown = f"{where}: {signed(c.difference)}"
         if c.limit:
             interval = f"95 % interval {signed(c.low)} to {signed(c.high)}"
-            shown += f" or {signed(100 * c.relative, 1)} % ({interval}, limit {signed(c.limit)}; "
+            shown += f" or {signed(100 * c.relative, 1)} % ({interval}, limit {signed(c.limit)}, "
         else:
             shown += " ("
         unsure = ""

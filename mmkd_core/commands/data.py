@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from typing import Any
 
 from mmkd_core.catalogue import CATALOGUE
@@ -21,6 +22,7 @@ def add_to(commands: Any) -> None:
         parser = actions.add_parser(name, help=text)
         parser.add_argument("name", help="a name of `mmkd data list`, or a folder")
         parser.set_defaults(action=action)
+    parser.add_argument("--compact", action="store_true", help="leave out users and items without any interaction")
 
 
 def _list(_: argparse.Namespace) -> int:
@@ -37,17 +39,23 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from mmkd_core.data import DataWarning
     from mmkd_core.datasets import check, load
 
     problems = 0
-    for file, verdict in check(options.name):
+    choices: dict[str, Any] = {"compact": True} if options.compact else {}
+    for file, verdict in check(options.name, **choices):
         print(f"{file}: {verdict}")
         problems += verdict != "ok"
     if problems:
         return 2
-    data = load(options.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # the notes are printed below
+        data = load(options.name, **choices)
     widths = ", ".join(f"{modality} {x.shape[1]}-d" for modality, x in data.features.items()) or "none"
     print(f"{data.name}: {data.num_users:,} users × {data.num_items:,} items")
     print(f"train {len(data.train):,}, validation {len(data.val):,}, test {len(data.test):,} interactions")
     print(f"features: {widths}\nfingerprint {data.fingerprint}")
+    for note in data.notes:
+        print(f"note: {note}")
     return 0

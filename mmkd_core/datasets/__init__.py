@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mmkd_core import settings
-from mmkd_core.data import DataError, Dataset
+from mmkd_core.data import DataError, Dataset, DataWarning
 from mmkd_core.datasets.controls import controlled
 from mmkd_core.datasets.demo import load_demo
+from mmkd_core.datasets.files import readable
 from mmkd_core.datasets.layouts import LAYOUTS, load_folder
 from mmkd_core.datasets.ml_100k import load_ml_100k
 from mmkd_core.datasets.registry import (
     CATALOGUE,
     address,
     check,
+    expanded,
     fetch,
     folder_of,
     locate,
     note_shadowed,
+    path_of,
     title_of,
 )
 
@@ -61,35 +65,42 @@ def checked_options(options: Any, name: str) -> dict[str, Any]:
 def load(name: str | Path, /, *, root: Path | str | None = None, download: bool = True, **options: Any) -> Dataset:
     """The data set called `name`: one of `LOADERS`, a folder `root/name`, or the path of a folder.
 
-    `root` is the environment's MMKD_DATA unless given. A named data set is looked for in `root/name`, then in the
-    user's cache; what is nowhere is fetched, with `download`, and checked against its sha256. Options: `seed`,
-    `noise`, `redundancy` for demo, `seed` for ml-100k, `layout` (one of `LAYOUTS`) for whatever is read from files,
-    and for all of them those of `controlled`: `content`, `hold_back`, `swap`.
+    `root` is the environment's MMKD_DATA unless given; `~` stands for the home folder. A named data set is looked for
+    in `root/name`, then in the user's cache; what is nowhere is fetched, with `download`, and checked against its
+    sha256. Options: `seed`, `noise`, `redundancy` for demo, `seed` for ml-100k; for whatever is read from files in a
+    known layout `layout` (one of `LAYOUTS`), `overlap`, `compact` and `min_rating` (see `Choices`); and for all of
+    them those of `controlled`: `content`, `hold_back`, `swap`.
 
-    Raises `DataError`: an unknown name or option, files that can be neither found nor fetched, a wrong sum, and
-    whatever the files say that makes no valid `Dataset`.
+    Raises `DataError`: an unknown name or option, files that can be neither found nor fetched, a wrong sum, data that
+    do not fit into memory, and whatever the files say that makes no valid `Dataset`. Warns, once, with what
+    `Dataset.notes` says of a folder that is none of the named data sets: a `DataWarning`.
     """
-    name = os.fspath(name)
+    name = path_of(name)
     controls = checked_options({key: options.pop(key) for key in _keywords(controlled) if key in options}, name)
-    data = _load(name, root, download, options)
-    return controlled(data, **controls) if controls else data
+    with readable(name):
+        data, known = _load(name, expanded(root), download, options)
+        made = controlled(data, **controls) if controls else data
+    if data.notes and not known:
+        warnings.warn("; ".join(data.notes), DataWarning, stacklevel=2)
+    return made
 
 
-def _load(name: str, root: Path | str | None, download: bool, options: dict[str, Any]) -> Dataset:
+def _load(name: str, root: Path | str | None, download: bool, options: dict[str, Any]) -> tuple[Dataset, bool]:
+    """The data set, and whether it is one of the named ones, of which all is known."""
     if name not in LOADERS:
-        folder = folder_of(name, root)
+        folder = folder_of(name, root or expanded(os.environ.get("MMKD_DATA")))
         _check_options(name, load_folder, options)
-        return load_folder(folder, folder.resolve().name, **options)
+        return load_folder(folder, folder.resolve().name, **options), False
     _check_options(name, LOADERS[name], options)
     if not CATALOGUE[name].forms:
         note_shadowed(name, root, None)
-        return LOADERS[name](**options)
+        return LOADERS[name](**options), True
     found = locate(name, root, download)
     note_shadowed(name, root, found)
     if found.known:
-        return LOADERS[name](found.folder, name, **options)
+        return LOADERS[name](found.folder, name, **options), True
     _check_options(name, load_folder, options)
-    return load_folder(found.folder, name, **options)
+    return load_folder(found.folder, name, **options), False
 
 
 def _check_options(name: str, loader: Callable[..., Dataset], options: dict[str, Any]) -> None:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from mmkd_core.data import SPLITS, DataError, Dataset
+from mmkd_core.settings import quoted
+
+OVERLAPS = ("error", "drop")
+ID_BYTES = 4 * 64  # what every model keeps of a user or an item: 64 numbers in float32
+COMPACT = "compact=True (`mmkd data check --compact`, `mmkd run --set data.compact=True`)"
+DROP = "overlap='drop' (`mmkd run --set data.overlap=drop`)"
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,39 @@ class Pairs:
     unit: str = "line"
 
     def where(self, row: int) -> str:
-        return f"{self.file}, {self.unit} {self.places[row]}"
+        return f"{self.file}, {self.unit} {quoted(int(self.places[row]))}"
+
+    def only(self, kept: Bool[np.ndarray, " edge"]) -> Pairs:
+        """The pairs that the mask keeps."""
+        return replace(self, users=self.users[kept], items=self.items[kept], places=np.asarray(self.places)[kept])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """How files are made a `Dataset` where more than one way makes sense; the options of `load_folder`.
+
+    `overlap`: "drop" keeps a pair that stands more than once where it stands first, in the order train, val, test;
+    "error" refuses it. `compact` leaves out the users and items without any interaction and renumbers the others.
+    `min_rating` leaves out the lines whose rating is lower. Raises `DataError` for values that are none of these.
+    """
+
+    overlap: str = "error"
+    compact: bool = False
+    min_rating: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.overlap not in OVERLAPS:
+            raise DataError(f"got overlap={quoted(self.overlap)}; expected one of {list(OVERLAPS)}")
+        if not isinstance(self.compact, bool):
+            raise DataError(f"got compact={quoted(self.compact)}; expected True or False")
+        rating = self.min_rating
+        if rating is not None and (
+            isinstance(rating, bool) or not isinstance(rating, Real) or not math.isfinite(rating)
+        ):
+            raise DataError(f"got min_rating={quoted(rating)}; expected a number")
+
+
+DEFAULT = Choices()
 
 
 def assemble(
@@ -34,23 +75,40 @@ def assemble(
     features: Mapping[str, Float32[Tensor, "item feat"]],
     files: Mapping[str, Path],
     shape: tuple[int, int] | None = None,
+    *,
+    notes: Sequence[str] = (),
+    choices: Choices = DEFAULT,
+    renumbered: bool = False,
 ) -> Dataset:
     """The `Dataset` of `splits` (train, val, test) and `features`; `files` says where each modality was read.
 
     `shape` is (num_users, num_items) where the files state it; else users are counted by the largest id, items by
-    the rows of the features or, without any, by the largest id. Raises `DataError` with file and line or entry for
-    an id out of range and for a pair that stands twice, in one split or in two, and whatever `Dataset` refuses.
+    the rows of the features or, without any, by the largest id. `notes` go to the data set, with what is to be said
+    of users and items without interactions and of pairs left out. `renumbered` says that the layout numbers users and
+    items by the rank of their ids, and that the rows of the features are already in that order.
+
+    Raises `DataError` with file and line or entry for an id out of range, for a pair that stands twice, in one split or
+    in two, for ids whose tables this machine cannot hold, and whatever `Dataset` refuses.
     """
-    num_users, num_items = shape or _count(name, splits, features, files)
+    if not len(splits["train"].users):
+        raise DataError(f"{name}, train ({splits['train'].file}): no training interaction; expected at least one")
+    num_users, num_items = shape or _count(name, splits, {} if renumbered else features, files)
     by = f" (one row an item in {', '.join(path.name for path in files.values())})" if files else ""
     for split in SPLITS:
         _check_range(splits[split], "user", splits[split].users, num_users)
         _check_range(splits[split], "item", splits[split].items, num_items, by)
-    _check_once(splits, num_items)
+    splits, dropped = _once(splits, choices.overlap)
+    ids: dict[str, Tensor] = {}
+    if choices.compact or renumbered:
+        splits, ids = _renumbered(splits)
+        features = features if renumbered else {modality: x[ids["item_ids"]] for modality, x in features.items()}
+        num_users, num_items = len(ids["user_ids"]), len(ids["item_ids"])
+    _check_memory(name, num_users, num_items)
     edges = {split: torch.from_numpy(np.stack([splits[split].users, splits[split].items], axis=1)) for split in SPLITS}
     sources = {split: str(splits[split].file) for split in SPLITS}
     sources |= {modality: str(path) for modality, path in files.items()}
-    return Dataset(name, num_users, num_items, **edges, features=dict(features), sources=sources)
+    said = (*notes, *dropped, *_holes(name, splits, num_users, num_items))
+    return Dataset(name, num_users, num_items, **edges, features=dict(features), sources=sources, notes=said, **ids)
 
 
 def _count(
@@ -59,30 +117,95 @@ def _count(
     rows = {str(files[modality]): len(x) for modality, x in features.items()}
     if len(set(rows.values())) > 1:
         raise DataError(f"{name}: got rows {rows}; expected one row an item, so as many in each file")
-    num_users = 1 + max((int(pairs.users.max()) for pairs in splits.values() if len(pairs.users)), default=-1)
+    num_users = 1 + largest([pairs.users for pairs in splits.values()])
     if rows:
         return num_users, next(iter(rows.values()))
-    return num_users, 1 + max((int(pairs.items.max()) for pairs in splits.values() if len(pairs.items)), default=-1)
+    return num_users, 1 + largest([pairs.items for pairs in splits.values()])
+
+
+def largest(ids: Sequence[Int64[np.ndarray, " _"]]) -> int:
+    """The largest id, -1 where there is none."""
+    return max((int(some.max()) for some in ids if len(some)), default=-1)
 
 
 def _check_range(pairs: Pairs, what: str, ids: np.ndarray, size: int, by: str = "") -> None:
     bad = np.flatnonzero((ids < 0) | (ids >= size))
     if len(bad):
         row = int(bad[0])
-        raise DataError(f"{pairs.where(row)}: {what} id {ids[row]} is out of range; expected 0 to {size - 1}{by}")
+        expected = f"expected 0 to {size - 1}{by}" if size else "expected 0 or more"
+        raise DataError(f"{pairs.where(row)}: {what} id {ids[row]} is out of range; {expected}")
 
 
-def _check_once(splits: Mapping[str, Pairs], num_items: int) -> None:
-    keys = np.concatenate([splits[split].users * num_items + splits[split].items for split in SPLITS])
-    order = np.argsort(keys, kind="stable")
-    twice = np.flatnonzero(keys[order][1:] == keys[order][:-1])
+def _once(splits: Mapping[str, Pairs], overlap: str) -> tuple[Mapping[str, Pairs], list[str]]:
+    """Each pair where it stands first, and a note on those left out."""
+    users, items = (np.concatenate([getattr(splits[split], axis) for split in SPLITS]) for axis in ("users", "items"))
+    order = np.lexsort((items, users))  # stable: of equal pairs the one of the earlier split comes first
+    twice = np.flatnonzero((np.diff(users[order]) == 0) & (np.diff(items[order]) == 0))
     if not len(twice):
-        return
-    first, second = order[twice[0]], order[twice[0] + 1]
-    places = [(split, row) for split in SPLITS for row in range(len(splits[split].users))]
-    (split1, row1), (split2, row2) = places[first], places[second]
-    user, item = splits[split2].users[row2], splits[split2].items[row2]
-    raise DataError(
-        f"{splits[split2].where(row2)}: user {user}, item {item} ({split2}) is also in "
-        f"{splits[split1].where(row1)} ({split1}); expected each pair once, in one split alone"
+        return splits, []
+    ends = np.cumsum([len(splits[split].users) for split in SPLITS])
+    if overlap == "error":
+        first, second = (_place(splits, ends, int(order[twice[0] + step])) for step in (0, 1))
+        raise DataError(
+            f"{second[1]}: user {users[order[twice[0]]]}, item {items[order[twice[0]]]} ({second[0]}) is also in "
+            f"{first[1]} ({first[0]}); expected each pair once, in one split alone; {DROP} keeps the first of "
+            "train, validation, test"
+        )
+    kept = np.ones(len(users), dtype=bool)
+    kept[order[twice + 1]] = False
+    masks = dict(zip(SPLITS, np.split(kept, ends[:-1]), strict=True))
+    counts = ", ".join(f"{(~mask).sum():,} of {len(mask):,} pairs of {split}" for split, mask in masks.items())
+    return {split: splits[split].only(mask) for split, mask in masks.items()}, [
+        f"{splits['train'].file.parent}: overlap='drop' left out {counts}: they stand in an earlier split or line"
+    ]
+
+
+def _place(splits: Mapping[str, Pairs], ends: np.ndarray, row: int) -> tuple[str, str]:
+    number = int(np.searchsorted(ends, row, side="right"))
+    split = SPLITS[number]
+    return split, splits[split].where(row - (int(ends[number - 1]) if number else 0))
+
+
+def _renumbered(splits: Mapping[str, Pairs]) -> tuple[dict[str, Pairs], dict[str, Tensor]]:
+    users, items = (
+        np.unique(np.concatenate([getattr(p, axis) for p in splits.values()])) for axis in ("users", "items")
     )
+    renumbered = {
+        split: replace(pairs, users=np.searchsorted(users, pairs.users), items=np.searchsorted(items, pairs.items))
+        for split, pairs in splits.items()
+    }
+    return renumbered, {"user_ids": torch.from_numpy(users), "item_ids": torch.from_numpy(items)}
+
+
+def _holes(name: str, splits: Mapping[str, Pairs], num_users: int, num_items: int) -> list[str]:
+    users, items = (
+        size - len(np.unique(np.concatenate([getattr(pairs, axis) for pairs in splits.values()])))
+        for axis, size in (("users", num_users), ("items", num_items))
+    )
+    if not users and not items:
+        return []
+    missing = f"{users:,} of {num_users:,} users and {items:,} of {num_items:,} items"
+    return [
+        f"{name}: {missing} have no interaction in any split; such items are drawn as negatives and ranked like the "
+        f"others; {COMPACT} leaves them out and renumbers"
+    ]
+
+
+def _check_memory(name: str, num_users: int, num_items: int) -> None:
+    """Refuses more users and items than this machine can keep a row of numbers for."""
+    memory = _memory()
+    needed = (num_users + num_items) * ID_BYTES
+    if needed > memory:
+        raise DataError(
+            f"{name}: got ids for {num_users:,} users and {num_items:,} items; tables of 64 numbers each would take "
+            f"{needed / 1e9:,.0f} GB, and this machine has {memory / 1e9:,.0f} GB, enough for {memory // ID_BYTES:,} "
+            f"users and items; {COMPACT} numbers those that occur from 0"
+        )
+
+
+def _memory() -> int:
+    """Bytes of this machine; where it does not say, 64 GB."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        return 2**36

@@ -6,10 +6,12 @@ They are options of `load` for every data set: `load("lfm2k", content="permuted"
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Real
 
 import torch
 
 from mmkd_core.data import DataError, Dataset
+from mmkd_core.settings import quoted
 
 CONTENTS = ("real", "permuted", "noise", "removed")
 
@@ -23,10 +25,12 @@ def controlled(data: Dataset, *, content: str = "real", hold_back: float = 0.0, 
     validation, so that training selects on test. Drawing is from a fixed seed: a control is part of the data, not of a
     run. Raises `DataError` for values outside their range.
     """
-    if content not in CONTENTS:
-        raise DataError(f"{data.name}: unknown content {content!r}; one of {list(CONTENTS)}")
-    if not 0 <= hold_back < 1:
-        raise DataError(f"{data.name}: hold_back={hold_back}; expected at least 0 and less than 1")
+    if not isinstance(content, str) or content not in CONTENTS:
+        raise DataError(f"{data.name}: unknown content {quoted(content)}; one of {list(CONTENTS)}")
+    if isinstance(hold_back, bool) or not isinstance(hold_back, Real) or not 0 <= hold_back < 1:
+        raise DataError(f"{data.name}: hold_back={quoted(hold_back)}; expected at least 0 and less than 1")
+    if not isinstance(swap, bool):
+        raise DataError(f"{data.name}: swap={quoted(swap)}; expected True or False")
     generator = torch.Generator().manual_seed(0)
     if content != "real":
         order = torch.randperm(data.num_items, generator=generator)

@@ -8,6 +8,7 @@ choose by taste x style + popularity + chance, much of it chance: interactions a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral, Real
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
 from mmkd_core.data import DataError, Dataset
+from mmkd_core.datasets.demo_cache import kept
 from mmkd_core.datasets.demo_features import audio_features, image_features, nuisance, text_features
 from mmkd_core.datasets.demo_media import SAMPLE_RATE, play_sounds, write_captions
 from mmkd_core.datasets.demo_posters import draw_posters
@@ -53,16 +55,71 @@ class DemoTruth:
     shown: Int64[np.ndarray, " item"]
 
 
+@dataclass(frozen=True, eq=False)
+class DemoMedia:
+    """Poster, caption and sound of each item, made when they are first asked for; the features hold what models need.
+
+    `style` is that whose content an item shows; each factor is seen through noise.
+    """
+
+    seed: int
+    style: Float64[np.ndarray, "item style"]
+
+    @cached_property
+    def _genres(self) -> tuple[Int64[np.ndarray, " item"], Int64[np.ndarray, " item"], Float64[np.ndarray, " item"]]:
+        """The first and the second genre of each item, and the share of the second."""
+        order = np.argsort(-self.style[:, : len(GENRES)], axis=1, kind="stable")
+        return order[:, 0], order[:, 1], np.take_along_axis(self.style, order, axis=1)[:, 1]
+
+    @cached_property
+    def _seen(self) -> dict[str, Float64[np.ndarray, " item"]]:
+        factors = self.style[:, len(GENRES) :]
+        noise = _stream(self.seed, "factors").standard_normal(factors.shape)
+        return dict(zip(FACTORS, (factors + FACTOR_NOISE * noise).T, strict=True))
+
+    @cached_property
+    def posters(self) -> UInt8[np.ndarray, "item 64 64 3"]:
+        return draw_posters(*self._genres, self._seen["light"], self._seen["detail"], _stream(self.seed, "posters"))
+
+    @cached_property
+    def captions(self) -> tuple[str, ...]:
+        return write_captions(*self._genres, self._seen["era"], self._seen["scope"], _stream(self.seed, "captions"))
+
+    @cached_property
+    def sounds(self) -> Float32[np.ndarray, "item sample"]:
+        return play_sounds(self._genres[0], self._seen["pace"], self._seen["tone"], _stream(self.seed, "sounds"))
+
+    def features(self) -> dict[str, Float32[np.ndarray, "item feat"]]:
+        """What is extracted from the media of all items, by modality."""
+        return {
+            "image": image_features(self.posters),
+            "text": text_features(self.captions),
+            "audio": audio_features(self.sounds, SAMPLE_RATE),
+        }
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DemoDataset(Dataset):
-    """The demo data with its media: `posters` uint8 RGB (num_items, 64, 64, 3), one of `captions` an item,
-    `sounds` float32 (num_items, samples) in [-1, 1] at `sample_rate` Hz, and the latent `truth`."""
+    """The demo data with its `media`, made when they are first asked for, and the latent `truth`."""
 
-    posters: UInt8[np.ndarray, "item 64 64 3"]
-    captions: tuple[str, ...]
-    sounds: Float32[np.ndarray, "item sample"]
-    sample_rate: int
+    media: DemoMedia
     truth: DemoTruth
+    sample_rate: int = SAMPLE_RATE
+
+    @property
+    def posters(self) -> UInt8[np.ndarray, "item 64 64 3"]:
+        """RGB, 0 to 255."""
+        return self.media.posters
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """One an item: a title and a blurb."""
+        return self.media.captions
+
+    @property
+    def sounds(self) -> Float32[np.ndarray, "item sample"]:
+        """In [-1, 1], at `sample_rate` Hz."""
+        return self.media.sounds
 
     def title(self, item: int) -> str:
         """The title of an item: its caption's first sentence."""
@@ -76,7 +133,8 @@ def load_demo(*, seed: int = 0, noise: float = 0.0, redundancy: int = 0) -> Demo
     the items whose poster, caption and sound are drawn from the style of an item of another genre; `redundancy` is
     the number of columns that say nothing about the items, appended to each modality. (Both are the paper's I2.)
     Neither changes the interactions, `noise` no content of the other items, `redundancy` no other column. The items
-    made wrong by a smaller `noise` are among those made wrong by a greater one.
+    made wrong by a smaller `noise` are among those made wrong by a greater one. The features are kept in the user's
+    cache for the next call (`demo_cache`).
 
     Raises `DataError` for a seed or redundancy that is no integer of at least 0, or a noise outside [0, 1].
     """
@@ -86,22 +144,18 @@ def load_demo(*, seed: int = 0, noise: float = 0.0, redundancy: int = 0) -> Demo
     if isinstance(noise, bool) or not isinstance(noise, Real) or not 0 <= noise <= 1:
         raise DataError(f"demo: noise is {noise!r}; expected a number from 0 to 1, the share of items made wrong")
     check_fits("redundancy", int(redundancy), lambda columns: 3 * 4 * NUM_ITEMS * columns, "demo")
-    # One stream of random numbers for each part: what one part draws does not move another.
-    rngs = {name: np.random.default_rng((int(seed), stream)) for stream, name in enumerate(_STREAMS)}
-    style, popularity = _catalogue(rngs["catalogue"])
-    taste = _tastes(rngs["users"])
-    histories = _choose(taste @ style.T + popularity, rngs["choices"])
-    splits = _split(histories, rngs["splits"])
-    shown, wrong = _mislead(style, float(noise), rngs["wrong"])
-    posters, captions, sounds = _media(style[shown], rngs)
-    features = {
-        "image": image_features(posters),
-        "text": text_features(captions),
-        "audio": audio_features(sounds, SAMPLE_RATE),
-    }
+    seed, noise = int(seed), float(noise)
+    style, popularity = _catalogue(_stream(seed, "catalogue"))
+    taste = _tastes(_stream(seed, "users"))
+    histories = _choose(taste @ style.T + popularity, _stream(seed, "choices"))
+    splits = _split(histories, _stream(seed, "splits"))
+    shown, wrong = _mislead(style, noise, _stream(seed, "wrong"))
+    media = DemoMedia(seed, style[shown])
+    features = kept({"seed": seed, "noise": noise}, media.features)
     if redundancy:
+        columns = _stream(seed, "nuisance")
         features = {
-            modality: np.hstack([x, nuisance(x, int(redundancy), NUISANCE_RANK, rngs["nuisance"])])
+            modality: np.hstack([x, nuisance(x, int(redundancy), NUISANCE_RANK, columns)])
             for modality, x in features.items()
         }
     return DemoDataset(
@@ -112,10 +166,7 @@ def load_demo(*, seed: int = 0, noise: float = 0.0, redundancy: int = 0) -> Demo
         val=torch.from_numpy(splits["val"]),
         test=torch.from_numpy(splits["test"]),
         features={modality: torch.from_numpy(x) for modality, x in features.items()},
-        posters=posters,
-        captions=captions,
-        sounds=sounds,
-        sample_rate=SAMPLE_RATE,
+        media=media,
         truth=DemoTruth(
             style=style,
             style_names=GENRES + FACTORS,
@@ -127,6 +178,11 @@ def load_demo(*, seed: int = 0, noise: float = 0.0, redundancy: int = 0) -> Demo
             shown=shown,
         ),
     )
+
+
+def _stream(seed: int, part: str) -> np.random.Generator:
+    """The random numbers of one part: what it draws does not move another."""
+    return np.random.default_rng((seed, _STREAMS.index(part)))
 
 
 def _main_genre(style: Float64[np.ndarray, "item style"]) -> Int64[np.ndarray, " item"]:
@@ -183,20 +239,3 @@ def _mislead(
         others = np.flatnonzero(genre != genre[item])
         shown[item], wrong[item] = others[int(draws[item] * len(others))], True
     return shown, wrong
-
-
-def _media(
-    style: Float64[np.ndarray, "item style"], rngs: dict[str, np.random.Generator]
-) -> tuple[UInt8[np.ndarray, "item 64 64 3"], tuple[str, ...], Float32[np.ndarray, "item sample"]]:
-    """Poster, caption and sound of each style; each factor is seen through noise."""
-    order = np.argsort(-style[:, : len(GENRES)], axis=1, kind="stable")
-    genre, second = order[:, 0], order[:, 1]
-    blend = np.take_along_axis(style, order, axis=1)[:, 1]
-    factors = style[:, len(GENRES) :]
-    seen = factors + FACTOR_NOISE * rngs["factors"].standard_normal(factors.shape)
-    light, detail, era, scope, pace, tone = seen.T
-    return (
-        draw_posters(genre, second, blend, light, detail, rngs["posters"]),
-        write_captions(genre, second, blend, era, scope, rngs["captions"]),
-        play_sounds(genre, pace, tone, rngs["sounds"]),
-    )

@@ -50,8 +50,12 @@ def _colours(posters: UInt8[np.ndarray, "item y x 3"]) -> Float64[np.ndarray, "i
     """Roots of the shares of 8 levels of red, green and blue in cells of 16x16 pixels (roots: small details count)."""
     num_items, height, width, channels = posters.shape
     rows, columns = height // CELL, width // CELL
-    level = (posters // (256 // LEVELS)).reshape(num_items, rows, CELL, columns, CELL, channels)
-    counts = np.stack([(level == step).sum(axis=(2, 4)) for step in range(LEVELS)], axis=-1)
+    bins = num_items * rows * columns * channels * LEVELS
+    # What is counted: (item, row, column, channel, level), from the pixel's place and value.
+    cell = np.arange(rows)[:, None].repeat(CELL, 0) * columns + np.arange(columns).repeat(CELL)
+    own = (cell[..., None] * channels + np.arange(channels)) * LEVELS
+    first = np.arange(0, bins, bins // num_items)[:, None, None, None]
+    counts = np.bincount((first + own + posters // (256 // LEVELS)).reshape(-1), minlength=bins)
     return np.sqrt(counts / CELL**2).reshape(num_items, -1)
 
 

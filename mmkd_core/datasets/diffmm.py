@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets.assemble import Pairs, assemble
-from mmkd_core.datasets.features import feature_files, read_features
+from mmkd_core.datasets.assemble import DEFAULT, Choices, Pairs, assemble
+from mmkd_core.datasets.features import FEATURES, feature_files, read_features, unread
 from mmkd_core.datasets.pickles import load_matrix
 
 FILES = {"train": "trnMat.pkl", "val": "valMat.pkl", "test": "tstMat.pkl"}
@@ -28,8 +28,10 @@ def matrix_pairs(files: dict[str, Path]) -> tuple[dict[str, Pairs], tuple[int, i
     return splits, next(iter(shapes.values()))
 
 
-def load_diffmm(folder: Path, name: str) -> Dataset:
+def load_diffmm(folder: Path, name: str, choices: Choices = DEFAULT) -> Dataset:
     """The data set in `folder`; users and items are counted by the shape of the matrices."""
-    splits, shape = matrix_pairs({split: folder / file for split, file in FILES.items()})
+    matrices = {split: folder / file for split, file in FILES.items()}
+    splits, shape = matrix_pairs(matrices)
     files = feature_files(folder)
-    return assemble(name, splits, read_features(files), files, shape)
+    notes = unread(folder, [*matrices.values(), *files.values()], FEATURES, bool(files))
+    return assemble(name, splits, read_features(files), files, shape, notes=notes, choices=choices)

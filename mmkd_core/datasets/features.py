@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,13 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from torch import Tensor
 
 from mmkd_core.data import DataError
+from mmkd_core.datasets.files import check_file, visible
+from mmkd_core.settings import quoted
 
 SVD_WIDTH = 128
+FEATURES = "*_feat.npy"
+# Files in which others keep matrices: what is seen of them and not read is said.
+_MATRICES = (".npy", ".npz", ".pt", ".pth", ".pkl", ".pickle", ".h5", ".hdf5", ".mat", ".safetensors", ".parquet")
 _EXPECTED = "expected a .npy array of numbers, shape (num_items, width)"
 
 
@@ -24,11 +31,11 @@ def _without_suffix(stem: str) -> str:
 
 
 def feature_files(
-    folder: Path, pattern: str = "*_feat.npy", modality_of: Callable[[str], str] = _without_suffix
+    folder: Path, pattern: str = FEATURES, modality_of: Callable[[str], str] = _without_suffix
 ) -> dict[str, Path]:
     """Modality -> file; `modality_of` names it by the file's stem. Raises `DataError` when two files make one."""
     files: dict[str, Path] = {}
-    for path in sorted(folder.glob(pattern)):
+    for path in visible(folder, pattern):
         modality = modality_of(path.stem)
         if modality in files:
             raise DataError(f"{folder}: got {files[modality].name} and {path.name}; expected one file a modality")
@@ -36,28 +43,117 @@ def feature_files(
     return files
 
 
-def read_features(files: dict[str, Path]) -> dict[str, Float32[Tensor, "_ feat"]]:
+def of_items(files: Mapping[str, Path], users: int, items: int) -> tuple[dict[str, Path], list[str]]:
+    """Those of `files` that are item features, and a sentence on each of the others: a folder may hold other arrays.
+
+    A file called `*_feat.npy` is meant to be one, and is refused later if it is none. Any other is one if it is a
+    matrix of numbers with a row an item, and no graph of the items: square with zeros on the diagonal. `users` and
+    `items` are 1 + the largest id among the interactions. Rows may be more than that; there may be new items.
+    """
+    named = {modality: path for modality, path in files.items() if path.match(FEATURES)}
+    arrays = {modality: _open(path) for modality, path in files.items()}
+    problems = {modality: _no_features(array) for modality, array in arrays.items() if modality not in named}
+    possible = {modality: len(arrays[modality]) for modality, problem in problems.items() if not problem}
+    rows = {len(arrays[modality]) for modality in named if arrays[modality].ndim}
+    if not rows:
+        rows = {size for size in possible.values() if size == items or (size > items and size != users)}
+        rows = {items} if items in rows else rows
+    for modality, size in possible.items():
+        if size not in rows:
+            expected = f"expected one an item, {' or '.join(map(str, sorted(rows or {items})))}"
+            problems[modality] = f"got {size} rows, {'one a user; ' if size == users else ''}{expected}"
+    notes = [f"{files[modality]}: not read ({problem})" for modality, problem in problems.items() if problem]
+    return {modality: path for modality, path in files.items() if not problems.get(modality)}, notes
+
+
+def _no_features(array: np.ndarray) -> str | None:
+    if array.dtype.kind not in "fiub" or array.ndim != 2:
+        kind = "Python objects" if array.dtype.hasobject else f"shape {array.shape} of dtype {array.dtype}"
+        return f"got {quoted(kind)[1:-1]}; {_EXPECTED}"
+    if array.shape[0] == array.shape[1] and not np.diagonal(array).any():
+        return f"got a graph, {len(array)} × {len(array)} with zeros on the diagonal; {_EXPECTED}"
+    return None
+
+
+def read_features(files: Mapping[str, Path]) -> dict[str, Float32[Tensor, "_ feat"]]:
     """Each file's array as a float32 tensor of shape (rows, width). Raises `DataError` naming the file."""
     return {modality: torch.from_numpy(_read(path)) for modality, path in files.items()}
 
 
-def _read(path: Path) -> np.ndarray:
+def _open(path: Path) -> np.ndarray:
+    """The array in `path`, on disk; without anything in it where it holds Python objects, which are not read."""
+    check_file(path, _EXPECTED)
     try:
-        # Mapped first: the size that the header claims is held against the file before memory is taken for it.
-        stored = np.lib.format.open_memmap(path, mode="r")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; {_EXPECTED}") from None
-    except (OSError, ValueError, EOFError, OverflowError) as error:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a damaged header says when it is parsed
+            version = np.lib.format.read_magic(file)
+            if version not in ((1, 0), (2, 0), (3, 0)):
+                raise ValueError(f"the version of the format is {version}")
+            reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, fortran, dtype = reader(file)
+            if dtype.hasobject:
+                return np.empty(0, dtype=dtype)
+            # Sizes are held against the file before memory is taken for them.
+            needed, held = _size(shape, dtype), path.stat().st_size - file.tell()
+            if needed != held:
+                raise ValueError(f"the header says {needed} bytes of numbers and {held} follow it")
+            if not needed:
+                return np.empty(shape, dtype=dtype)
+            return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran else "C")
+    # The header is a Python literal, and what is none fails in every way that Python's own parser can.
+    except Exception as error:
         size = path.stat().st_size
         raise DataError(
-            f"{path}: {size} bytes that are no whole .npy array of numbers ({error}); {_EXPECTED}; fetch it again"
+            f"{path}: {size} bytes that are no whole .npy array of numbers ({quoted(str(error))[1:-1]}); {_EXPECTED}; "
+            "fetch it again"
         ) from error
+
+
+def _size(shape: tuple[int, ...], dtype: np.dtype) -> int:
+    size = dtype.itemsize
+    for length in shape:
+        if length < 0:
+            raise ValueError(f"a negative length, {length}")
+        size *= length
+    return size
+
+
+def _read(path: Path) -> np.ndarray:
+    stored = _open(path)
+    if stored.dtype.hasobject:
+        raise DataError(f"{path}: Python objects, which are not read, and no whole .npy array of numbers; {_EXPECTED}")
     if stored.dtype.kind not in "fiub" or stored.ndim != 2:
-        raise DataError(f"{path}: got shape {stored.shape} of dtype {stored.dtype}; {_EXPECTED}")
+        shape, dtype = quoted(stored.shape), quoted(str(stored.dtype))[1:-1]
+        raise DataError(f"{path}: got shape {shape} of dtype {dtype}; {_EXPECTED}")
     # float32 before anything else: TikTok's float16 overflows in sums. What float32 cannot hold becomes infinity,
     # which Dataset refuses with the row.
     with np.errstate(over="ignore"):
         return np.array(stored, dtype=np.float32, order="C")
+
+
+def unread(folder: Path, read: Iterable[Path], pattern: str, any_features: bool) -> list[str]:
+    """A sentence on the files that may hold features and are not read, as they are not called `pattern`.
+
+    Without any features every file may be meant, and so may be those of the folder above, of which `5-core/` and the
+    like often are a part.
+    """
+    known = {path.name for path in read}
+    others = [path for path in visible(folder, "*") if path.name not in known]
+    if any_features:
+        others = [path for path in others if _matrix(path)]
+    if not any_features or re.fullmatch(r"\d+-core", folder.name):
+        above = visible(folder.resolve().parent, "*feat*")
+        others += [path for path in above if _matrix(path)]
+    if not others:
+        return []
+    names = [path.name if path.parent == folder else str(path) for path in others]
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    none = "" if any_features else "no features; "
+    return [f"{folder}: {none}seen and not read: {', '.join(names[:8])}{more}; features are read from {pattern} here"]
+
+
+def _matrix(path: Path) -> bool:
+    return path.suffix.lower() in _MATRICES
 
 
 def tfidf_features(counts: csr_array) -> Float32[Tensor, "item feat"]:

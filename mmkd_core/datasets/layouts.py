@@ -8,12 +8,15 @@ from typing import NamedTuple
 
 from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets import diffmm, megcf, mmrec, promptmm
+from mmkd_core.datasets.assemble import Choices
+from mmkd_core.datasets.files import visible
+from mmkd_core.settings import quoted
 
 
 class Layout(NamedTuple):
     """`needs`: for each file that must be there, the patterns of which one must match; `adds`: what may be there."""
 
-    load: Callable[[Path, str], Dataset]
+    load: Callable[[Path, str, Choices], Dataset]
     needs: tuple[tuple[str, ...], ...]
     adds: str
 
@@ -38,14 +41,25 @@ def detect(folder: Path) -> list[str]:
     ]
 
 
-def load_folder(folder: Path, name: str | None = None, *, layout: str | None = None) -> Dataset:
+def load_folder(
+    folder: Path,
+    name: str | None = None,
+    *,
+    layout: str | None = None,
+    overlap: str = "error",
+    compact: bool = False,
+    min_rating: float | None = None,
+) -> Dataset:
     """The data set in `folder`, whichever layout it has; `layout` chooses where two fit.
 
+    `overlap`, `compact` and `min_rating` are those of `Choices`; ratings are in the layout mmrec alone.
+
     Raises `DataError` when no layout fits (the message lists what each needs), when two do, when a file is missing,
-    and for what is wrong in the files.
+    for an option that has no such value, and for what is wrong in the files.
     """
-    if layout is not None and layout not in LAYOUTS:
-        raise DataError(f"unknown layout {layout!r}; one of {list(LAYOUTS)}")
+    if layout is not None and (not isinstance(layout, str) or layout not in LAYOUTS):
+        raise DataError(f"unknown layout {quoted(layout)}; one of {list(LAYOUTS)}")
+    choices = Choices(overlap=overlap, compact=compact, min_rating=min_rating)
     found = [layout] if layout is not None else detect(folder)
     if not found:
         layouts = "; ".join(f"{key}: {value}" for key, value in LAYOUTS.items())
@@ -56,13 +70,15 @@ def load_folder(folder: Path, name: str | None = None, *, layout: str | None = N
     for options in chosen.needs:
         if not any(_holds(folder, pattern) for pattern in options):
             raise DataError(f"{folder}: no file {' or '.join(options)}; layout {found[0]} needs {chosen}")
-    return chosen.load(folder, name or folder.resolve().name)
+    if min_rating is not None and found[0] != "mmrec":
+        raise DataError(f"{folder}: got min_rating={min_rating}; the layout {found[0]} has no ratings, mmrec has")
+    return chosen.load(folder, name or folder.resolve().name, choices)
 
 
 def _holds(folder: Path, pattern: str) -> bool:
-    return next(folder.glob(pattern), None) is not None
+    return bool(visible(folder, pattern))
 
 
 def _listing(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir())
-    return f"{names[:8]}{' and more' if len(names) > 8 else ''}" if names else "no files"
+    names = [path.name for path in visible(folder, "*")]
+    return f"{quoted(names[:8])}{' and more' if len(names) > 8 else ''}" if names else "no files"

@@ -13,31 +13,33 @@ import scipy.sparse as sp
 from torch import Tensor
 
 from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets.assemble import Pairs, assemble
-from mmkd_core.datasets.features import feature_files, tfidf_features
+from mmkd_core.datasets.assemble import DEFAULT, Choices, Pairs, assemble
+from mmkd_core.datasets.features import feature_files, tfidf_features, unread
 from mmkd_core.datasets.text import integers, read_lines
 
 FILES = {"train": "train.txt", "val": "validation.txt", "test": "test.txt"}
 
 
-def load_megcf(folder: Path, name: str) -> Dataset:
+def load_megcf(folder: Path, name: str, choices: Choices = DEFAULT) -> Dataset:
     """The data set in `folder`.
 
     Pairs of validation or test and duplicates leave train; the users and items that are left in any split are
     renumbered in ascending order. A modality is the items x entities matrix of ones under `tfidf_features`: float32,
     at most 128 columns; an item without entities has a row of zeros, entities of other items are dropped.
     """
-    read = {split: _read_lists(folder / file) for split, file in FILES.items()}
-    read["train"] = _without(read["train"], [read["val"], read["test"]])
-    users = np.unique(np.concatenate([pairs.users for pairs in read.values()]))
-    items = np.unique(np.concatenate([pairs.items for pairs in read.values()]))
-    splits = {
-        split: Pairs(np.searchsorted(users, pairs.users), np.searchsorted(items, pairs.items), pairs.file, pairs.places)
-        for split, pairs in read.items()
-    }
+    splits = {split: _read_lists(folder / file) for split, file in FILES.items()}
+    users, items = (
+        np.unique(np.concatenate([getattr(p, axis) for p in splits.values()])) for axis in ("users", "items")
+    )
+    train = splits["train"]
+    splits["train"] = _without(splits, users, items)
+    left_out = len(train.users) - len(splits["train"].users)
     files = feature_files(folder, "i2e_*.txt", _modality)
+    notes = unread(folder, [*(pairs.file for pairs in splits.values()), *files.values()], "i2e_*.txt", bool(files))
+    if left_out:
+        notes.append(f"{train.file}: {left_out:,} pairs left out, which stand in validation or test, or stood before")
     features = {modality: _entity_features(path, items) for modality, path in files.items()}
-    return assemble(name, splits, features, files, (len(users), len(items)))
+    return assemble(name, splits, features, files, notes=notes, choices=choices, renumbered=True)
 
 
 def _modality(stem: str) -> str:
@@ -47,27 +49,28 @@ def _modality(stem: str) -> str:
 
 def _read_lists(path: Path) -> Pairs:
     """The pairs (first number of a line, each of its other numbers) and the lines that they stand in."""
-    words = [(line.split(), number) for number, line in read_lines(path)]
+    lines = [(line.replace("\t", " ").split(" "), number) for number, line in read_lines(path)]
+    words = [([word for word in line if word], number) for line, number in lines]
     places = [number for line, number in words for _ in line[1:]]
     firsts = integers([line[0] for line, _ in words for _ in line[1:]], path, places)
     others = integers([word for line, _ in words for word in line[1:]], path, places)
-    # Two ids below 2^31 make one key below 2^62.
-    bad = np.flatnonzero((firsts < 0) | (others < 0) | (firsts >= 2**31) | (others >= 2**31))
+    bad = np.flatnonzero((firsts < 0) | (others < 0))
     if len(bad):
         row = bad[0]
-        raise DataError(f"{path}, line {places[row]}: got ids {firsts[row]} and {others[row]}; expected 0 to 2^31 - 1")
+        raise DataError(f"{path}, line {places[row]}: got ids {firsts[row]} and {others[row]}; expected 0 or more")
     return Pairs(firsts, others, path, np.array(places, dtype=np.int64))
 
 
-def _without(pairs: Pairs, held_out: list[Pairs]) -> Pairs:
-    """`pairs` once each, less those of `held_out`."""
-    keys, first = np.unique(_keys(pairs), return_index=True)
-    first = first[~np.isin(keys, np.concatenate([_keys(other) for other in held_out]))]
-    return Pairs(pairs.users[first], pairs.items[first], pairs.file, np.asarray(pairs.places)[first])
-
-
-def _keys(pairs: Pairs) -> np.ndarray:
-    return pairs.users * 2**31 + pairs.items
+def _without(splits: dict[str, Pairs], users: np.ndarray, items: np.ndarray) -> Pairs:
+    """The pairs of train once each, less those of the other splits; `users` and `items` are all ids, sorted."""
+    keys = {
+        split: np.searchsorted(users, pairs.users) * len(items) + np.searchsorted(items, pairs.items)
+        for split, pairs in splits.items()
+    }
+    _, first = np.unique(keys["train"], return_index=True)
+    kept = np.zeros(len(keys["train"]), dtype=bool)
+    kept[first] = True
+    return splits["train"].only(kept & ~np.isin(keys["train"], np.concatenate([keys["val"], keys["test"]])))
 
 
 def _entity_features(path: Path, items: np.ndarray) -> Tensor:

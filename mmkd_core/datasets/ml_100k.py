@@ -7,6 +7,7 @@ import hashlib
 import logging
 import re
 import tempfile
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,10 +27,11 @@ from mmkd_core.catalogue import (
     WHEEL_SHA256,
 )  # fmt: skip
 from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets.assemble import Pairs, assemble
+from mmkd_core.datasets.assemble import Choices, Pairs, assemble
 from mmkd_core.datasets.features import tfidf_features
 from mmkd_core.datasets.remote import NotFetchedError, extract, retrieve, retrieve_wheel
 from mmkd_core.datasets.text import integers, read_columns, read_lines
+from mmkd_core.settings import quoted
 
 GENRES = (
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
@@ -45,15 +47,20 @@ class Movie(NamedTuple):
     genres: frozenset[str]
 
 
-def load_ml_100k(folder: Path, name: str = "ml-100k", *, seed: int = 0) -> Dataset:
+def load_ml_100k(folder: Path, name: str = "ml-100k", *, seed: int = 0, compact: bool = False) -> Dataset:
     """The data set of the files in `folder`: `u.data` and `u.item`, or `ml-100k.inter` and `ml-100k.item`.
 
     An interaction is a rating of 4 or 5 stars, as is usual where MovieLens stands for implicit feedback (Liang et
     al., WWW'18); all 943 users and 1,682 movies stay, ids being GroupLens' less 1. A tenth of each user's, rounded,
     goes to val, as much to test, chosen by a hash of `seed`, user and item. Features: `text`, TF-IDF of title and
     genres reduced to 128 columns; `attributes`, the 19 genres as 0 or 1 and the year, 0 the oldest and 1 the newest.
-    Both pairs of files make the same data set. GroupLens' terms are logged once a process.
+    Both pairs of files make the same data set. `compact` leaves out the movies that nobody gave so many stars.
+    GroupLens' terms are logged once a process. Raises `DataError` for a seed that is no integer, and for what is
+    wrong in the files.
     """
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise DataError(f"{name}: got seed={quoted(seed)}; expected an integer")
+    choices = Choices(compact=compact)
     _state_terms()
     grouplens = (folder / "u.data").exists()
     ratings = folder / ("u.data" if grouplens else "ml-100k.inter")
@@ -64,7 +71,7 @@ def load_ml_100k(folder: Path, name: str = "ml-100k", *, seed: int = 0) -> Datas
     listed = [movies[item + 1] for item in range(NUM_ITEMS)]
     features = {"attributes": _attributes(listed), "text": _text(listed)}
     splits = _split(_read_ratings(ratings, header=not grouplens), seed)
-    return assemble(name, splits, features, dict.fromkeys(features, table), (NUM_USERS, NUM_ITEMS))
+    return assemble(name, splits, features, dict.fromkeys(features, table), (NUM_USERS, NUM_ITEMS), choices=choices)
 
 
 @functools.cache
@@ -109,8 +116,8 @@ def _movies(
 
 
 def _movie(title: str, genres: list[str]) -> Movie:
-    year = re.search(r"\((\d{4})\)", title)
-    return Movie(re.sub(r"\s*\((\d{4}|V)\)", "", title).strip(), int(year[1]) if year else None, frozenset(genres))
+    year = re.search(r"\(([0-9]{4})\)", title)
+    return Movie(re.sub(r"\s*\(([0-9]{4}|V)\)", "", title).strip(), int(year[1]) if year else None, frozenset(genres))
 
 
 def _attributes(movies: list[Movie]) -> torch.Tensor:

@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mmkd_core.data import SPLITS, DataError, Dataset
-from mmkd_core.datasets.assemble import Pairs, assemble
-from mmkd_core.datasets.features import feature_files, read_features
-from mmkd_core.datasets.text import integers, read_columns, read_lines
+from mmkd_core.datasets.assemble import DEFAULT, Choices, Pairs, assemble, largest
+from mmkd_core.datasets.features import feature_files, of_items, read_features, unread
+from mmkd_core.datasets.files import visible
+from mmkd_core.datasets.text import decimals, integers, is_decimal, read_columns, read_lines
+from mmkd_core.settings import quoted
 
 COLUMNS = ("userID", "itemID", "x_label")
+RATINGS = ("rating", "ratings", "stars", "score")  # names of the column, in letters of any size
+MOST_COLUMNS = 1000
 
 
-def load_mmrec(folder: Path, name: str) -> Dataset:
-    """The data set in `folder`: columns userID, itemID and x_label (0 train, 1 val, 2 test) are found by name."""
-    tables = sorted(folder.glob("*.inter"))
+def load_mmrec(folder: Path, name: str, choices: Choices = DEFAULT) -> Dataset:
+    """The data set in `folder`: columns userID, itemID and x_label (0 train, 1 val, 2 test) are found by name.
+
+    A column of ratings is read where `choices` name a least rating; else every line is a choice, whatever its
+    rating. Which of the `.npy` files are features is told by what is in them.
+    """
+    tables = visible(folder, "*.inter")
     if len(tables) != 1:
-        raise DataError(f"{folder}: got {[table.name for table in tables]}; expected one .inter file")
-    files = feature_files(folder, "*.npy")
-    return assemble(name, _splits(tables[0]), read_features(files), files)
+        raise DataError(f"{folder}: got {quoted([table.name for table in tables])}; expected one .inter file")
+    splits, notes = _splits(tables[0], choices.min_rating)
+    found = feature_files(folder, "*.npy")
+    users, items = (1 + largest([getattr(p, axis) for p in splits.values()]) for axis in ("users", "items"))
+    files, left_out = of_items(found, users, items)
+    notes += [*left_out, *unread(folder, [tables[0], *found.values()], "*.npy", bool(files))]
+    return assemble(name, splits, read_features(files), files, notes=notes, choices=choices)
 
 
-def _splits(path: Path) -> dict[str, Pairs]:
+def _splits(path: Path, min_rating: float | None) -> tuple[dict[str, Pairs], list[str]]:
     lines = read_lines(path)
+    if lines and (count := lines[0][1].count("\t")) >= MOST_COLUMNS:
+        raise DataError(f"{path}, line {lines[0][0]}: got {count + 1:,} columns; expected {list(COLUMNS)} among a few")
     header = lines[0][1].split("\t") if lines else []
     if any(header.count(column) != 1 for column in COLUMNS):
-        raise DataError(f"{path}, line 1: got columns {header}; expected {list(COLUMNS)}, tab-separated, in any order")
+        raise DataError(
+            f"{path}, line 1: got columns {quoted(header)}; expected {list(COLUMNS)}, tab-separated, in any order"
+        )
     columns = dict(zip(header, read_columns(path, lines[1:], "\t", header), strict=True))
     places = [number for number, _ in lines[1:]]
     users, items, labels = (integers(columns[column], path, places) for column in COLUMNS)
@@ -35,6 +52,28 @@ def _splits(path: Path) -> dict[str, Pairs]:
     if len(bad):
         row = bad[0]
         raise DataError(f"{path}, line {places[row]}: got x_label {labels[row]}; expected 0 (train), 1 (val), 2 (test)")
-    chosen = {split: labels == label for label, split in enumerate(SPLITS)}
+    counted, notes = _counted(path, columns, places, min_rating)
     numbers = np.array(places, dtype=np.int64)
-    return {split: Pairs(users[rows], items[rows], path, numbers[rows]) for split, rows in chosen.items()}
+    chosen = {split: (labels == label) & counted for label, split in enumerate(SPLITS)}
+    return {split: Pairs(users[rows], items[rows], path, numbers[rows]) for split, rows in chosen.items()}, notes
+
+
+def _counted(
+    path: Path, columns: Mapping[str, Sequence[str]], places: Sequence[int], min_rating: float | None
+) -> tuple[np.ndarray, list[str]]:
+    """Which lines count as choices, and a sentence where there are ratings and nobody said what they mean."""
+    names = [name for name in columns if name.lower() in RATINGS]
+    if min_rating is not None:
+        if len(names) != 1:
+            raise DataError(
+                f"{path}, line 1: got min_rating={min_rating} and the columns of ratings {quoted(names)}; expected "
+                f"one, called {', '.join(RATINGS[:-1])} or {RATINGS[-1]}"
+            )
+        return decimals(columns[names[0]], path, places) >= min_rating, []
+    if not names:
+        return np.ones(len(places), dtype=bool), []
+    zeros = sum(is_decimal(rating) and float(rating) == 0 for rating in columns[names[0]])
+    return np.ones(len(places), dtype=bool), [
+        f"{path}: the column {quoted(names[0])} is not read and each of the {len(places):,} lines counts as a choice, "
+        f"{zeros:,} with rating 0 among them; min_rating=1 (`--set data.min_rating=1`) leaves out what is rated lower"
+    ]

@@ -1,8 +1,9 @@
 """Pickled scipy matrices, read without running anything that the file names.
 
-A pickle is a small program: it names classes and functions and has them called. The reader here looks every name up
-in one table, and what stands in that table are readers of our own, not numpy's or scipy's functions. Two arrays and
-a shape come out, and they are checked before any compiled code follows their indices.
+A pickle is a small program: it names classes and functions and has them called. The reader here counts its opcodes
+first, then looks every name up in one table, and what stands in that table are readers of our own, not numpy's or
+scipy's functions. Two arrays and a shape come out, and they are checked before any compiled code follows their
+indices.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from mmkd_core.data import DataError
+from mmkd_core.datasets.files import read_bytes
+from mmkd_core.datasets.opcodes import check_opcodes
+from mmkd_core.settings import quoted
 
 # Only numbers: a dtype of objects would hold whatever else the pickle made.
 _DTYPES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
@@ -26,7 +30,16 @@ _EXPECTED = "expected a pickled scipy.sparse COO, CSR or CSC matrix of numbers"
 def _array(raw: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
     if isinstance(raw, str):
         raw = raw.encode("latin1")  # pickles of Python 2 hold bytes as text
+    if not isinstance(raw, bytes | bytearray):  # of an integer, bytes would make so many zeros
+        raise DataError(f"got an array whose numbers are a {type(raw).__name__}; {_EXPECTED}")
+    if not _whole(shape):
+        raise DataError(f"got an array of shape {quoted(shape)}; expected a tuple of integers")
     return np.frombuffer(bytes(raw), dtype=dtype.name).reshape(shape, order="F" if order == "F" else "C")
+
+
+def _whole(shape: Any) -> bool:
+    """Whether it is a tuple of integers: neither floats, which would be cut, nor truth values."""
+    return isinstance(shape, tuple) and all(type(size) is int for size in shape)
 
 
 def _readers() -> dict[tuple[str, str], Any]:
@@ -50,12 +63,12 @@ def _readers() -> dict[tuple[str, str], Any]:
         """numpy.dtype: a letter and a size, to which the state adds the byte order."""
 
         def __init__(self, spec: str, *_: object) -> None:
-            if spec not in _DTYPES:
-                raise DataError(f"got an array of dtype {spec!r}; {_EXPECTED}")
+            if not isinstance(spec, str) or spec not in _DTYPES:
+                raise DataError(f"got an array of dtype {quoted(spec)}; {_EXPECTED}")
             self.name = spec
 
         def __setstate__(self, state: tuple) -> None:
-            self.name = {"<": "<", ">": ">"}.get(state[1], "|") + self.name
+            self.name = (state[1] if state[1] in ("<", ">") else "|") + self.name
 
     def reconstruct(kind: type, *_: object) -> object:
         return object.__new__(kind)
@@ -69,6 +82,8 @@ def _readers() -> dict[tuple[str, str], Any]:
         return _array(raw, dtype, (1,), "C")[0].item()
 
     def encode(text: str, encoding: str = "latin1") -> bytes:
+        if encoding not in ("latin1", "latin-1"):
+            raise DataError(f"got bytes in the encoding {quoted(encoding)}; expected latin1, as pickle writes them")
         return text.encode(encoding)
 
     table: dict[tuple[str, str], Any] = {
@@ -81,8 +96,9 @@ def _readers() -> dict[tuple[str, str], Any]:
         ("__builtin__", "object"): object,
     }
     for core in ("numpy.core", "numpy._core"):  # numpy 1 and numpy 2
-        table[f"{core}.multiarray", "_reconstruct"] = reconstruct
-        table[f"{core}.multiarray", "scalar"] = scalar
+        for module in (f"{core}.multiarray", f"{core}._multiarray_umath"):  # the second in numpy 1.16.0
+            table[module, "_reconstruct"] = reconstruct
+            table[module, "scalar"] = scalar
         table[f"{core}.numeric", "_frombuffer"] = frombuffer
     for layout in _FORMATS:
         for kind in ("matrix", "array"):
@@ -99,7 +115,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         if (module_name, global_name) not in self._readers:
-            raise DataError(f"refused: it names {module_name}.{global_name}; {_EXPECTED}")
+            raise DataError(f"refused: it names {quoted(f'{module_name}.{global_name}')[1:-1]}; {_EXPECTED}")
         return self._readers[module_name, global_name]
 
 
@@ -109,25 +125,28 @@ def load_matrix(path: Path) -> sp.coo_array:
     Raises `DataError` naming `path` when it is missing, is no pickle, names anything but numpy arrays and scipy
     matrices (nothing it names is run), or when its indices, shape or values contradict each other.
     """
+    data = read_bytes(path, _EXPECTED)
     try:
-        found = _Unpickler(path.read_bytes()).load()
+        check_opcodes(data)
+        found = _Unpickler(data).load()
         state = vars(found) if hasattr(found, "layout") else None
         if state is None:
             raise DataError(f"got a pickled {type(found).__name__}; {_EXPECTED}")
         return _matrix(found.layout, state)
     except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); {_EXPECTED}") from error
+        expected = "" if "expected" in str(error) else f"; {_EXPECTED}"
+        raise DataError(f"{path}: {error}{expected}") from None
     # A damaged pickle can fail in any way that its opcodes can; all of them mean the same to the caller.
     except Exception as error:
-        raise DataError(f"{path}: not a whole pickle ({type(error).__name__}: {error}); {_EXPECTED}") from error
+        raise DataError(
+            f"{path}: not a whole pickle ({type(error).__name__}: {quoted(str(error))[1:-1]}); {_EXPECTED}"
+        ) from error
 
 
 def _matrix(layout: str, state: dict[str, Any]) -> sp.coo_array:
-    shape = tuple(int(size) for size in state["_shape"])
-    if len(shape) != 2 or min(shape) < 1 or shape[0] * shape[1] >= 2**63:
-        raise DataError(f"got shape {shape}; expected (num_users, num_items)")
+    shape = state["_shape"]
+    if not _whole(shape) or len(shape) != 2 or min(shape) < 1 or shape[0] * shape[1] >= 2**63:
+        raise DataError(f"got shape {quoted(shape)}; expected (num_users, num_items)")
     if layout == "coo":
         rows, cols = state["coords"] if "coords" in state else (state["row"], state["col"])
         rows, cols = _indices(rows), _indices(cols)
@@ -147,7 +166,12 @@ def _matrix(layout: str, state: dict[str, Any]) -> sp.coo_array:
     if len(bad):
         raise DataError(f"entry {bad[0]}: value {values[bad[0]]}; expected a count of interactions, 0 or more")
     matrix = sp.coo_array((values, (rows, cols)), shape=shape)
-    matrix.sum_duplicates()
+    with np.errstate(over="ignore"):
+        matrix.sum_duplicates()
+    bad = np.flatnonzero(~np.isfinite(matrix.data))
+    if len(bad):
+        user, item = (int(axis[bad[0]]) for axis in matrix.coords)
+        raise DataError(f"user {user}, item {item}: values that add up to infinity; expected a count of interactions")
     matrix.eliminate_zeros()
     return matrix
 
@@ -161,6 +185,7 @@ def _indices(stored: Any) -> np.ndarray:
 
 def _expand(indptr: np.ndarray, size: int, stored: int) -> np.ndarray:
     lengths = np.diff(indptr)
-    if len(indptr) != size + 1 or indptr[0] != 0 or indptr[-1] != stored or (lengths < 0).any():
+    outside = (indptr < 0) | (indptr > stored)  # else a difference may wrap round and look right
+    if len(indptr) != size + 1 or indptr[0] != 0 or indptr[-1] != stored or outside.any() or (lengths < 0).any():
         raise DataError(f"index pointer contradicts {size} rows and {stored} entries; expected 0 rising to {stored}")
     return np.repeat(np.arange(size), lengths)

@@ -8,16 +8,18 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pooch
 
 from mmkd_core.catalogue import BEAUTY, CATALOGUE, DIFFMM, GITHUB, LFM2K, MEGCF, SWAP, TIKTOK, Entry
 from mmkd_core.data import DataError
 from mmkd_core.datasets import ml_100k
+from mmkd_core.datasets.files import readable
 from mmkd_core.datasets.layouts import LAYOUTS, detect, load_folder
 from mmkd_core.datasets.remote import NotFetchedError, retrieve_all, sum_problem
 from mmkd_core.datasets.shapes import SHAPES
+from mmkd_core.settings import quoted
 
 # What fills a folder with one of a data set's forms.
 DOWNLOADS: dict[str, Callable[[Path], None]] = {
@@ -31,6 +33,9 @@ DOWNLOADS: dict[str, Callable[[Path], None]] = {
 def title_of(name: str) -> str:
     """What prose calls a data set: its title in the catalogue, or the paper's name for a shape; else its own name."""
     return CATALOGUE[name].title if name in CATALOGUE else name.capitalize() if name in SHAPES else name
+
+
+LONGEST = 4000  # characters of a path that a file system takes
 
 
 class Found(NamedTuple):
@@ -72,40 +77,68 @@ def locate(name: str, root: Path | str | None = None, download: bool = True) -> 
 
 def fetch(name: str, *, root: Path | str | None = None) -> Path:
     """The folder of the named data set, fetched if need be. Raises `DataError` as `locate` does."""
+    name = path_of(name)
     if not _entry(name).forms:
         raise DataError(f"{name}: nothing to fetch, it is {CATALOGUE[name].source}; load it by its name")
-    return locate(name, root).folder
+    return locate(name, expanded(root)).folder
 
 
-def check(name: str | Path, *, root: Path | str | None = None) -> list[tuple[str, str]]:
+def check(name: str | Path, *, root: Path | str | None = None, **options: Any) -> list[tuple[str, str]]:
     """(file, "ok" or what is wrong) for the files of a named data set, against their sums, or of a folder, by loading.
 
-    Nothing is fetched. Empty for a data set that is made, not read. Raises `DataError` for an unknown name.
+    A folder is loaded with the `options` of `load_folder`. Nothing is fetched. Empty for a data set that is made, not
+    read. Raises `DataError` for an unknown name.
     """
-    if str(name) in CATALOGUE:
-        entry = CATALOGUE[str(name)]
+    name, root = path_of(name), expanded(root)
+    if name in CATALOGUE:
+        entry = CATALOGUE[name]
         if not entry.forms:
             return []
         places = _places(entry.name, root)
         folder = next((place for place in places if entry.present(place)), places[0])
         files = entry.present(folder) + entry.missing(folder)
         return [(str(folder / file), sum_problem(folder / file, entry.sums[file]) or "ok") for file in files]
-    folder = folder_of(str(name), root)
+    folder = folder_of(name, root or expanded(os.environ.get("MMKD_DATA")))
     try:
-        data = load_folder(folder)
+        with readable(name):
+            data = load_folder(folder, **options)
     except DataError as error:
-        return [(str(name), str(error))]
+        return [(name, str(error))]
     return [(file, "ok") for file in dict.fromkeys(data.sources.values())]
 
 
-def folder_of(name: str, root: Path | str | None = None) -> Path:
-    """The folder `root/name`, `root` being MMKD_DATA unless given, or else `name`; raises `DataError` if neither is.
+def path_of(name: object) -> str:
+    """The name or path as text, `~` expanded. Raises `DataError` for what is neither, and for what no file can have."""
+    try:
+        text = os.fspath(name)  # type: ignore[call-overload]
+    except TypeError:
+        text = None
+    if not isinstance(text, str):
+        raise DataError(
+            f"got the data set {quoted(name)}; expected a name, one of {list(CATALOGUE)}, or a folder's path"
+        )
+    longest = max((len(part.encode("utf-8", "surrogatepass")) for part in Path(text).parts), default=0)
+    if "\0" in text or not text or len(text) > LONGEST or longest > 255:
+        raise DataError(
+            f"unknown data set {quoted(text)} ({len(text):,} characters); one of {list(CATALOGUE)} or a folder's path"
+        )
+    return os.path.expanduser(text)
 
-    A path that begins with a dot is one from here, whatever the root.
-    """
+
+def expanded(root: object) -> str | None:
+    """The folder of the data sets, `~` expanded; None, for MMKD_DATA, stays None."""
+    if root is None:
+        return None
+    try:
+        return os.path.expanduser(os.fspath(root))  # type: ignore[call-overload]
+    except TypeError:
+        raise DataError(f"got root={quoted(root)}; expected the folder that holds the data sets") from None
+
+
+def folder_of(name: str, root: Path | str | None = None) -> Path:
+    """The folder `root/name`, `root` being MMKD_DATA unless given, or else `name`; raises `DataError` if neither is."""
     root = root if root is not None else os.environ.get("MMKD_DATA")
-    from_here = Path(name).is_absolute() or name.startswith(".")
-    places = [Path(name)] if from_here or not root else [Path(root) / name, Path(name)]
+    places = [Path(root) / name, Path(name)] if root else [Path(name)]
     for folder in places:
         if name and folder.is_dir():  # no name at all is no short form of "here"
             return folder
@@ -134,14 +167,13 @@ def note_shadowed(name: str, root: Path | str | None, found: Found | None) -> No
     for folder in (Path(name), Path(local) / name) if local else (Path(name),):
         if root is None and folder.is_dir() and (found is None or folder.resolve() != found.folder.resolve()):
             path = folder if folder.is_absolute() else f"{os.curdir}{os.sep}{folder}"
-            say_once(f"note: {name} is the built-in data set; to read the folder of that name, write {path}")
+            _note(f"note: {name} is the built-in data set; to read the folder of that name, write {path}")
     if found is not None and not found.known:
-        say_once(f"note: {found.folder} holds other files than the published {name}; they are read as your own data")
+        _note(f"note: {found.folder} holds other files than the published {name}; they are read as your own data")
 
 
 @functools.cache
-def say_once(text: str) -> None:
-    """A line on stderr, unless the caller's logging has another place for it; the same text once a process."""
+def _note(text: str) -> None:
     logging.getLogger("mmkd_core").warning(text)
 
 
@@ -155,7 +187,7 @@ def _places(name: str, root: Path | str | None) -> list[Path]:
     cache = Path(pooch.os_cache("mmkd")) / name
     if root is not None:
         return [Path(root) / name]
-    local = os.environ.get("MMKD_DATA")
+    local = expanded(os.environ.get("MMKD_DATA"))
     return [Path(local) / name, cache] if local else [cache]
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pooch
 
+from mmkd_core.datasets.files import pointer_problem
+
 TIMEOUT = 30  # seconds without an answer
 
 
@@ -50,6 +52,8 @@ def sum_problem(path: Path, sha256: str) -> str | None:
     """What is wrong with the file at `path`, or None where it has the expected sum."""
     if not path.is_file():
         return f"no such file; expected sha256 {sha256}"
+    if problem := pointer_problem(path):
+        return problem
     found = pooch.file_hash(str(path), alg="sha256")
     return None if found == sha256 else f"got sha256 {found}; expected {sha256}"
 

@@ -1,54 +1,77 @@
-"""Lines and integers of text files, with the line in every error."""
+"""Lines and numbers of text files, with the line in every error. What is no number to the letter is none."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
 from mmkd_core.data import DataError
+from mmkd_core.datasets.files import read_bytes
+from mmkd_core.settings import quoted
+
+DIGITS = 18  # so many always fit into 64 bits
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
 
 
 def read_text(path: Path, encoding: str = "utf-8-sig") -> str:
-    """The file's text. Raises `DataError` naming the file when it is missing or not text in `encoding`."""
+    """The file's text, lines ending in \\n whichever way they ended. Raises `DataError` naming the file."""
     try:
-        return path.read_text(encoding=encoding)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); expected a text file") from error
+        text = read_bytes(path, "expected a text file").decode(encoding)
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not {encoding} text (byte {error.start}); expected a text file") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_lines(path: Path, encoding: str = "utf-8-sig") -> list[tuple[int, str]]:
-    """(line number counted from 1, line) of every line that is not blank."""
+    """(line number counted from 1, line) of every line that is not empty. Blanks alone are empty, tabs are fields."""
     lines = read_text(path, encoding).split("\n")
-    return [(number, line.rstrip("\r")) for number, line in enumerate(lines, 1) if line.strip()]
+    return [(number, line) for number, line in enumerate(lines, 1) if line.strip(" ")]
 
 
 def read_columns(path: Path, lines: Sequence[tuple[int, str]], separator: str, names: Sequence[str]) -> list[list[str]]:
     """The fields of `lines`, one list a column. Raises `DataError` with file and line for another number of fields."""
     rows = []
     for number, line in lines:
-        fields = line.split(separator)
-        if len(fields) != len(names):
-            raise DataError(f"{path}, line {number}: got {len(fields)} fields; expected {len(names)}: {list(names)}")
-        rows.append(fields)
+        if (fields := line.count(separator) + 1) != len(names):
+            raise DataError(f"{path}, line {number}: got {fields} fields; expected {len(names)}: {quoted(list(names))}")
+        rows.append(line.split(separator))
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in names]
 
 
+def is_integer(word: str) -> bool:
+    """Whether `word` is nothing but ASCII digits, at most 18 of them, after a minus sign or none.
+
+    `int` takes more: 1_23 and 12_3 would be one user, and so would the digits of every script.
+    """
+    digits = word.removeprefix("-")
+    return digits.isascii() and digits.isdigit() and len(digits) <= DIGITS and not word.startswith("-0")
+
+
+def is_decimal(word: str) -> bool:
+    """Whether `word` is a decimal number in ASCII, such as 4, 3.5 or 1e-3; neither NaN nor infinity is."""
+    return _DECIMAL.fullmatch(word) is not None
+
+
 def integers(words: Sequence[str], path: Path, places: Sequence[int]) -> Int64[np.ndarray, " edge"]:
-    """`words` as int64. Raises `DataError` with file and line (of `places`) for what is no integer of 64 bits."""
-    try:
-        return np.array([int(word) for word in words], dtype=np.int64)
-    except (ValueError, OverflowError):
-        row = next(row for row, word in enumerate(words) if not _is_integer(word))
-        raise DataError(f"{path}, line {places[row]}: got {words[row]!r}; expected an integer") from None
+    """`words` as int64. Raises `DataError` with file and line (of `places`) for what `is_integer` refuses."""
+    different = {*words}  # an id stands in many lines
+    if not all(map(is_integer, different)):
+        bad = next(row for row, word in enumerate(words) if not is_integer(word))
+        raise DataError(
+            f"{path}, line {places[bad]}: got {quoted(words[bad])}; expected an integer, at most {DIGITS} of the "
+            "digits 0 to 9 and nothing else"
+        )
+    numbers = {word: int(word) for word in different}
+    return np.fromiter(map(numbers.__getitem__, words), np.int64, len(words))
 
 
-def _is_integer(word: str) -> bool:
-    try:
-        return abs(int(word)) < 2**63
-    except ValueError:
-        return False
+def decimals(words: Sequence[str], path: Path, places: Sequence[int]) -> Float64[np.ndarray, " edge"]:
+    """`words` as float64. Raises `DataError` with file and line (of `places`) for what is no decimal number."""
+    bad = next((row for row, word in enumerate(words) if not is_decimal(word)), None)
+    if bad is not None:
+        raise DataError(f"{path}, line {places[bad]}: got {quoted(words[bad])}; expected a number such as 4 or 3.5")
+    return np.array([float(word) for word in words], dtype=np.float64)

@@ -29,8 +29,6 @@ from mmkd_core.models.base import Recommender, take
 
 
 class BM3(Recommender):
-    squares = 1
-
     def __init__(
         self,
         data: Dataset,

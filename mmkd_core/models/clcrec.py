@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import Graph, ranges
-from mmkd_core.layers import Features, linear, unit_rows
+from mmkd_core.layers import Features, linear, unit_features, unit_rows
 from mmkd_core.models.base import IdModel, infonce, row_l2, take
 
 
@@ -45,7 +45,7 @@ class CLCRec(IdModel):
         self.temperature, self.contrast, self.replaced = temperature, contrast, replaced
         users, items = data.train.T
         self.train_items = Graph(users, items, torch.ones(len(users)), (data.num_users, data.num_items))
-        features = Features(data, unit_rows)
+        features = Features(data, unit_features)
         self.register_buffer("content", torch.cat([*features], dim=1), persistent=False)
         cold = torch.bincount(items, minlength=data.num_items) == 0
         self.register_buffer("cold", cold.nonzero()[:, 0], persistent=False)

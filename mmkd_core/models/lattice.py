@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from mmkd_core.data import Dataset, Embeddings
 from mmkd_core.graph import Graph, bipartite, item_knn, propagate
-from mmkd_core.layers import Features, linear, unit_rows
+from mmkd_core.layers import Features, linear, unit_features, unit_rows
 from mmkd_core.models.base import IdModel, take
 
 
@@ -68,7 +68,7 @@ class LATTICE(IdModel):
         super().__init__(data, dim=dim, l2=l2)
         self.layers, self.item_layers, self.neighbours, self.raw_weight = layers, item_layers, neighbours, raw_weight
         self.graph = bipartite(data.train, data.num_users, data.num_items)
-        self.features = Features(data, unit_rows)
+        self.features = Features(data, unit_features)
         self.projections = nn.ModuleList(linear(width, dim) for width in self.features.widths)
         self.importance = nn.Parameter(torch.zeros(len(self.features)))  # softmax of it is a
         raw = [normalised(*item_knn(x, neighbours)) for x in self.features]

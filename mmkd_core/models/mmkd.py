@@ -61,7 +61,8 @@ class LightGCNStudent(nn.Module):
 class GCNStudent(nn.Module):
     """Graph convolutions with bias-free d x d weights over the teacher's embeddings, which it keeps.
 
-    H^(l+1) = leaky_relu(D^-1/2 A D^-1/2 H^(l) W^(l)), the last one linear. `init="teacher"` starts at W = 1.
+    H^(l+1) = leaky_relu(D^-1/2 A D^-1/2 H^(l) W^(l)), the last one linear. `init="teacher"` starts at W = 1; where the
+    student is narrower than the teacher, the first W holds the principal directions of the teacher's tables.
     """
 
     usual_layers = 2  # as many numbers as Table 8: there it is one layer, a matrix for users and one for items
@@ -75,6 +76,9 @@ class GCNStudent(nn.Module):
         self.weights = nn.ParameterList(
             nn.Parameter(set_weight(torch.empty(rows, cols))) for rows, cols in pairwise(widths)
         )
+        if init == "teacher" and layers and dim < widths[0]:
+            with torch.no_grad():
+                self.weights[0].copy_(_directions(start, dim))
 
     def regularised(self, output: Tensor) -> Float[Tensor, "node dim"]:
         """The table whose rows L2 keeps small: the output, since layer 0 is constant."""
@@ -89,10 +93,18 @@ class GCNStudent(nn.Module):
         return hidden
 
 
-def _compress(x: Float[Tensor, "node teacher_dim"], width: int) -> Float[Tensor, "node width"]:
-    """The rows in their first `width` principal directions, not centred: inner products are what scores are made of."""
+def _directions(x: Float[Tensor, "node teacher_dim"], width: int) -> Float[Tensor, "teacher_dim width"]:
+    """The first `width` principal directions of the rows as columns, float64.
+
+    Not centred: inner products are what scores are made of.
+    """
     _, _, directions = torch.linalg.svd(x.double().T @ x.double())
-    return (x.double() @ directions[:width].T).to(x.dtype)
+    return directions[:width].T
+
+
+def _compress(x: Float[Tensor, "node teacher_dim"], width: int) -> Float[Tensor, "node width"]:
+    """The rows in their first `width` principal directions."""
+    return (x.double() @ _directions(x, width)).to(x.dtype)
 
 
 STUDENTS = {"lightgcn": LightGCNStudent, "gcn": GCNStudent}

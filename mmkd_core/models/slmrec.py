@@ -32,13 +32,11 @@ from torch import Tensor, nn
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import bipartite, propagate
-from mmkd_core.layers import Features, linear, unit_rows
+from mmkd_core.layers import Features, linear, unit_features, unit_rows
 from mmkd_core.models.base import IdModel, infonce, take
 
 
 class SLMRec(IdModel):
-    squares = 4
-
     def __init__(
         self,
         data: Dataset,
@@ -53,7 +51,7 @@ class SLMRec(IdModel):
         super().__init__(data, dim=dim, l2=l2)
         self.layers, self.temperature, self.ssl, self.ssl_temperature = layers, temperature, ssl, ssl_temperature
         self.graph = bipartite(data.train, data.num_users, data.num_items)
-        features = Features(data, unit_rows)
+        features = Features(data, unit_features)
         last = len(features) - 1
         spaces = [dim if m < last or not last else max(dim // 2, 1) for m in range(len(features))]
         self.projections = nn.ParameterList(  # (dim, d_m + 1): the last column is b, whose feature is 1

@@ -55,7 +55,7 @@ def _statistics(values: dict[str, Any] | None) -> dict[str, str]:
 
 
 def table4(cases: Sequence[Case], store: Path) -> Frames:
-    """All systems on each data set, MMKD against each; the relative gains; the searches; the paper's table as printed."""
+    """All systems on each data set, MMKD against each; then gains, searches, and the paper's table as printed."""
     rows = collect(cases, store)
     frames = {}
     for dataset, own in rows.groupby("dataset", sort=False):
@@ -102,7 +102,7 @@ def trials(store: str | Path) -> pd.DataFrame:
     The others were broken off where they fell behind. Read from the studies in `store/searches`; "none" where there is
     no study. Raises `ValueError` for a file there that is none.
     """
-    found: dict[str, dict[str, str]] = {}
+    frame = pd.DataFrame("none", index=[*NAMES.values()], columns=[title_of(name) for name in recipes.REAL])
     for path in sorted((Path(store) / "searches").glob("*.json")):
         try:
             study = json.loads(path.read_text(encoding="utf-8"))
@@ -110,10 +110,8 @@ def trials(store: str | Path) -> pd.DataFrame:
             column, line = title_of(study["dataset"]), NAMES[study["model"]]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: no study ({error}); expected a file of benchmarks/search.py") from None
-        found.setdefault(column, {})[line] = f"{states.count('complete')} of {len(states)}"
-    columns = [title_of(name) for name in recipes.REAL]
-    frame = pd.DataFrame(found).reindex(index=[*NAMES.values()], columns=columns).dropna(how="all")
-    return frame.fillna("none").rename_axis("system")
+        frame.loc[line, column] = f"{states.count('complete')} of {len(states)}"
+    return frame[(frame != "none").any(axis=1)].rename_axis("system")
 
 
 def printed_table4() -> pd.DataFrame:

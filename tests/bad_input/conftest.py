@@ -1,35 +1,11 @@
-"""A small data set of 20 users and 60 items, and the check that the command line refuses something well."""
+"""The check that the command line refuses something well."""
 
 import re
 
-import numpy as np
 import pytest
 import torch
 
 from mmkd_core.__main__ import main
-
-
-@pytest.fixture(scope="session")
-def write_small():
-    def write(folder, seed=0):
-        """A data set in MMRec's layout; its last user has no training interaction."""
-        folder.mkdir()
-        random = np.random.default_rng(seed)
-        rows = ["userID\titemID\tx_label"]
-        for user in range(20):
-            for place, item in enumerate(random.permutation(60)[:10]):
-                rows.append(f"{user}\t{item}\t{2 if user == 19 else {8: 1, 9: 2}.get(place, 0)}")
-        (folder / f"{folder.name}.inter").write_text("\n".join(rows) + "\n")
-        for name, width in (("image", 6), ("text", 4)):
-            np.save(folder / f"{name}_feat.npy", random.normal(size=(60, width)).astype(np.float32))
-        return folder
-
-    return write
-
-
-@pytest.fixture(scope="session")
-def small(write_small, tmp_path_factory):
-    return write_small(tmp_path_factory.mktemp("data") / "tiny")
 
 
 @pytest.fixture(autouse=True)

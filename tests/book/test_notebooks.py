@@ -69,6 +69,14 @@ def test_twins_agree(path, notebook):
         pytest.fail(f"{path.stem}: run `make sync`. {difference}")
 
 
+def test_the_text_is_as_jupytext_writes_it(path):
+    """Else carrying a twin back, as `make format` does, would change lines that nobody edited."""
+    text = path.with_suffix(".md").read_text(encoding="utf-8")
+    written = jupytext.writes(jupytext.reads(text, fmt="md:myst"), fmt="md:myst")
+    body, as_written = (whole.split("\n---\n", 1)[1] for whole in (text, written))  # its version is in the header
+    assert as_written == body, f"{path.stem}: run `make format`"
+
+
 def test_ran_from_top_to_bottom(notebook):
     cells = [cell for cell in code_cells(notebook) if cell.source.strip()]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
@@ -145,3 +153,30 @@ def test_the_twin_gate_finds(change):
     cells_tagged(changed, "parameters")[0][key] = nbformat.from_dict(value)
     with pytest.raises(NotebookDifference):
         compare_notebooks(notebook, changed, fmt="md:myst")
+
+
+P_SAID = re.compile(r"\bp (?:=|<) \.?\d[\d.]*(?P<family> of \d+)?")  # within a sentence that cells print
+P_CELL = re.compile(r"((<|\d)\.\d{3} of \d+|capped|–|)")
+
+
+def p_columns(text):
+    """The cells of the columns headed "p" of the Markdown tables in a text."""
+    place = None
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.split(" | ")] if line.startswith("| ") else []
+        if not cells:
+            place = None
+        elif place is None:
+            place = cells.index("p") if "p" in cells else -1
+        elif place >= 0 and not set(line) <= set("|-: "):
+            yield cells[place]
+
+
+def test_a_column_of_p_is_found():
+    assert list(p_columns("| a | p | b |\n| --- | --: | --- |\n| x | 0.041 of 14 | y |\n\n| p |\n")) == ["0.041 of 14"]
+
+
+def test_a_p_has_the_number_of_tests_beside_it_wherever_it_stands(path):
+    for text in output_texts(read(path)):
+        assert not [found.group() for found in P_SAID.finditer(text) if not found["family"]]
+        assert not [cell for cell in p_columns(text) if not P_CELL.fullmatch(cell)]

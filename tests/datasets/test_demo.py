@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets.demo import load_demo
+from mmkd_core.datasets.demo import DemoMedia, load_demo
 
 NUM_USERS, NUM_ITEMS = 1200, 900
 SPLITS = ("train", "val", "test")
@@ -73,7 +73,107 @@ def test_popularity_has_a_long_tail(clean):
     assert counts.median() <= 15
 
 
-def test_same_seed_same_bits_other_seed_other_data(clean):
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """The folder of an empty cache."""
+    monkeypatch.setenv("MMKD_DEMO_CACHE", str(tmp_path / "kept"))
+    return tmp_path / "kept"
+
+
+@pytest.fixture
+def extractions(monkeypatch):
+    """One entry for each time that features are extracted."""
+    made, extract = [], DemoMedia.features
+    monkeypatch.setattr(DemoMedia, "features", lambda media: made.append(media.seed) or extract(media))
+    return made
+
+
+# What was generated before there was a cache. The sums hold on any processor: the features are rounded.
+FINGERPRINTS = [
+    ({}, "925a0ba6935fb8fee7a33720238ba74bb2cd7b863dd53a53a588caaee6edb0a1"),
+    ({"noise": 0.3}, "09ed8d15042bd34560809ff127de1bace732488f010d269e4fb0a865da2108b4"),
+    ({"redundancy": 16}, "b67e9eca48e859df52db29028f8a8c5c6604a228082ef73d3993c62c3de20380"),
+]
+
+
+@pytest.mark.parametrize(("options", "fingerprint"), FINGERPRINTS)
+def test_what_is_kept_is_bit_for_bit_what_is_generated(options, fingerprint, kept, extractions):
+    made, read = load_demo(**options), load_demo(**options)
+    assert extractions == [0]
+    assert len(list(kept.iterdir())) == 1  # nothing temporary is left
+    assert made.fingerprint == read.fingerprint == fingerprint
+    assert read.captions == made.captions
+    np.testing.assert_array_equal(read.posters, made.posters)
+    np.testing.assert_array_equal(read.sounds, made.sounds)
+
+
+def test_other_arguments_other_code_and_other_libraries_are_kept_apart(kept, extractions, monkeypatch):
+    load_demo()
+    load_demo(seed=1)
+    load_demo(noise=0.3)
+    assert (extractions, len(list(kept.iterdir()))) == ([0, 1, 0], 3)
+    load_demo(redundancy=3)  # its columns are drawn anew beside the same features
+    assert len(extractions) == 3
+    monkeypatch.setattr("scipy.__version__", "another")
+    load_demo()
+    assert len(extractions) == 4
+    monkeypatch.setattr("pathlib.Path.glob", lambda folder, pattern: [])
+    load_demo()
+    assert len(extractions) == 5
+
+
+DAMAGES = {
+    "empty": lambda whole: b"",
+    "cut": lambda whole: whole[:-1],
+    "one bit": lambda whole: whole[:9999] + bytes([whole[9999] ^ 1]) + whole[10000:],
+    "another sum": lambda whole: bytes(32) + whole[32:],
+    "something else": lambda whole: b"not arrays",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_is_made_again(damage, clean, kept, extractions):
+    load_demo()
+    (file,) = kept.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+    assert load_demo().fingerprint == clean.fingerprint
+    assert len(extractions) == 2
+    assert list(kept.iterdir()) == [file]
+    assert file.read_bytes() == whole
+
+
+def test_where_nothing_can_be_kept_the_data_are_made_each_time(clean, kept, extractions):
+    kept.write_text("a file where the folder should be")
+    assert load_demo().fingerprint == load_demo().fingerprint == clean.fingerprint
+    assert len(extractions) == 2
+    assert kept.read_text() == "a file where the folder should be"
+
+
+def test_a_write_that_fails_leaves_nothing(clean, kept, monkeypatch):
+    def fail(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("pathlib.Path.replace", fail)
+    assert load_demo().fingerprint == clean.fingerprint
+    assert list(kept.iterdir()) == []
+
+
+def test_the_cache_is_the_users_unless_another_is_named(cache, monkeypatch):
+    monkeypatch.delenv("MMKD_DEMO_CACHE")
+    load_demo()
+    assert len(list(cache.glob("demo-*.bin"))) == 1
+
+
+def test_media_are_made_when_they_are_asked_for(clean):
+    data = load_demo()  # read from the cache
+    assert not {"posters", "captions", "sounds"} & set(vars(data.media))
+    assert data.title(3) == clean.captions[3].split(".")[0]
+    assert set(vars(data.media)) & {"posters", "captions", "sounds"} == {"captions"}
+    assert data.posters is data.posters
+
+
+def test_same_seed_same_bits_other_seed_other_data(clean, kept):
     again, other = load_demo(), load_demo(seed=1)
     assert again.fingerprint == clean.fingerprint
     assert again.captions == clean.captions

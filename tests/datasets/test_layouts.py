@@ -20,6 +20,7 @@ from small_folders import (
     write_mmrec,
 )
 
+from mmkd_core.data import DataWarning
 from mmkd_core.datasets import load
 
 
@@ -85,7 +86,8 @@ def test_any_numbers_make_features(diffmm, dtype):
 def test_mmrec_columns_are_found_by_name(folder):
     (folder / "x.inter").write_text("x_label\ttime\titemID\tuserID\r\n0\t9\t3\t1\r\n2\t9\t0\t0\r\n")
     np.save(folder / "vggish.npy", np.ones((4, 2)))
-    found = load(folder)
+    with pytest.warns(DataWarning, match="0 of 2 users and 2 of 4 items have no interaction in any split"):
+        found = load(folder)
     assert found.train.tolist() == [[1, 3]]
     assert found.test.tolist() == [[0, 0]]
     assert list(found.features) == ["vggish"]
@@ -94,17 +96,20 @@ def test_mmrec_columns_are_found_by_name(folder):
 def test_users_and_items_without_interactions_count_in_matrices_and_features(folder):
     write_json(folder, {"train": [(0, 0)], "val": [(2, 1)], "test": []})
     np.save(folder / "image_feat.npy", np.ones((9, 2)))
-    found = load(folder)
+    with pytest.warns(DataWarning, match="1 of 3 users and 7 of 9 items have no interaction"):
+        found = load(folder)
     assert (found.num_users, found.num_items) == (3, 9)
     write_matrix(folder / "test_mat", [], (5, 9))
     (folder / "test.json").unlink()
-    assert load(folder).num_users == 5
+    with pytest.warns(DataWarning, match="3 of 5 users and 7 of 9 items"):
+        assert load(folder).num_users == 5
 
 
 def test_two_layouts_want_a_choice(mmrec):
     write_json(mmrec, {"train": [(0, 1)], "val": [], "test": []})
     refused(mmrec, "fits the layouts ['mmrec', 'promptmm']", "layout=")
-    assert len(load(mmrec, layout="promptmm").train) == 1
+    with pytest.warns(DataWarning, match="1 of 1 users|4 of 5 items"):
+        assert len(load(mmrec, layout="promptmm").train) == 1
     assert len(load(mmrec, layout="mmrec").train) == 5
     refused(mmrec, "unknown layout 'csv'", "one of ['mmrec', 'promptmm', 'diffmm', 'megcf']", layout="csv")
 
@@ -138,5 +143,5 @@ def test_a_folder_is_found_under_the_root(tmp_path, mmrec, monkeypatch):
     assert load("small", root=tmp_path).name == "small"
     monkeypatch.setenv("MMKD_DATA", str(tmp_path))
     assert load("small").name == "small"
-    write_mmrec(mmrec, {**SPLITS, "train": SPLITS["train"][:2]})
-    assert len(load(str(mmrec)).train) == 2
+    write_mmrec(mmrec, {**SPLITS, "train": SPLITS["train"][1:]})
+    assert len(load(str(mmrec)).train) == 4

@@ -4,10 +4,13 @@ import io
 import os
 import pickle
 import pickletools
+import time
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mmkd_core.data import DataError
 from mmkd_core.datasets.pickles import load_matrix
@@ -41,6 +44,8 @@ def test_every_kind_and_protocol_is_read(tmp_path, kind, protocol, dtype):
         (b"scipy.sparse._coo", b"scipy.sparse.coo"),
         (b"scipy.sparse._csr", b"scipy.sparse.csr"),
         (b"numpy._core.multiarray", b"numpy.core.multiarray"),
+        (b"numpy._core.multiarray", b"numpy.core._multiarray_umath"),  # numpy 1.16.0
+        (b"numpy._core.multiarray", b"numpy._core._multiarray_umath"),
     ],
 )
 def test_old_module_names_are_read(tmp_path, new, old):
@@ -110,6 +115,16 @@ def damaged(kind=sp.csr_matrix, **changes):
     return matrix
 
 
+def twice_so_much(kind, value):
+    """A matrix that holds `value` two times at one place; finite, as one reads it."""
+    matrix = sp.coo_matrix(([value, value, 1.0], ([0, 0, 1], [1, 1, 1])), shape=(2, 2))
+    if kind is sp.coo_matrix:
+        return matrix
+    made = sp.csr_matrix((2, 2))
+    made.data, made.indices, made.indptr = matrix.data, np.array([1, 1, 1]), np.array([0, 2, 3])
+    return made
+
+
 @pytest.mark.parametrize(
     ("matrix", "said"),
     [
@@ -126,6 +141,17 @@ def damaged(kind=sp.csr_matrix, **changes):
         (damaged(indices=np.ones(4)), "expected a row of integers"),
         (damaged(_shape=(4,)), r"got shape (4,); expected (num_users, num_items)"),
         (damaged(_shape=(2**40, 2**40)), "expected (num_users, num_items)"),
+        (damaged(_shape=(4.0, 3.0)), "got shape (4.0, 3.0); expected (num_users, num_items)"),
+        (damaged(_shape=(4, 2.9)), "got shape (4, 2.9)"),
+        (damaged(_shape=(4, True)), "got shape (4, True)"),
+        (damaged(_shape=[4, 3]), "got shape [4, 3]"),
+        (damaged(_shape="43"), "got shape '43'"),
+        (damaged(_shape=(10**19, 3)), "got shape (10000000000000000000, 3)"),
+        (damaged(_shape=(10**30, 3)), "refused: a number of more than 20 digits"),
+        (damaged(_shape=(0, 3)), "got shape (0, 3)"),
+        (damaged(indptr=np.array([0, 2**63 - 1, -2, 2, 4])), "index pointer contradicts"),
+        (twice_so_much(sp.coo_matrix, 1.7e308), "user 0, item 1: values that add up to infinity"),
+        (twice_so_much(sp.csr_matrix, np.finfo(np.float64).max), "user 0, item 1: values that add up to infinity"),
         (damaged(data=np.array([object()] * 4)), "got an array of dtype 'O8'"),
         (damaged(indptr=None), "AttributeError"),
         (sp.lil_matrix(DENSE), "refused: it names scipy.sparse._lil.lil_matrix"),
@@ -163,3 +189,159 @@ def test_a_truncated_pickle_is_refused(tmp_path, kept):
 def test_a_missing_pickle_is_named(tmp_path):
     with pytest.raises(DataError, match=r"m\.pkl: cannot be read \(No such file"):
         load_matrix(tmp_path / "m.pkl")
+
+
+# --- programs that are too much for a matrix ---
+
+PAIRS = {"list": list, "tuple": tuple, "dict": lambda pair: {0: pair[0], 1: pair[1]}}
+
+
+def doubled(kind, depth):
+    """An object that holds the next one twice, `depth` times over: small as a pickle, 2^depth to look at."""
+    made = "x"
+    for _ in range(depth):
+        made = PAIRS[kind]((made, made))
+    return made
+
+
+RECONSTRUCT = np.ones(1).__reduce__()[0]
+
+
+class State:
+    """Pickles to an object of `kind` whose state is set to `state`."""
+
+    def __init__(self, kind, arguments, state):
+        self.made = kind, arguments, state
+
+    def __reduce__(self):
+        return self.made
+
+
+def with_dtype(what):
+    return damaged(
+        data=State(
+            RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, (4,), State(np.dtype, (what, False, True), None), False, b"")
+        )
+    )
+
+
+def with_dtype_order(what):
+    dtype = State(np.dtype, ("f8", False, True), (3, what, None, None, None, -1, -1, 0))
+    return damaged(data=State(RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, (4,), dtype, False, b"")))
+
+
+def with_array_shape(what):
+    return damaged(data=State(RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, what, np.dtype("f8"), False, b"")))
+
+
+def with_bytes(what):
+    return damaged(data=State(RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, (4,), np.dtype("f8"), False, what)))
+
+
+POSITIONS = {
+    "dtype": with_dtype,
+    "byte order": with_dtype_order,
+    "shape of an array": with_array_shape,
+    "numbers": with_bytes,
+    "shape": lambda what: damaged(_shape=what),
+    "attribute": lambda what: damaged(maxprint=what),
+    "whole": lambda what: what,
+}
+
+
+@pytest.mark.parametrize("depth", [25, 39, 200])
+@pytest.mark.parametrize("kind", PAIRS)
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_shared_objects_are_counted_wherever_they_stand(tmp_path, position, kind, depth, protocol):
+    path = tmp_path / "m.pkl"
+    path.write_bytes(pickle.dumps(POSITIONS[position](doubled(kind, depth)), protocol=protocol))
+    began = time.process_time()
+    with pytest.raises(
+        DataError, match=r"m\.pkl: refused: (objects in objects|an object that is part of itself|more tha)"
+    ):
+        load_matrix(path)
+    assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize("depth", [30, 40, 60])
+def test_a_key_that_takes_for_ever_to_hash_is_never_hashed(tmp_path, depth):
+    tuples = b"".join(b"h" + bytes([n]) + b"h" + bytes([n]) + b"\x86q" + bytes([n + 1]) + b"0" for n in range(depth))
+    path = tmp_path / "m.pkl"
+    path.write_bytes(b"\x80\x02X\1\0\0\0xq\0" + b"0" + tuples + b"}h" + bytes([depth]) + b"K\1s.")
+    pickletools.dis(path.read_bytes(), out=io.StringIO())  # well formed
+    with pytest.raises(DataError, match=r"m\.pkl: refused: objects in objects"):
+        load_matrix(path)
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (b"\x80\x02" + b"K\1" * 3000 + b".", "refused: more than 2000 opcodes"),
+        (b"\x80\x02" + b"(" * 60_000 + b".", "refused: more than 2000 opcodes"),
+        (b"\x80\x02" + b"K\1" + b"\x85" * 100 + b".", "refused: objects in objects, more than 2000 parts or 40 deep"),
+        (b"\x80\x02K\1r\xff\xff\xff\x7f.", "refused: LONG_BINPUT 2147483647 at byte 4"),
+        (b"K\1p99999999999\n.", "refused: PUT 99999999999"),
+        (b"\x80\x02]q\0h\0a.", "refused: an object that is part of itself"),
+        (b"\x80\x02}q\0K\1h\0s.", "refused: an object that is part of itself"),
+        (b"\x80\x02]2\x86.", "got a pickled tuple"),
+        (b"\x80\x02\x82\1.", "refused: opcode EXT1"),
+        (b"Pname\n.", "refused: opcode PERSID"),
+        (b"\x80\x05\x97.", "refused: opcode NEXT_BUFFER"),
+        (b"\x80\x02N.N.", "refused: 2 bytes after the end of the pickle"),
+        (b"\x80\x02N." + b"\0" * 99, "refused: 99 bytes after the end of the pickle"),
+        (b"I" + b"9" * 400 + b"\n.", "refused: a number of more than 20 digits"),
+        (b"I" + b"9" * 5000 + b"\n.", "not a whole pickle (ValueError"),
+        (b"L" + b"9" * 5000 + b"L\n.", "not a whole pickle (ValueError"),
+        (b"\x80\x02\x8b\xff\xff\xff\x7f" + b"\1" * 99 + b".", "not a whole pickle"),
+        (b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7f.", "not a whole pickle"),
+        (b"\x80\x05\x96" + b"\xff" * 7 + b"\x7f.", "not a whole pickle"),
+        (b"\x80\x63N.", "not a whole pickle"),
+        (b"h\1.", "not a whole pickle (KeyError"),
+        (b"0.", "not a whole pickle (IndexError"),
+        (b"\x80\x02c_codecs\nencode\nX\1\0\0\0xX\x08\0\0\0punycode\x86R.", "got bytes in the encoding 'punycode'"),
+        (b"\x80\x02c" + b"m" * 5000 + b"\nname\n.", "refused: it names mmmm"),
+    ],
+)
+def test_a_program_that_no_matrix_needs_is_refused(tmp_path, program, said):
+    path = tmp_path / "m.pkl"
+    path.write_bytes(program)
+    began = time.process_time()
+    with pytest.raises(DataError) as caught:
+        load_matrix(path)
+    assert time.process_time() - began < 0.5
+    message = str(caught.value)
+    assert message.startswith(f"{path}: {said}")
+    assert "expected a pickled scipy.sparse" in message or "expected latin1" in message
+    assert len(message) < 400 + len(str(path))
+
+
+@pytest.mark.parametrize("raw", [10**9, 2**62, None, [1, 2], (0,) * 32])
+def test_numbers_that_are_no_bytes_are_refused_before_any_are_made(tmp_path, raw):
+    path = tmp_path / "m.pkl"
+    path.write_bytes(pickle.dumps(with_bytes(raw)))
+    with pytest.raises(DataError, match=r"got an array whose numbers are a (int|NoneType|list|tuple)"):
+        load_matrix(path)
+
+
+@given(st.binary(max_size=60))
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_at_all_are_read_or_refused(tmp_path, program):
+    path = tmp_path / "m.pkl"
+    path.write_bytes(b"\x80\x04" + program + b".")
+    with pytest.raises(DataError):
+        load_matrix(path)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 255))
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_byte_changed_anywhere_makes_a_matrix_or_an_error(tmp_path, place, byte):
+    path = tmp_path / "m.pkl"
+    whole = bytearray(pickle.dumps(sp.csr_matrix(DENSE.astype(float)), protocol=2))
+    whole[place % len(whole)] = byte
+    path.write_bytes(whole)
+    try:
+        said = f"{path}: {load_matrix(path).shape}"
+    except DataError as error:
+        said = str(error)
+    assert said.startswith(f"{path}: ")

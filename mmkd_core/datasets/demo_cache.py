@@ -1,0 +1,67 @@
+"""Keeps the demo's features between calls: extracting them takes seconds, reading them milliseconds.
+
+A file in the user's cache folder, or in the folder that MMKD_DEMO_CACHE names, is found by the hash of all that decides
+what it holds: the code that makes it, the libraries that code calls, and the arguments. It begins with the sum of the
+rest, so that what was damaged is made again; nothing in it is unpickled. Where nothing can be written nothing is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pooch
+import scipy
+import sklearn
+
+from mmkd_core.files import write_whole
+
+Arrays = dict[str, np.ndarray]
+DIGEST = 32  # bytes of a sha256
+
+
+def kept(arguments: dict[str, float], make: Callable[[], Arrays]) -> Arrays:
+    """What `make` gives for `arguments`: from the cache, or made now and put there."""
+    folder = Path(os.environ.get("MMKD_DEMO_CACHE") or pooch.os_cache("mmkd"))
+    try:
+        path = folder / f"demo-{_key(arguments)}.bin"
+        found = _read(path)
+    except OSError:  # neither the code nor the cache need be readable files
+        return make()
+    if found is None:
+        found = make()
+        with suppress(OSError):
+            _write(path, found)
+    return found
+
+
+def _key(arguments: dict[str, float]) -> str:
+    versions = [np.__version__, scipy.__version__, sklearn.__version__]
+    digest = hashlib.sha256(repr((arguments, versions)).encode())
+    for source in sorted(Path(__file__).parent.glob("demo*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _read(path: Path) -> Arrays | None:
+    """The arrays of a file; None when there is none or when it is not what was written."""
+    if not path.is_file():
+        return None
+    whole = path.read_bytes()
+    if hashlib.sha256(whole[DIGEST:]).digest() != whole[:DIGEST]:
+        return None
+    with np.load(io.BytesIO(whole[DIGEST:]), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    """Writes the file whole or not at all: a reader, or a second writer, never meets half of it."""
+    held = io.BytesIO()
+    np.savez(held, allow_pickle=False, **arrays)
+    whole = hashlib.sha256(held.getvalue()).digest() + held.getvalue()
+    write_whole(path, lambda temporary: temporary.write_bytes(whole))
