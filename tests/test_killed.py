@@ -79,8 +79,9 @@ def dead():
     return process.pid
 
 
-def test_what_dead_writers_left_is_swept_by_the_next_one(tmp_path, dead):
-    litter = tmp_path / f".a.json.{_mark()}{dead}.tmp"
+@pytest.mark.parametrize("mark", ["", _mark()])  # a name without a host is an older one
+def test_what_dead_writers_left_is_swept_by_the_next_one(mark, tmp_path, dead):
+    litter = tmp_path / f".a.json.{mark}{dead}.tmp"
     litter.write_text("{ half")
     write_whole(tmp_path / "b.json", lambda temporary: temporary.write_text("{}"))
     assert [path.name for path in tmp_path.iterdir()] == ["b.json"]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mmkd_core import Experiment, FitConfig, load, plan, run
+from mmkd_core import DataError, Experiment, FitConfig, load, plan, run
 from mmkd_core import experiment as module
 from mmkd_core.__main__ import main
 from mmkd_core.datasets import registry
+from mmkd_core.measures import Measurement
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 QUICK = ["--set", "fit.epochs=1", "--set", "dim=4"]
@@ -72,6 +73,21 @@ def test_a_folder_that_was_moved_or_renamed_is_the_same_data(here, monkeypatch):
     assert main(["run", "lightgcn", "--data", "elsewhere", *QUICK]) == 0
     assert records() == [before]
     assert json.loads(before.read_text())["experiment"]["dataset"] == str(here / "elsewhere")
+
+
+def test_a_measurement_of_a_folder_is_one_however_its_path_is_written(here):
+    assert len({Measurement("statistics", {"dataset": name}).key for name in spellings(here)}) == 1
+    assert Measurement("statistics", {"dataset": "tiktok"}).arguments["dataset"] == "tiktok"
+
+
+def test_a_path_that_begins_with_a_dot_is_looked_for_here_alone(here, monkeypatch, write_small):
+    write_small(here / "data" / "x", seed=1)
+    monkeypatch.setenv("MMKD_DATA", str(here / "data"))
+    assert load("./x").fingerprint == load(here / "x").fingerprint
+    assert load("x").fingerprint == load(here / "data" / "x").fingerprint != load("./x").fingerprint
+    assert plan("lightgcn", "./x").dataset == str(here / "x")
+    with pytest.raises(DataError, match="unknown data set './y'"):
+        load("./y")
 
 
 def test_built_in_sets_are_written_by_their_name_alone():

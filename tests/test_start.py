@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -103,6 +104,20 @@ def test_a_terminal_that_lacks_a_character_shows_a_question_mark(monkeypatch):
     sys.stdout.write("12 × 3 ≥ †₁\n")
     sys.stdout.flush()
     assert shown.getvalue() == "12 × 3 ? †?\n".encode("cp1252")
+
+
+# --- warnings ---
+
+
+def test_a_warning_is_one_line(monkeypatch, capsys):
+    def warn(_):
+        warnings.simplefilter("default")
+        warnings.warn("3 users\nhave no interaction", UserWarning, stacklevel=2)
+        return 0
+
+    monkeypatch.setattr("mmkd_core.commands.data._list", warn)
+    assert main(["data", "list"]) == 0
+    assert capsys.readouterr() == ("", "mmkd: note: 3 users have no interaction\n")
 
 
 # --- memory ---

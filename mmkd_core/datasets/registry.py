@@ -136,9 +136,13 @@ def expanded(root: object) -> str | None:
 
 
 def folder_of(name: str, root: Path | str | None = None) -> Path:
-    """The folder `root/name`, `root` being MMKD_DATA unless given, or else `name`; raises `DataError` if neither is."""
+    """The folder `root/name`, `root` being MMKD_DATA unless given, or else `name`; raises `DataError` if neither is.
+
+    A path that begins with a dot is one from here, whatever the root.
+    """
     root = root if root is not None else os.environ.get("MMKD_DATA")
-    places = [Path(root) / name, Path(name)] if root else [Path(name)]
+    from_here = Path(name).is_absolute() or name.startswith(".")
+    places = [Path(name)] if from_here or not root else [Path(root) / name, Path(name)]
     for folder in places:
         if name and folder.is_dir():  # no name at all is no short form of "here"
             return folder

@@ -1,9 +1,12 @@
 """Settings that are none, and sizes that cannot be: on the command line and in Python, one message each."""
 
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from mmkd_core import MODELS, Experiment, FitConfig, load, plan
 from mmkd_core.commands.training import planned
@@ -74,6 +77,60 @@ def test_every_setting_refuses_what_is_no_value_of_its_kind(group):
             with pytest.raises(ValueError, match=rf"^{name}=.* of .*; expected ") as caught:
                 planned(model, "demo", 0, [f"{front}{name}={text}"])
             assert "\n" not in str(caught.value)
+
+
+# Texts near to numbers, and any others.
+TEXTS = st.text(max_size=12) | st.text("0123456789eE.+-_ \u0661\uff11nantrue", max_size=12)
+
+
+@given(TEXTS)
+@example("64")
+@example("+64")
+def test_a_whole_number_is_read_from_its_digits_alone(text):
+    try:
+        value = planned("lightgcn", "demo", 0, [f"dim={text}"]).hparams["dim"]
+    except ValueError as error:
+        assert "\n" not in str(error)
+        assert not (re.fullmatch(r"\+?[0-9]+", text) and 1 <= int(text) < 2**63)
+    else:
+        assert re.fullmatch(r"\+?[0-9]+", text)
+        assert (type(value), value) == (int, int(text))
+
+
+@given(TEXTS | st.floats().map(repr))
+@example("1e-3")
+@example(".5")
+@example("1e-400")
+def test_a_number_is_read_as_python_reads_it_or_not_at_all(text):
+    try:
+        value = planned("lightgcn", "demo", 0, [f"l2={text}"]).hparams["l2"]
+    except ValueError as error:
+        assert "\n" not in str(error)
+        plain = re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text)
+        assert not (plain and 0 <= float(text) <= 3.4e38)
+    else:
+        assert text.isascii()
+        assert (type(value), value) == (float, float(text))
+
+
+@given(TEXTS)
+@example("TRUE")
+def test_a_truth_is_true_or_false(text):
+    try:
+        options = planned("lightgcn", "demo", 0, [f"data.swap={text}"]).options
+    except ValueError as error:
+        assert re.match("swap=.* of demo; expected true or false", str(error))
+        assert text.lower() not in ("true", "false")
+    else:
+        assert options == ({"swap": True} if text.lower() == "true" else {})
+
+
+@given(st.text(max_size=30) | st.text("=.abdfit", max_size=30))
+def test_what_is_no_setting_is_one_line(text):
+    try:
+        planned("mmkd", "demo", 0, [text])
+    except ValueError as error:
+        assert str(error).isprintable()
 
 
 @pytest.mark.parametrize("name", [*MODELS, *VARIANTS])
