@@ -9,6 +9,7 @@ import argparse
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -48,6 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status, 2 for anything that the caller can mend."""
     _never_fail_to_print()
     options = _parser().parse_args(arguments)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_note
+        return _carried_out(options)
+
+
+def _carried_out(options: argparse.Namespace) -> int:
     try:
         _set_threads(options.threads, options.computes)
         status = options.action(options)
@@ -61,7 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (MemoryError, RuntimeError) as error:
         if not _is_lack_of_memory(error):
             raise
-        return _failed(f"not enough memory for this ({error or 'no more is known'}); try smaller sizes or less data")
+        return _failed(
+            f"not enough memory for this ({str(error) or 'no more is known'}); try smaller sizes or less data"
+        )
     except KeyboardInterrupt:
         print("mmkd: stopped; nothing half-written is left", file=sys.stderr)
         return 130
@@ -70,6 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _failed(message: str) -> int:
     print(f"mmkd: {' '.join(message.split())}", file=sys.stderr)
     return 2
+
+
+def _show_note(message: Warning | str, category: type[Warning], *where: object) -> None:
+    """A warning as one line: where in the code it was raised is no news to a user."""
+    print(f"mmkd: note: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _is_lack_of_memory(error: Exception) -> bool:

@@ -26,8 +26,7 @@ from mmkd_core.data import Dataset
 from mmkd_core.datasets import address, checked_options, load
 from mmkd_core.evaluation import hit_places, of_places
 from mmkd_core.files import write_json, write_whole
-from mmkd_core.memory import check_sizes
-from mmkd_core.models import base_of, build, checked
+from mmkd_core.models import base_of, build, check_memory, checked
 from mmkd_core.models.base import Recommender
 from mmkd_core.training import SETTINGS, TRAINING, FitConfig, History, choose_device, fit, seeded
 
@@ -118,7 +117,8 @@ def plan(
     elif teacher:
         raise ValueError(f"{model} has no teacher, so settings {settings.quoted(teacher)} of one mean nothing")
     known = {name: setting for name, setting in SETTINGS.items() if name != "seed"}
-    training |= settings.checked({} if fit is None else fit, known, TRAINING)
+    training |= settings.mapping({} if fit is None else fit, "setting", TRAINING)
+    training = settings.checked(training, known, TRAINING)
     chosen |= settings.mapping({} if hparams is None else hparams, "setting", model)
     return Experiment(dataset, model, seed, chosen, FitConfig(**training), nested, {} if options is None else options)
 
@@ -127,12 +127,12 @@ def _tuned(model: str, dataset: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The model's settings and its training's for a data set: the table [default], overlaid with [<dataset>]."""
     file = resources.files("mmkd_core") / "hparams" / f"{base_of(model)}.toml"
     tables = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    settings: dict[str, Any] = {}
+    chosen: dict[str, Any] = {}
     training: dict[str, Any] = {}
     for table in (tables.get("default", {}), tables.get(dataset, {})):
-        training |= table.get("fit", {})
-        settings |= {name: value for name, value in table.items() if name not in ("fit", "how")}
-    return settings, training
+        training |= settings.mapping(table.get("fit", {}), "setting", TRAINING)
+        chosen |= {name: value for name, value in table.items() if name not in ("fit", "how")}
+    return chosen, training
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ def train(
     target = choose_device(device)
     for stage in (experiment, experiment.teacher):  # the student's too before its teacher is trained
         if stage is not None:
-            check_sizes(stage.hparams, data, stage.model)
+            check_memory(stage.model, stage.hparams, data)
     given: dict[str, Any] = {}
     if experiment.teacher is not None:
         taught, _ = train(experiment.teacher, store, data, device=device, on_epoch=on_epoch)

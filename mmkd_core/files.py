@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import os
 import platform
@@ -35,19 +34,21 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def _mark() -> str:
     """Names the host, since a process id means nothing on another one that writes into the same folder."""
-    return f"{platform.node()}-"
+    return f"{platform.node().replace('.', '_')}-"
 
 
 def _sweep(folder: Path) -> None:
-    """Removes the temporary files of writers of this host that are no longer alive."""
-    for file in folder.glob(f".*.{glob.escape(_mark())}*.tmp"):
-        writer = file.name.removesuffix(".tmp").rpartition("-")[2]
+    """Removes the temporary files of writers of this host that live no more; one that names no host is of this one."""
+    for file in folder.glob(".*.tmp"):
+        writer = file.name.removesuffix(".tmp").rpartition(".")[2].removeprefix(_mark())
         if writer.isdecimal() and not _alive(int(writer)):
             with contextlib.suppress(OSError):  # another writer may sweep too, or the folder be another user's
                 file.unlink()
 
 
 def _alive(process: int) -> bool:
+    if os.name != "posix":
+        return True  # elsewhere asking ends it
     try:
         os.kill(process, 0)  # signal 0 asks and does nothing
     except ProcessLookupError:

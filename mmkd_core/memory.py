@@ -12,29 +12,37 @@ from typing import Any
 from mmkd_core.data import Dataset
 from mmkd_core.settings import quoted
 
-CGROUP = Path("/sys/fs/cgroup/memory.max")
+# Where Linux keeps the limit of a container, in the form of either version of control groups.
+CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+ADDRESSES = 2**47
 TRAINED = 16  # bytes of a trained number: itself, its gradient, AdamW's two moments
 DEPTHS = ("layers", "item_layers", "routing")
 
 
 @lru_cache
 def of_machine() -> int:
-    """The bytes of memory that this process may use at most: the machine's, or those of its control group."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = CGROUP.read_text(encoding="ascii").strip() if CGROUP.exists() else "max"
-    return min(machine, int(limit)) if limit.isdigit() else machine
+    """The bytes of memory that this process may use at most: the machine's, or those of its control group.
+
+    Where a system does not say how much it has, Windows for one, the most that an address reaches.
+    """
+    if not hasattr(os, "sysconf"):
+        return ADDRESSES
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    said = [file.read_text(encoding="ascii").strip() for file in CGROUPS if file.exists()]
+    return min(limits + [int(limit) for limit in said if limit.isdecimal()])
 
 
-def check_sizes(settings: Mapping[str, Any], data: Dataset, of: str) -> None:
+def check_sizes(settings: Mapping[str, Any], data: Dataset, of: str, *, squares: int = 0) -> None:
     """Raises `ValueError` for a setting that alone takes more memory than there is, or for a depth without a meaning.
 
-    The sizes are the least that training takes, so nothing that could be trained is refused. More layers than nodes
-    have no meaning: no shortest path is as long, so all that can reach a node has reached it.
+    The sizes are the least that training takes, so nothing that could be trained is refused: a row a node, and
+    `squares` matrices of `dim` times `dim`. More layers than nodes have no meaning: no shortest path is as long, so all
+    that can reach a node has reached it.
     """
     nodes = data.num_users + data.num_items
     columns = sum(x.shape[1] for x in data.features.values())
     least: dict[str, Callable[[int], int]] = {
-        "dim": lambda width: nodes * width * TRAINED,
+        "dim": lambda width: (nodes + squares * width) * width * TRAINED,
         "latent": lambda width: columns * width * TRAINED,
         "content_dim": lambda width: data.num_users * width * TRAINED,
         "negatives": lambda count: len(data.train) * count * 16,  # an epoch's, with their users, are drawn at once

@@ -72,8 +72,8 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
     there = ["cpu", *(["cuda"] if gpus else []), *(f"cuda:{index}" for index in range(gpus))]
     if device is None:
         return torch.device("cuda" if gpus else "cpu")
-    if str(device) not in there:  # torch knows names of many kinds that this machine lacks
-        raise ValueError(f"unknown device {settings.quoted(str(device))}; one of {there}, which PyTorch finds here")
+    if str(device) not in (*there, "cpu:0"):  # torch knows names of many kinds that this machine lacks
+        raise ValueError(f"unknown device {settings.quoted(str(device))}; one of {there}, where training can be here")
     return torch.device(device)
 
 

@@ -1,6 +1,7 @@
 import copy
 import dataclasses
 import json
+import re
 
 import pytest
 import torch
@@ -8,7 +9,6 @@ import torch
 from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, plan, run
 from mmkd_core import experiment as module
 from mmkd_core.experiment import read_hits, restore, save_hits, train
-from mmkd_core.files import write_whole
 from mmkd_core.models import settings_of
 
 SHORT = FitConfig(epochs=2, batch_size=256, lr=0.01, evaluate_every=1)
@@ -231,19 +231,6 @@ def test_nothing_half_written_is_left_when_writing_fails(writer, toy, tmp_path, 
     assert files(tmp_path) == ([] if writer == "save_file" else [".npz", ".safetensors"])
 
 
-def test_write_whole_keeps_the_old_file_when_the_new_one_fails(tmp_path):
-    path = tmp_path / "value"
-    write_whole(path, lambda temporary: temporary.write_text("old"))
-
-    def half(temporary):
-        temporary.write_text("ne")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(path, half)
-    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("value", "old")]
-
-
 def test_a_run_that_fails_in_training_leaves_no_record(toy, tmp_path):
     with pytest.raises(FloatingPointError):
         run(lightgcn(fit=FitConfig(epochs=3, lr=1e38, evaluate_every=1)), tmp_path, data=toy)
@@ -403,6 +390,30 @@ def test_a_plan_overlays_the_default_with_the_data_sets_block_and_with_what_is_g
     assert plan("lightgcn", "toy", seed=2, hparams={"layers": 1}, fit={"epochs": 8}) == Experiment(
         "toy", "lightgcn", 2, {"layers": 1, "l2": 0.25}, FitConfig(epochs=8, lr=0.125)
     )
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("layers = true", "layers=True of lightgcn; expected a whole number of at least 0"),
+        ("layers = 2.0", "layers=2.0 of lightgcn; expected a whole number"),
+        ('layers = "2"', "layers='2' of lightgcn; expected a whole number"),
+        ("l2 = nan", "l2=nan of lightgcn; expected a number of at least 0 and at most"),
+        ("lyers = 2", "unknown setting 'lyers' of lightgcn"),
+        ("fit = 5", "settings of the training: got 5; expected names with values"),
+        ("fit = { epoch = 5 }", "unknown setting 'epoch' of the training"),
+        ("fit = { seed = 5 }", "unknown setting 'seed' of the training"),
+        ("fit = { lr = false }", "lr=False of the training; expected a number more than 0"),
+        ("fit = { epochs = 5.0 }", "epochs=5.0 of the training; expected a whole number"),
+    ],
+)
+def test_a_file_of_settings_is_checked_as_arguments_are(text, message, tmp_path, monkeypatch):
+    (tmp_path / "hparams").mkdir()
+    (tmp_path / "hparams" / "lightgcn.toml").write_text(f"[toy]\n{text}\n")
+    monkeypatch.setattr(module.resources, "files", lambda package: tmp_path)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        plan("lightgcn", "toy")
 
 
 @pytest.mark.usefixtures("tuned")

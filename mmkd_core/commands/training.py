@@ -68,7 +68,9 @@ def _run(options: argparse.Namespace) -> int:
 
     from mmkd_core.datasets import load
     from mmkd_core.experiment import run
+    from mmkd_core.training import choose_device
 
+    choose_device(options.device)  # before anything is loaded, and also where nothing will be trained
     experiment = planned(options.model, options.data, options.seed, options.set)
     data = load(experiment.dataset, **experiment.options)
     bars: dict[str, tqdm] = {}

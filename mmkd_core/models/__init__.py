@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mmkd_core import memory
 from mmkd_core import settings as checks
 from mmkd_core.data import Dataset
 from mmkd_core.models.base import Recommender
@@ -64,6 +65,11 @@ def build(name: str, data: Dataset, settings: Mapping[str, Any], *, teacher: Tea
     chosen = checked(name, settings)
     extra = {"teacher": teacher} if teacher is not None else {}
     return _kind(name)(data, **chosen, **extra)
+
+
+def check_memory(name: str, settings: Mapping[str, Any], data: Dataset) -> None:
+    """Raises `ValueError` when the model `name` with `settings` cannot fit into memory: see `memory.check_sizes`."""
+    memory.check_sizes(settings, data, name, squares=_kind(name).squares)
 
 
 def base_of(name: str) -> str:

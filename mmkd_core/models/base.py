@@ -71,6 +71,7 @@ class Recommender(nn.Module):
     """Base of all models. A model's keyword arguments are its settings; `negatives` is what a batch must hold."""
 
     negatives: int = 1
+    squares: int = 0  # matrices of dim x dim that it trains, at least
 
     def __new__(cls, *arguments: Any, **given: Any) -> Any:
         """Checks the settings before anything is allocated; raises `ValueError` as `settings.checked` does.
@@ -81,7 +82,7 @@ class Recommender(nn.Module):
         chosen = {name: value for name, value in given.items() if name in known}
         settings.checked(chosen, known, cls.__name__)
         for data in (part for part in (*arguments, given.get("data")) if isinstance(part, Dataset)):
-            memory.check_sizes(chosen, data, cls.__name__)
+            memory.check_sizes(chosen, data, cls.__name__, squares=cls.squares)
         return super().__new__(cls)
 
     def __init__(self, data: Dataset) -> None:

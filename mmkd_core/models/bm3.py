@@ -29,6 +29,8 @@ from mmkd_core.models.base import Recommender, take
 
 
 class BM3(Recommender):
+    squares = 1
+
     def __init__(
         self,
         data: Dataset,

@@ -80,6 +80,8 @@ class Branch(nn.Module):
 
 
 class MMGCN(IdModel):
+    squares = 1
+
     def __init__(self, data: Dataset, *, dim: int = 64, latent: int = 64, layers: int = 2, l2: float = 1e-3) -> None:
         super().__init__(data, dim=dim, l2=l2)
         if layers < 1:

@@ -28,6 +28,8 @@ from mmkd_core.models.base import IdModel, take
 
 
 class NGCF(IdModel):
+    squares = 2
+
     def __init__(
         self,
         data: Dataset,

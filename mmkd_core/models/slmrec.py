@@ -37,6 +37,8 @@ from mmkd_core.models.base import IdModel, infonce, take
 
 
 class SLMRec(IdModel):
+    squares = 4
+
     def __init__(
         self,
         data: Dataset,

@@ -99,6 +99,7 @@ def _semantic_scores(x: Tensor, dim: int) -> Tensor:
 
 class Teacher(IdModel):
     prompt_kind: type[Prompt] = Prompt
+    squares = 1
 
     def __init__(
         self,
