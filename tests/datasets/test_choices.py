@@ -116,9 +116,9 @@ def test_ids_that_make_tables_of_terabytes_are_refused_with_what_it_takes(folder
 
 def test_what_fits_is_the_memory_of_the_machine(folder, monkeypatch):
     write_mmrec(folder, {"train": [(user, 0) for user in range(99)]})
-    monkeypatch.setattr(assemble, "_memory", lambda: 100 * assemble.ID_BYTES)
+    monkeypatch.setattr(assemble, "of_machine", lambda: 100 * assemble.ID_BYTES)
     assert load(folder).num_users == 99
-    monkeypatch.setattr(assemble, "_memory", lambda: 99 * assemble.ID_BYTES)
+    monkeypatch.setattr(assemble, "of_machine", lambda: 99 * assemble.ID_BYTES)
     refused(folder, "99 users and 1 items", "enough for 99 users and items")
 
 
