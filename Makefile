@@ -4,25 +4,24 @@ PYTHON ?= python3
 # The one pin of torch. TORCH_INDEX, if given, is the address of the index that has the build you want (CPU, CUDA).
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
-# The oldest torch that pyproject.toml admits.
+# The lowest torch that pyproject.toml admits, for `make lowest`.
 TORCH_LOWEST ?= torch==2.6.0
-# With RECORD=1 executing a chapter notes when, where and for how long in book/records/execution; else in _build.
+# With RECORD=1 executing a notebook writes its runtime to book/records/execution; without, nothing but the notebook.
 RECORD ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
-LOWEST := .venv-lowest
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 TWINS := $(wildcard notebooks/*.md)
+EXECUTE := $(BIN)/python tools/execute.py $(if $(RECORD),--record)
+LOWEST := .venv-lowest
 JUPYTER_BOOK := $(BIN)/jupyter-book build . -W -n --keep-going
 
 # One thread: the numbers then do not depend on how many cores the machine has.
 export OMP_NUM_THREADS ?= 1
 
 .NOTPARALLEL:
-export RECORD
-
-.PHONY: help book test lowest check html colab pdf train notebooks notebook sync format live pins readme vendor clean
+.PHONY: help book test check lowest html colab pdf train notebooks notebook sync format live pins readme vendor clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,20 +32,24 @@ book: train notebooks html  ## train on the demo data, execute the notebooks, re
 test: check html  ## run every check there is
 	$(BIN)/pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env tests notebooks
 
-lowest: $(INSTALLED)  ## run the library's tests with the oldest versions that pyproject.toml admits
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
-	echo "torch ; sys_platform == 'never'" > $(LOWEST)/overrides.txt  # installed first, as in .venv
-	$(BIN)/uv pip install --quiet --python $(LOWEST) $(if $(TORCH_INDEX),--index $(TORCH_INDEX)) "$(TORCH_LOWEST)"
-	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct --overrides $(LOWEST)/overrides.txt -e .[test]
-	$(LOWEST)/bin/python -m pytest -q -n 2 --dist loadfile -W default::DeprecationWarning tests \
-	  --ignore tests/book --ignore tests/plugins --ignore tests/test_benchmarks.py
-
 check: $(INSTALLED)  ## lint, types, spelling, import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/codespell
 	$(BIN)/pytest -q tests/test_import_layers.py
+
+# Deprecations are no errors there: the oldest of one library meets the newest of what that one needs.
+lowest:  ## run the library's tests with the lowest versions that pyproject.toml admits, in .venv-lowest
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH_LOWEST)
+	$(LOWEST)/bin/pip install --quiet "uv>=0.5"
+	echo "torch ; sys_platform == 'never'" > $(LOWEST)/overrides.txt  # it is there, in the build that TORCH_INDEX has
+	$(LOWEST)/bin/uv pip compile pyproject.toml --extra test --extra search --resolution lowest-direct --quiet \
+	  --python $(LOWEST)/bin/python --overrides $(LOWEST)/overrides.txt --output-file $(LOWEST)/requirements.txt
+	$(LOWEST)/bin/pip install --quiet -r $(LOWEST)/requirements.txt
+	$(LOWEST)/bin/pip install --quiet --no-deps -e .
+	$(LOWEST)/bin/pytest -n 2 --dist loadfile tests --ignore tests/book -W ignore::DeprecationWarning
 
 html: $(INSTALLED)  ## render the notebooks as they are
 	$(JUPYTER_BOOK)
@@ -60,11 +63,11 @@ pdf: html  ## print the book as one PDF, _build/pdf/mmkd.pdf (needs Chromium or 
 train: $(INSTALLED)  ## teacher, then student, on the demo data; a run whose record exists is not repeated
 	$(BIN)/mmkd run mmkd --data demo
 
-notebooks: $(INSTALLED)  ## execute all notebooks in place (RECORD=1: note times and machine for the status page)
-	$(BIN)/python tools/execute.py $(NOTEBOOKS)
+notebooks: $(INSTALLED)  ## execute all notebooks in place; RECORD=1 notes how long each took
+	$(EXECUTE) $(NOTEBOOKS)
 
 notebook: $(INSTALLED)  ## execute one: make notebook NB=notebooks/quickstart.ipynb
-	$(BIN)/python tools/execute.py $(NB)
+	$(EXECUTE) $(NB)
 
 sync: $(INSTALLED)  ## carry the edits of notebooks/*.md over to the .ipynb twins, keeping outputs
 	$(BIN)/jupytext --to ipynb --update $(TWINS)

@@ -128,7 +128,10 @@ def check(name: str, value: Any, setting: Setting, of: str) -> Any:
         raise ValueError(f"{name}={quoted(value)} of {of}; expected {setting.says}{example}")
     if setting.kind in (int, float):
         _check_number(name, value, setting, of)
-    kind: Any = setting.kind
+    return _as(setting.kind, value)
+
+
+def _as(kind: Callable[[Any], Any], value: Any) -> Any:
     return kind(value)
 
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import config, install_import_hook
-from made_up_folder import write_folder
 
 torch.set_num_threads(1)  # two busy cores make torch's threads fight
 settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=40)
@@ -103,13 +102,3 @@ def unchecked():
     config.update("jaxtyping_disable", True)
     yield
     config.update("jaxtyping_disable", False)
-
-
-@pytest.fixture(scope="session")
-def write_small():
-    return write_folder
-
-
-@pytest.fixture(scope="session")
-def small(write_small, tmp_path_factory):
-    return write_small(tmp_path_factory.mktemp("data") / "tiny")

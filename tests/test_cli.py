@@ -1,22 +1,30 @@
 """The command `mmkd` as a user meets it: exit status, what it says, what it leaves behind."""
 
+import contextlib
 import json
+import os
+import pty
 import re
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from made_up_folder import ITEMS, write_folder
 
-from mmkd_core import MODELS
+import mmkd_core
+from mmkd_core import MODELS, engine, figures, recipes, tables
 from mmkd_core import experiment as module
 from mmkd_core.__main__ import main
+from mmkd_core.commands import evidence
+from mmkd_core.datasets import load, registry
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # a user has no run-time type checks either
 QUICK = ["--set", "fit.epochs=1", "--set", "fit.batch_size=512"]
+RECORDS = Path(__file__).parents[1] / "book" / "records"
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +113,82 @@ def test_a_reader_that_has_read_enough_is_no_error():
     assert program.returncode == 141
 
 
+# What takes long to import: a second of CPU each, or more.
+HEAVY = ("torch", "pandas", "numpy", "scipy", "sklearn", "matplotlib", "seaborn", "pooch", "jaxtyping", "tqdm")
+
+
+def heavy_imports(code):
+    """The heavy packages that a fresh interpreter has imported after `code`, whatever it prints."""
+    code = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint('|', *set({HEAVY}) & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.rpartition("|")[2].split()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["", "--help", "--version", "data list", "fly", "run", "run lightgcn", "run lightgcn --data demo --sed 1",
+     "data check", "table 2", "table --help", "figure 9", "claims --help", "recommend --user x",
+     "--threads 9999 data list"],
+)  # fmt: skip
+def test_help_and_usage_errors_import_nothing_heavy(arguments):
+    assert heavy_imports(f"from mmkd_core.__main__ import main; main({arguments.split()})") == []
+
+
+def test_the_library_imports_a_part_when_it_is_asked_for():
+    assert heavy_imports("import mmkd_core; mmkd_core.__version__; dir(mmkd_core)") == []
+    assert "torch" in heavy_imports("from mmkd_core import load, fit")
+    assert "torch" in heavy_imports("import mmkd_core; mmkd_core.MODELS")
+    assert {name: getattr(mmkd_core, name).__name__ for name in mmkd_core.__all__ if name != "MODELS"} == {
+        name: name for name in mmkd_core.__all__ if name != "MODELS"
+    }
+    assert set(mmkd_core.__all__) <= set(dir(mmkd_core))
+    with pytest.raises(AttributeError, match="has no attribute 'lod'"):
+        mmkd_core.lod  # noqa: B018
+
+
+def test_the_names_that_arguments_may_have_are_those_of_the_library():
+    assert tuple(tables.TABLES) == evidence.TABLES
+    assert tuple(recipes.FIGURES) == tuple(figures.FIGURES) == evidence.FIGURES
+    assert tuple(recipes.BUDGETS) == evidence.BUDGETS
+    assert engine.ENGINES == evidence.ENGINES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "encoding"),
+    [("claims", "cp1252"), ("table 4", "gbk"), ("run --help", "cp1251")]  # seconds each
+    + [("data list", encoding) for encoding in ("cp1252", "gbk", "cp1251", "ascii", "utf-16")],
+)
+def test_redirected_output_is_utf_8_whatever_the_environment_says(arguments, encoding, tmp_path):
+    command = [sys.executable, "-m", "mmkd_core", *arguments.split()]
+    if arguments in ("claims", "table 4"):
+        command += ["--records", str(RECORDS)]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    with (tmp_path / "out").open("wb") as file:
+        done = subprocess.run(command, stdout=file, stderr=subprocess.PIPE, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    text = (tmp_path / "out").read_bytes().decode("utf-8")
+    assert "\ufffd" not in text
+    if arguments != "run --help":
+        assert not text.isascii()
+
+
+def test_a_terminal_that_lacks_a_character_shows_a_mark_in_its_place():
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "mmkd_core", "data", "list"]
+    with subprocess.Popen(command, stdout=theirs, stderr=subprocess.PIPE, env=environment) as program:
+        os.close(theirs)
+        said = b""
+        with contextlib.suppress(OSError):  # how a terminal says that the other end is closed
+            while part := os.read(ours, 4096):
+                said += part
+        assert program.stderr is not None
+        assert program.stderr.read() == b""
+    os.close(ours)
+    assert program.returncode == 0
+    assert b"9,308 users ? 6,710 videos" in said
+
+
 # --- data ---
 
 
@@ -172,10 +256,11 @@ def test_a_data_set_that_is_not_there(command, tmp_path, refused):
 # --- run ---
 
 
-def test_a_run_prints_its_metrics_and_leaves_a_record_and_weights(store, folder, capsys, monkeypatch):
-    def no_training(*_, **__):
-        raise AssertionError("trained again")
+def no_training(*_, **__):
+    raise AssertionError("trained again")
 
+
+def test_a_run_prints_its_metrics_and_leaves_a_record_and_weights(store, folder, capsys, monkeypatch):
     monkeypatch.setattr(module, "fit", no_training)
     status, out, _ = call(capsys, "run", "lightgcn", "--data", folder, "--store", store, *QUICK)
     assert status == 0
@@ -266,6 +351,118 @@ def test_a_record_of_data_that_have_changed_since(record, tmp_path, refused):
     refused("recommend", record, "--user", 1, says="made from other data than tiny is now")
 
 
+def test_a_folder_is_one_data_set_however_its_path_is_written(folder, tmp_path, capsys, monkeypatch):
+    for name in ("data/tiny", "here"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+    shutil.copytree(folder, tmp_path / "data" / "tiny")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    outputs = []
+    for here, root, spelt in [
+        ("data", None, "tiny"),
+        ("data", None, "./tiny"),
+        ("data", None, "tiny/"),
+        ("data/tiny", None, "."),
+        ("here", None, "../data/tiny"),
+        ("here", None, str(tmp_path / "data" / "tiny")),
+        ("here", None, str(tmp_path / "link" / "tiny")),
+        ("here", str(tmp_path / "data"), "tiny"),
+    ]:
+        monkeypatch.chdir(tmp_path / here)
+        monkeypatch.setenv("MMKD_DATA", root) if root else monkeypatch.delenv("MMKD_DATA", raising=False)
+        arguments = ["run", "lightgcn", "--data", spelt, "--store", tmp_path / "store", *QUICK]
+        status, out, _ = call(capsys, *arguments)
+        assert status == 0
+        outputs.append(out.splitlines()[1:])
+        if len(outputs) == 1:
+            monkeypatch.setattr(module, "fit", no_training)
+    assert outputs == outputs[:1] * len(outputs)
+    (record,) = (tmp_path / "store").glob("*.json")
+    assert json.loads(record.read_text())["experiment"]["dataset"] == str(tmp_path / "data" / "tiny")
+
+
+def test_a_record_outlives_the_place_of_its_data(folder, tmp_path, capsys, monkeypatch, refused):
+    shutil.copytree(folder, tmp_path / "before")
+    monkeypatch.chdir(tmp_path)
+    run = ["run", "mmkd", "--store", tmp_path / "store", *QUICK, "--set", "teacher.fit.epochs=1", "--data"]
+    assert call(capsys, *run, "before")[0] == 0
+    record = next(path for path in (tmp_path / "store").glob("*.json") if '"model": "mmkd"' in path.read_text())
+    recommend = ["recommend", record, "--user", 3]
+    monkeypatch.chdir("/")
+    status, known, _ = call(capsys, *recommend)
+    assert status == 0
+    (tmp_path / "before").rename(tmp_path / "after")
+    refused(*recommend, says=r"its data: unknown data set '.*before'.*; say where they lie now with --data FOLDER")
+    status, shown, _ = call(capsys, *recommend, "--data", tmp_path / "after")
+    assert (status, shown.replace("of after", "of before")) == (0, known)
+    other = write_folder(tmp_path / "other", without_history=0)
+    refused(*recommend, "--data", other, says="made from other data than other is now; say where they lie with --data")
+    monkeypatch.setattr(module, "fit", no_training)
+    before = sorted(path.name for path in (tmp_path / "store").iterdir())
+    assert call(capsys, *run, tmp_path / "after")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == before
+    assert call(capsys, *recommend)[:2] == (0, shown)
+
+
+def test_a_folder_that_is_called_like_a_built_in_data_set_is_pointed_out(folder, tmp_path, capsys, caplog, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    registry.say_once.cache_clear()
+    shutil.copytree(folder, tmp_path / "demo")
+    status, out, _ = call(capsys, "data", "check", "demo")
+    assert (status, "demo: 1,200 users" in out) == (0, True)
+    note = "note: demo is the built-in data set; to read the folder of that name, write ./demo"
+    assert [entry.getMessage() for entry in caplog.records] == [note]
+    status, out, _ = call(capsys, "data", "check", "./demo")
+    assert (status, "demo: 20 users" in out) == (0, True)
+    assert len(caplog.records) == 1
+
+
+def test_folders_of_mmkd_data_called_like_built_in_ones_are_pointed_out(folder, tmp_path, capsys, caplog, monkeypatch):
+    monkeypatch.setenv("MMKD_DATA", str(tmp_path))
+    registry.say_once.cache_clear()
+    for name in ("demo", "lfm2k"):
+        shutil.copytree(folder, tmp_path / name)
+    registry.note_shadowed("demo", None, None)
+    run = ["run", "popularity", "--store", tmp_path / "store", "--data"]
+    for _ in range(2):  # once is enough
+        status, out, _ = call(capsys, *run, "lfm2k")
+        assert (status, "popularity on lfm2k" in out) == (0, True)
+    assert call(capsys, *run, tmp_path / "lfm2k")[0] == 0
+    assert [entry.getMessage() for entry in caplog.records] == [
+        f"note: demo is the built-in data set; to read the folder of that name, write {tmp_path / 'demo'}",
+        f"note: {tmp_path / 'lfm2k'} holds other files than the published lfm2k; they are read as your own data",
+    ]
+
+
+def test_a_note_is_one_line_on_stderr(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "demo")
+    command = [sys.executable, "-m", "mmkd_core", "data", "check", "demo"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == "note: demo is the built-in data set; to read the folder of that name, write ./demo\n"
+
+
+def test_a_warning_of_the_library_is_one_line_too(capsys, monkeypatch):
+    def check(name):
+        with warnings.catch_warnings(record=False):
+            warnings.simplefilter("default")
+            warnings.warn("3 users\nhave no interaction", UserWarning, stacklevel=2)
+        raise ValueError("nothing more")
+
+    monkeypatch.setattr("mmkd_core.datasets.check", check)
+    assert call(capsys, "data", "check", "demo") == (
+        2, "", "mmkd: note: 3 users have no interaction\nmmkd: nothing more\n"
+    )  # fmt: skip
+
+
+def test_a_path_that_begins_with_a_dot_is_looked_for_here_alone(folder, tmp_path, capsys, monkeypatch):
+    shutil.copytree(folder, tmp_path / "here" / "demo")
+    write_folder(tmp_path / "demo", without_history=0)
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("MMKD_DATA", str(tmp_path))
+    assert load("./demo").fingerprint == load(folder).fingerprint != load(tmp_path / "demo").fingerprint
+    assert call(capsys, "data", "check", "./demo")[0] == 0
+
+
 def test_a_record_of_data_that_are_gone(record, refused):
     values = json.loads(record.read_text())
     values["experiment"]["dataset"] = "somewhere/else"
@@ -274,8 +471,6 @@ def test_a_record_of_data_that_are_gone(record, refused):
 
 
 # --- table ---
-
-RECORDS = Path(__file__).parents[1] / "book" / "records"
 
 
 def test_table_4_prints_records_and_published_figures_and_that_the_data_differ(capsys):

@@ -9,7 +9,6 @@ import torch
 from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, plan, run
 from mmkd_core import experiment as module
 from mmkd_core.experiment import read_hits, restore, save_hits, train
-from mmkd_core.files import write_whole
 from mmkd_core.models import settings_of
 
 SHORT = FitConfig(epochs=2, batch_size=256, lr=0.01, evaluate_every=1)
@@ -230,19 +229,6 @@ def test_nothing_half_written_is_left_when_writing_fails(writer, toy, tmp_path, 
     with pytest.raises(OSError, match="disk full"):
         run(lightgcn(), tmp_path, data=toy)
     assert files(tmp_path) == ([] if writer == "save_file" else [".npz", ".safetensors"])
-
-
-def test_write_whole_keeps_the_old_file_when_the_new_one_fails(tmp_path):
-    path = tmp_path / "value"
-    write_whole(path, lambda temporary: temporary.write_text("old"))
-
-    def half(temporary):
-        temporary.write_text("ne")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(path, half)
-    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("value", "old")]
 
 
 def test_a_run_that_fails_in_training_leaves_no_record(toy, tmp_path):

@@ -1,17 +1,16 @@
-"""Executes notebooks in place: `python tools/execute.py notebooks/quickstart.ipynb ...`.
+"""Executes notebooks in place: `python tools/execute.py [--record] notebooks/quickstart.ipynb ...`.
 
-Two runs leave a notebook byte-identical. When it ran, where and for how long goes to a record of its own: with
-RECORD=1 in the environment to `book/records/execution/<notebook>.json`, which the book's status page and runtimes are
-made from, else to `_build/execution/`, so that whoever just builds the book changes no file of the repository.
+Two runs leave a notebook byte-identical. With `--record`, when it ran, where and for how long goes to a record of its
+own, `book/records/execution/<notebook>.json`, which the book's status page and runtimes are made from.
 """
 
+import argparse
 import base64
 import io
 import json
-import os
 import resource
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -23,7 +22,7 @@ from mmkd_core.files import write_json
 from mmkd_core.training import choose_device
 
 ROOT = Path(__file__).parents[1]
-RECORDS = ROOT / ("book/records/execution" if os.environ.get("RECORD") == "1" else "_build/execution")
+RECORDS = ROOT / "book/records/execution"
 
 
 def execute(path: Path) -> dict[str, float]:
@@ -60,10 +59,10 @@ def lighter(png: str) -> str:
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def note(path: Path, took: dict[str, float], records: Path = RECORDS) -> None:
+def note(path: Path, took: dict[str, float], records: Path | None = None) -> None:
     """Makes `took` the notebook's last execution on this kind of device; one on another kind stays beside it."""
     device = choose_device()
-    file = records / f"{path.stem}.json"
+    file = (records or RECORDS) / f"{path.stem}.json"
     known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     write_json(file, {**known, device.type: took | environment(device)})
 
@@ -74,9 +73,17 @@ def _cpu_of_children() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Executes notebooks in place.")
+    parser.add_argument("--record", action="store_true", help="write the times to book/records/execution")
+    parser.add_argument("notebooks", nargs="+", type=Path)
+    options = parser.parse_args(arguments)
+    for notebook in options.notebooks:
+        took = execute(notebook)
+        if options.record:
+            note(notebook, took)
+        print(f"{notebook}: {took['seconds']:.1f} s, {took['cpu_seconds']:.1f} s of CPU")
+
+
 if __name__ == "__main__":
-    for argument in map(Path, sys.argv[1:]):
-        took = execute(argument)
-        if argument.resolve().parent == ROOT / "notebooks":
-            note(argument, took)
-        print(f"{argument}: {took['seconds']:.1f} s, {took['cpu_seconds']:.1f} s of CPU")
+    main()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -15,6 +14,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from mmkd_core.data import SPLITS, DataError, Dataset
+from mmkd_core.memory import of_machine
 from mmkd_core.settings import quoted
 
 OVERLAPS = ("error", "drop")
@@ -193,7 +193,7 @@ def _holes(name: str, splits: Mapping[str, Pairs], num_users: int, num_items: in
 
 def _check_memory(name: str, num_users: int, num_items: int) -> None:
     """Refuses more users and items than this machine can keep a row of numbers for."""
-    memory = _memory()
+    memory = of_machine()
     needed = (num_users + num_items) * ID_BYTES
     if needed > memory:
         raise DataError(
@@ -201,11 +201,3 @@ def _check_memory(name: str, num_users: int, num_items: int) -> None:
             f"{needed / 1e9:,.0f} GB, and this machine has {memory / 1e9:,.0f} GB, enough for {memory // ID_BYTES:,} "
             f"users and items; {COMPACT} numbers those that occur from 0"
         )
-
-
-def _memory() -> int:
-    """Bytes of this machine; where it does not say, 64 GB."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not on Windows
-        return 2**36

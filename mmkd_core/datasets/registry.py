@@ -171,13 +171,14 @@ def note_shadowed(name: str, root: Path | str | None, found: Found | None) -> No
     for folder in (Path(name), Path(local) / name) if local else (Path(name),):
         if root is None and folder.is_dir() and (found is None or folder.resolve() != found.folder.resolve()):
             path = folder if folder.is_absolute() else f"{os.curdir}{os.sep}{folder}"
-            _note(f"note: {name} is the built-in data set; to read the folder of that name, write {path}")
+            say_once(f"note: {name} is the built-in data set; to read the folder of that name, write {path}")
     if found is not None and not found.known:
-        _note(f"note: {found.folder} holds other files than the published {name}; they are read as your own data")
+        say_once(f"note: {found.folder} holds other files than the published {name}; they are read as your own data")
 
 
 @functools.cache
-def _note(text: str) -> None:
+def say_once(text: str) -> None:
+    """A line on stderr, unless the caller's logging has another place for it; the same text once a process."""
     logging.getLogger("mmkd_core").warning(text)
 
 

@@ -13,8 +13,9 @@ Differs from the paper: 1. The negatives are shared: all pairs of a batch have t
 without those that the pair's user has in train, in R-E without the item itself. So an item is replaced, or not, for all
 pairs of a batch at once. 2. L2 of the batch's rows alone, not of the encoder.
 Differs from the public code: 1. Exactly the stated share is replaced; it draws with replacement, so 39 % at 0.5. 2. Its
-negatives leave out what users have in validation and test. 3. It penalises norms, not their squares. 4. It declares
-five more layers that nothing uses.
+negatives leave out what users have in validation and test. 3. It penalises norms, not their squares, and those of all
+rows of a batch; here only the first negative's count. 4. It declares five more layers that nothing uses. 5. Items
+without a training interaction are among the negatives here; there they are never drawn.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ These affinities refine the graph through which the ID embeddings e = e^(0) pass
 Differs from the paper: 1. Raw features are standardised. 2. k starts at 1, so that at first no edge is cut. 3. L2 takes
 the batch's rows of e alone; p is normalised, so that its length does not matter. 4. ReLU is the only pruning.
 Differs from the public code: 1. Routing changes the users' preferences; there its sums arrive at the items, and the
-preferences stay as they were. 2. k starts at 1, not at Xavier's random values, half of them negative. 3. No L2 of p
-and k.
+preferences stay as they were. 2. k starts at 1, not at Xavier's random values, half of them negative. 3. No L2 of p.
+4. e enters the refined graph as it is; there each row is first scaled to unit length.
 """
 
 from __future__ import annotations

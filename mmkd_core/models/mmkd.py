@@ -12,7 +12,10 @@ Differs from the paper: 1. Errata B1-B12 in the losses. 2. The start from E^T (A
 `init`. 3. "Updated by the student's recommendation loss": BPR of E^S does not depend on the prompt, so its gradient
 comes through the teacher's side of the distillation losses (`prompt_mode="kd"`).
 Differs from the released code: 1. The prompt gets that gradient at all. 2. List distillation is Eq. 10. 3. One student
-table, not two that share storage. 4. The teacher stays in evaluation mode. 5. Negatives belong to their user.
+table, not two that share storage. 4. The teacher stays in evaluation mode. 5. Negatives belong to their user. 6. PairKD
+is a KL divergence, and the student's graph sends items to users (`variants.py` has the released forms of 2, 3 and 6).
+7. ListKD and EmbKD are means over the modalities, not sums. 8. L2 takes rows of layer 0, not of the output, and there
+is no decay beside it; there AdamW's own of 0.01. 9. The GCN student propagates; there it is two linear layers.
 """
 
 from __future__ import annotations

@@ -11,7 +11,10 @@ released code's: without it neither W nor the prompt would get a gradient from B
 by the number of items, so that prompt_rate means the same on every catalogue.
 Differs from the released code: 1. All modalities are used. 2. No softmax over the channels of the last layer. 3. The
 prompt is not added to the ID tables, so there is one prompt layer (items), not two. 4. The prompt's term is not
-row-normalised. 5. The PCA scores are scaled to unit variance before the mean, so that no modality drowns another.
+row-normalised. 5. The PCA scores are scaled to unit variance before the mean, so that no modality drowns another. 6. It
+also trains BPR of the prompts of users and items as if they were embeddings, with a weight of up to 1e10, and L2 of all
+content F. 7. Its L2 takes rows of E^T; ours those of layer 0, and AdamW's decay is 0, not 1e-3. 8. Its graph operators
+are D^-1/2 A and D^-1/2 A^T, and the items of a layer see the users of the same layer.
 """
 
 from __future__ import annotations

@@ -1,11 +1,17 @@
-"""The check that the command line refuses something well."""
+"""A small data set of 20 users and 60 items, and the check that the command line refuses something well."""
 
 import re
 
 import pytest
 import torch
+from made_up_folder import write_folder
 
 from mmkd_core.__main__ import main
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("data") / "tiny")
 
 
 @pytest.fixture(autouse=True)

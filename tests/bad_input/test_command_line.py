@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from made_up_folder import write_folder
 
 from mmkd_core import plan, run
 
@@ -12,11 +13,11 @@ CASES = tomllib.loads((Path(__file__).parent / "command_line.toml").read_text(en
 
 
 @pytest.fixture(scope="module")
-def places(small, write_small, tmp_path_factory):
+def places(small, tmp_path_factory):
     """What the names in braces stand for."""
     store = tmp_path_factory.mktemp("records")
     record = run(plan("popularity", str(small)), store)
-    other = write_small(tmp_path_factory.mktemp("others") / "other", seed=1)
+    other = write_folder(tmp_path_factory.mktemp("others") / "other", seed=1)
     return {"folder": small, "other": other, "record": store / f"{record.key}.json"}
 
 

@@ -69,14 +69,6 @@ def test_twins_agree(path, notebook):
         pytest.fail(f"{path.stem}: run `make sync`. {difference}")
 
 
-def test_the_text_is_as_jupytext_writes_it(path):
-    """Else carrying a twin back, as `make format` does, would change lines that nobody edited."""
-    text = path.with_suffix(".md").read_text(encoding="utf-8")
-    written = jupytext.writes(jupytext.reads(text, fmt="md:myst"), fmt="md:myst")
-    body, as_written = (whole.split("\n---\n", 1)[1] for whole in (text, written))  # its version is in the header
-    assert as_written == body, f"{path.stem}: run `make format`"
-
-
 def test_ran_from_top_to_bottom(notebook):
     cells = [cell for cell in code_cells(notebook) if cell.source.strip()]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))

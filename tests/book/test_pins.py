@@ -34,6 +34,13 @@ def test_every_dependency_has_a_pin_that_satisfies_it(wanted):
     assert wanted.specifier.contains(version(pin))
 
 
+def test_the_lowest_torch_that_is_run_is_the_lowest_that_is_admitted():
+    (bound,) = (wanted.specifier for wanted in DIRECT if wanted.name == "torch")
+    lowest = re.search(r"^TORCH_LOWEST \?= torch==(\S+)$", MAKEFILE, re.MULTILINE)
+    assert lowest is not None
+    assert f">={lowest[1].removesuffix('.0')}" == str(bound)
+
+
 def test_pins_are_versions_and_leave_torch_to_the_makefile():
     assert all(map(version, PINNED.values()))
     assert not [name for name in PINNED if re.match("torch|nvidia|cuda|triton", name)]
