@@ -21,6 +21,7 @@ from mmkd_core import experiment as module
 from mmkd_core.__main__ import main
 from mmkd_core.commands import evidence
 from mmkd_core.datasets import load, registry
+from mmkd_core.measures import Measurement
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # a user has no run-time type checks either
 QUICK = ["--set", "fit.epochs=1", "--set", "fit.batch_size=512"]
@@ -379,6 +380,13 @@ def test_a_folder_is_one_data_set_however_its_path_is_written(folder, tmp_path, 
     assert outputs == outputs[:1] * len(outputs)
     (record,) = (tmp_path / "store").glob("*.json")
     assert json.loads(record.read_text())["experiment"]["dataset"] == str(tmp_path / "data" / "tiny")
+
+
+def test_a_measurement_of_a_folder_is_one_however_its_path_is_written(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    spelt = [folder.name, f"./{folder.name}", f"{folder.name}/", str(folder)]
+    assert len({Measurement("statistics", {"dataset": name}).key for name in spelt}) == 1
+    assert Measurement("statistics", {"dataset": "tiktok"}).arguments["dataset"] == "tiktok"
 
 
 def test_a_record_outlives_the_place_of_its_data(folder, tmp_path, capsys, monkeypatch, refused):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmkd_core.cost import environment, measured
+from mmkd_core.datasets import address
 from mmkd_core.files import write_json
 from mmkd_core.measures.footprint import footprint
 from mmkd_core.measures.incremental import incremental
@@ -37,7 +38,10 @@ KINDS: dict[str, Callable[..., dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Measurement:
-    """What to measure. Raises `ValueError` for an unknown kind, or arguments that its function does not take."""
+    """What to measure; a folder of data is the same however its path is written.
+
+    Raises `ValueError` for an unknown kind, or arguments that its function does not take.
+    """
 
     kind: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -54,6 +58,8 @@ class Measurement:
         if missing:
             raise ValueError(f"the measurement {self.kind} needs the arguments {missing}")
         whole = {name: self.arguments.get(name, default) for name, default in known.items()}
+        if "dataset" in whole:
+            whole["dataset"] = address(whole["dataset"])
         object.__setattr__(self, "arguments", json.loads(json.dumps(whole)))  # (1, 2) and [1, 2] are the same
 
     @property

@@ -1,9 +1,12 @@
 """Settings that are none, and sizes that cannot be: on the command line and in Python, one message each."""
 
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from mmkd_core import MODELS, Experiment, FitConfig, load, plan
 from mmkd_core.commands.training import planned
@@ -74,6 +77,58 @@ def test_every_setting_refuses_what_is_no_value_of_its_kind(group):
             with pytest.raises(ValueError, match=rf"^{name}=.* of .*; expected ") as caught:
                 planned(model, "demo", 0, [f"{front}{name}={text}"])
             assert "\n" not in str(caught.value)
+
+
+# Texts near to numbers, and any others.
+TEXTS = st.text(max_size=12) | st.text("0123456789eE.+-_ \u0661\uff11nantrue", max_size=12)
+
+
+def attempt(setting, model="lightgcn"):
+    """The experiment that a text of `--set` plans, or what is said of it."""
+    try:
+        return planned(model, "demo", 0, [setting]), ""
+    except ValueError as error:
+        return None, str(error)
+
+
+@given(TEXTS)
+@example("64")
+@example("+64")
+def test_a_whole_number_is_read_from_its_digits_alone(text):
+    experiment, said = attempt(f"dim={text}")
+    good = re.fullmatch(r"\+?[0-9]{1,30}", text) and 1 <= int(text) < 2**63
+    assert bool(good) == (experiment is not None), said
+    assert "\n" not in said
+    if experiment is not None:
+        assert (type(experiment.hparams["dim"]), experiment.hparams["dim"]) == (int, int(text))
+
+
+@given(TEXTS | st.floats().map(repr))
+@example("1e-3")
+@example(".5")
+@example("1e-400")
+def test_a_number_is_read_as_python_reads_it_or_not_at_all(text):
+    experiment, said = attempt(f"l2={text}")
+    plain = re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text)
+    assert bool(plain and 0 <= float(text) <= 3.4e38) == (experiment is not None), said
+    assert "\n" not in said
+    if experiment is not None:
+        assert (type(experiment.hparams["l2"]), experiment.hparams["l2"]) == (float, float(text))
+
+
+@given(TEXTS)
+@example("TRUE")
+@example("false")
+def test_a_truth_is_true_or_false(text):
+    experiment, said = attempt(f"data.swap={text}")
+    if experiment is None:
+        assert re.match("swap=.* of demo; expected true or false", said)
+    assert (experiment is not None) == (text.lower() in ("true", "false"))
+
+
+@given(st.text(max_size=30) | st.text("=.abdfit", max_size=30))
+def test_what_is_no_setting_is_one_line(text):
+    assert attempt(text, "mmkd")[1].isprintable()
 
 
 @pytest.mark.parametrize("name", [*MODELS, *VARIANTS])
