@@ -157,9 +157,10 @@ def address(name: str | Path) -> str:
     What is neither is given back: `load` says what is wrong with it.
     """
     try:
-        return str(name) if str(name) in CATALOGUE else str(folder_of(str(name)).resolve())
+        text = path_of(name)
+        return text if text in CATALOGUE else str(folder_of(text).resolve())
     except DataError:
-        return str(name)
+        return str(name) if isinstance(name, Path) else name
 
 
 def note_shadowed(name: str, root: Path | str | None, found: Found | None) -> None:
