@@ -184,4 +184,4 @@ def quoted(value: Any) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # a whole number of thousands of digits; lists in lists in lists
         return f"a {type(value).__name__} too long to show"
-    return text if len(text) <= QUOTED else f"{text[:QUOTED]}..."
+    return text if len(text) <= QUOTED else f"{text[: QUOTED - 3]}..."

@@ -95,7 +95,7 @@ def test_an_option_at_its_default_is_no_other_experiment():
 
 
 def test_what_a_message_quotes_is_cut():
-    assert quoted("x" * 500) == "'" + "x" * (QUOTED - 1) + "..."
+    assert quoted("x" * 500) == "'" + "x" * (QUOTED - 4) + "..."
     assert quoted(10**5000) == "a int too long to show"
     deep = []
     for _ in range(100_000):
