@@ -14,7 +14,8 @@ without those that the pair's user has in train, in R-E without the item itself.
 pairs of a batch at once. 2. L2 of the batch's rows alone, not of the encoder.
 Differs from the public code: 1. Exactly the stated share is replaced; it draws with replacement, so 39 % at 0.5. 2. Its
 negatives leave out what users have in validation and test. 3. It penalises norms, not their squares. 4. It declares
-five more layers that nothing uses.
+five more layers that nothing uses. 5. Negatives are drawn from all items, those without a training interaction
+included; there from the warm items alone.
 """
 
 from __future__ import annotations

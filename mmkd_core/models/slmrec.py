@@ -19,7 +19,8 @@ items. 3. L2 of the batch's layer-0 rows, where AdamW's decay would shrink all w
 Differs from the public code: 1. So do its candidates: it counts an item as often as the batch holds it, the positive
 included, as a negative. 2. FAC compares cosines; without that g's bias gets no gradient. 3. The chain has as many
 links as there are modalities; two modalities leave two more linear layers there, one of them without a use. 4. The
-tables that serve are the trained ones, not those of the last training step.
+tables that serve are the trained ones, not those of the last training step. 5. The chain visits the modalities in the
+order of their names; there pictures come first, then sounds, then words.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ released code's: without it neither W nor the prompt would get a gradient from B
 by the number of items, so that prompt_rate means the same on every catalogue.
 Differs from the released code: 1. All modalities are used. 2. No softmax over the channels of the last layer. 3. The
 prompt is not added to the ID tables, so there is one prompt layer (items), not two. 4. The prompt's term is not
-row-normalised. 5. The PCA scores are scaled to unit variance before the mean, so that no modality drowns another.
+row-normalised. 5. The PCA scores are scaled to unit variance before the mean, so that no modality drowns another. 6.
+There BPR of the prompts by themselves and L2 of F are trained too, and BPR of each F^m is always on.
 """
 
 from __future__ import annotations
