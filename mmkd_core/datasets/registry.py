@@ -149,9 +149,7 @@ def folder_of(name: str, root: Path | str | None = None) -> Path:
             return folder
     looked = " and ".join(f"{folder}" for folder in places)
     hint = "" if root else "; set MMKD_DATA to the folder that holds your data sets to load them by name"
-    raise DataError(
-        f"unknown data set {quoted(name)}; one of {list(CATALOGUE)} or a folder (looked for {looked}{hint})"
-    )
+    raise DataError(f"unknown data set {name!r}; one of {list(CATALOGUE)} or a folder (looked for {looked}{hint})")
 
 
 def address(name: str | Path) -> str:
