@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -88,7 +87,7 @@ def load(name: str | Path, /, *, root: Path | str | None = None, download: bool 
 def _load(name: str, root: Path | str | None, download: bool, options: dict[str, Any]) -> tuple[Dataset, bool]:
     """The data set, and whether it is one of the named ones, of which all is known."""
     if name not in LOADERS:
-        folder = folder_of(name, root or expanded(os.environ.get("MMKD_DATA")))
+        folder = folder_of(name, root)
         _check_options(name, load_folder, options)
         return load_folder(folder, folder.resolve().name, **options), False
     _check_options(name, LOADERS[name], options)

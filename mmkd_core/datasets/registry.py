@@ -98,7 +98,7 @@ def check(name: str | Path, *, root: Path | str | None = None, **options: Any) -
         folder = next((place for place in places if entry.present(place)), places[0])
         files = entry.present(folder) + entry.missing(folder)
         return [(str(folder / file), sum_problem(folder / file, entry.sums[file]) or "ok") for file in files]
-    folder = folder_of(name, root or expanded(os.environ.get("MMKD_DATA")))
+    folder = folder_of(name, root)
     try:
         with readable(name):
             data = load_folder(folder, **options)
@@ -140,11 +140,12 @@ def folder_of(name: str, root: Path | str | None = None) -> Path:
 
     A path that begins with a dot is one from here, whatever the root.
     """
-    root = root if root is not None else os.environ.get("MMKD_DATA")
+    name = path_of(name)
+    root = root if root is not None else expanded(os.environ.get("MMKD_DATA"))
     from_here = Path(name).is_absolute() or name.startswith(".")
     places = [Path(name)] if from_here or not root else [Path(root) / name, Path(name)]
     for folder in places:
-        if name and folder.is_dir():  # no name at all is no short form of "here"
+        if folder.is_dir():
             return folder
     looked = " and ".join(f"{folder}" for folder in places)
     hint = "" if root else "; set MMKD_DATA to the folder that holds your data sets to load them by name"

@@ -12,6 +12,7 @@ is 1 in the paper. 3. AdamW in place of Adam.
 Differs from the public code: 1. The raw features are constants: there they are trained too, so its count of parameters
 is ours and the features' numbers. 2. They are standardised. 3. The l2 term is half the squared norm of the batch's
 rows, as in the paper; there it is the norm of whole tables. 4. P and the projections work on the batch's rows alone.
+5. The content terms weigh `content_weight`; there 2.
 """
 
 from __future__ import annotations

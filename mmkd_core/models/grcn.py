@@ -16,7 +16,8 @@ Differs from the paper: 1. Raw features are standardised. 2. k starts at 1, so t
 the batch's rows of e alone; p is normalised, so that its length does not matter. 4. ReLU is the only pruning.
 Differs from the public code: 1. Routing changes the users' preferences; there its sums arrive at the items, and the
 preferences stay as they were. 2. k starts at 1, not at Xavier's random values, half of them negative. 3. No L2 of p.
-4. e enters the refined graph as it is; there each row is first scaled to unit length.
+4. e enters the refined graph as it is; there each row is first scaled to unit length. 5. No dropout of edges. 6. The
+tables that serve are those of the current weights, not of the last training step.
 """
 
 from __future__ import annotations

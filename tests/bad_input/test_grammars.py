@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_files import npy, write_good
 
-from mmkd_core.data import SPLITS, DataError, DataWarning, quoted
+from mmkd_core.data import SPLITS, DataError, DataWarning
 from mmkd_core.datasets import load
 from mmkd_core.datasets.text import integers, is_decimal, is_integer
-from mmkd_core.settings import QUOTED
+from mmkd_core.settings import QUOTED, quoted
 
 many = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 LETTERS = st.sampled_from([*"0123459-+_. \t,e", "１", "٣", "\u00a0", "\u200b", "²", "x", "\u0000"])
