@@ -82,8 +82,9 @@ def _failed(message: str) -> int:
 
 
 def _show_note(message: Warning | str, category: type[Warning], *where: object) -> None:
-    """A warning as one line: where in the code it was raised is no news to a user."""
-    print(f"mmkd: note: {' '.join(str(message).split())}", file=sys.stderr)
+    """A warning as one line: where in the code it was raised is no news to a user, nor what libraries deprecate."""
+    if issubclass(category, UserWarning) and not issubclass(category, DeprecationWarning):
+        print(f"mmkd: note: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _is_lack_of_memory(error: Exception) -> bool:
