@@ -306,6 +306,23 @@ def test_a_run_that_diverges_says_so_and_leaves_nothing(folder, tmp_path, capsys
 # --- recommend ---
 
 
+def test_recommend_names_renumbered_items_as_the_files_do(tmp_path, capsys):
+    folder = write_folder(tmp_path / "far")
+    table = folder / "far.inter"
+    lines = [line.split("\t") for line in table.read_text().splitlines()]
+    table.write_text("\n".join(["\t".join(lines[0]), *(f"{u}\t{1000 + int(i)}\t{x}" for u, i, x in lines[1:])]) + "\n")
+    for file in folder.glob("*.npy"):
+        file.unlink()
+    store = tmp_path / "store"
+    arguments = ["--data", folder, "--store", store, "--set=data.compact=true", "--set=fit.epochs=1"]
+    assert call(capsys, "run", "lightgcn", *arguments)[0] == 0
+    status, out, _ = call(capsys, "recommend", next(store.glob("*.json")), "--user", 0, "--top", 3)
+    assert status == 0
+    pairs = re.findall(r"^ +\d\. item (\d+) \((\d+) in the files\)", out, re.MULTILINE)
+    assert len(pairs) == 3
+    assert all(int(own) == 1000 + int(item) for item, own in pairs)  # every item occurs
+
+
 def test_recommend_shows_the_best_items_the_user_has_not_seen(store, folder, capsys):
     (path,) = store.glob("*.json")
     status, out, _ = call(capsys, "recommend", path, "--user", 3, "--top", 5)

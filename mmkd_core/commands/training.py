@@ -172,6 +172,10 @@ def _data_of(record: Record, options: argparse.Namespace) -> Dataset:
 
 
 def _named(data: Dataset, items: Sequence[int]) -> str:
+    """The items by title, if they have one, and number; renumbered ones with the number that they have in the files."""
     from mmkd_core.datasets.demo import DemoDataset
 
-    return ", ".join(f"{data.title(item) if isinstance(data, DemoDataset) else 'item'} {item}" for item in items)
+    titles = [data.title(item) if isinstance(data, DemoDataset) else "item" for item in items]
+    ids = data.item_ids
+    known = [f" ({int(ids[item])} in the files)" if ids is not None else "" for item in items]
+    return ", ".join(f"{title} {item}{own}" for title, item, own in zip(titles, items, known, strict=True))
