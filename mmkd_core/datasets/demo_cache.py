@@ -62,6 +62,6 @@ def _read(path: Path) -> Arrays | None:
 def _write(path: Path, arrays: Arrays) -> None:
     """Writes the file whole or not at all: a reader, or a second writer, never meets half of it."""
     held = io.BytesIO()
-    np.savez(held, **arrays)
+    np.savez(held, **arrays)  # pyright: ignore[reportArgumentType]
     whole = hashlib.sha256(held.getvalue()).digest() + held.getvalue()
     write_whole(path, lambda temporary: temporary.write_bytes(whole))
