@@ -70,7 +70,9 @@ def rank(
 
 def _bounded(tables: Embeddings) -> bool:
     """Whether the largest numbers of both tables rule out a score that is NaN or infinite: none need be looked at."""
-    users, items = (float(table.abs().amax()) if table.numel() else 0.0 for table in tables)  # NaN if there is one
+    users, items = (
+        float(table.detach().abs().amax()) if table.numel() else 0.0 for table in tables
+    )  # NaN if there is one
     return users * items * tables.users.shape[1] < torch.finfo(tables.users.dtype).max
 
 

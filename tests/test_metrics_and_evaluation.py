@@ -273,3 +273,11 @@ def test_ndcg_is_one_exactly_when_all_hits_lead(row):
         return
     leading = row == sorted(row, reverse=True)
     assert (ndcg(hits, hits.sum(1), len(row)).item() == pytest.approx(1)) == leading
+
+
+def test_tables_that_still_have_gradients_are_ranked_without_a_word(data):
+    """As `model.embed()` gives them outside `no_grad`; a warning would be an error here."""
+    users = torch.randn(data.num_users, 4, requires_grad=True)
+    items = torch.randn(data.num_items, 4, requires_grad=True)
+    found = rank(Embeddings(users, items), torch.arange(3), data.train, 5, data.num_items)
+    assert found.items.shape == (3, 5)
