@@ -6,6 +6,7 @@ of amazon-beauty holds every validation pair as well: they leave it here, so tha
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from mmkd_core.datasets.features import feature_files, tfidf_features, unread
 from mmkd_core.datasets.text import integers, read_lines
 
 FILES = {"train": "train.txt", "val": "validation.txt", "test": "test.txt"}
+_BLANKS = re.compile("[ \t]+")
 
 
 def load_megcf(folder: Path, name: str, choices: Choices = DEFAULT) -> Dataset:
@@ -49,15 +51,16 @@ def _modality(stem: str) -> str:
 
 def _read_lists(path: Path) -> Pairs:
     """The pairs (first number of a line, each of its other numbers) and the lines that they stand in."""
-    lines = [(line.replace("\t", " ").split(" "), number) for number, line in read_lines(path)]
-    words = [([word for word in line if word], number) for line, number in lines]
-    places = [number for line, number in words for _ in line[1:]]
-    firsts = integers([line[0] for line, _ in words for _ in line[1:]], path, places)
-    others = integers([word for line, _ in words for word in line[1:]], path, places)
-    bad = np.flatnonzero((firsts < 0) | (others < 0))
-    if len(bad):
-        row = bad[0]
-        raise DataError(f"{path}, line {places[row]}: got ids {firsts[row]} and {others[row]}; expected 0 or more")
+    lines = [(_BLANKS.split(line.strip(" \t")), number) for number, line in read_lines(path)]
+    numbers = [number for _, number in lines]
+    places = [number for line, number in lines for _ in line[1:]]
+    firsts = integers([line[0] for line, _ in lines], path, numbers)  # of a line without others, too
+    others = integers([word for line, _ in lines for word in line[1:]], path, places)
+    for ids, where in ((firsts, numbers), (others, places)):
+        bad = np.flatnonzero(ids < 0)
+        if len(bad):
+            raise DataError(f"{path}, line {where[bad[0]]}: got id {ids[bad[0]]}; expected 0 or more")
+    firsts = np.repeat(firsts, [len(line) - 1 for line, _ in lines])
     return Pairs(firsts, others, path, np.array(places, dtype=np.int64))
 
 

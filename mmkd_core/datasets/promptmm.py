@@ -12,7 +12,7 @@ from mmkd_core.data import SPLITS, DataError, Dataset
 from mmkd_core.datasets.assemble import DEFAULT, Choices, Pairs, assemble
 from mmkd_core.datasets.diffmm import matrix_pairs
 from mmkd_core.datasets.features import FEATURES, feature_files, read_features, unread
-from mmkd_core.datasets.text import DIGITS, is_integer, read_text
+from mmkd_core.datasets.text import is_integer, read_text
 from mmkd_core.settings import quoted
 
 # The first file that is there is read; JSON first, as in the released code.
@@ -40,15 +40,13 @@ def _read_lists(path: Path) -> Pairs:
     items: list[int] = []
     for key, history in _parse(path):
         if not is_integer(key) or key.startswith("-"):
-            raise DataError(f"{path}: got user {quoted(key)}; {_EXPECTED}, at most {DIGITS} digits an id")
+            raise DataError(f"{path}: got user {quoted(key)}; {_EXPECTED}, ids below 2^63, without leading zeros")
         if not isinstance(history, list) or isinstance(history, _Pairs):
             kind = "dict" if isinstance(history, _Pairs) else type(history).__name__
             raise DataError(f"{path}, user {key}: got a {kind}; {_EXPECTED}")
         bad = [item for item in history if type(item) is not int]
         if bad:
-            raise DataError(
-                f"{path}, user {key}: got item {quoted(bad[0])}; expected an integer of at most {DIGITS} digits"
-            )
+            raise DataError(f"{path}, user {key}: got item {quoted(bad[0])}; expected an integer below 2^63")
         users += [int(key)] * len(history)
         items += history
     return Pairs(np.array(users, dtype=np.int64), np.array(items, dtype=np.int64), path, users, "user")

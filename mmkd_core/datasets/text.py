@@ -13,7 +13,7 @@ from mmkd_core.data import DataError
 from mmkd_core.datasets.files import read_bytes
 from mmkd_core.settings import quoted
 
-DIGITS = 18  # so many always fit into 64 bits
+LARGEST = 2**63 - 1
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
 
 
@@ -43,12 +43,15 @@ def read_columns(path: Path, lines: Sequence[tuple[int, str]], separator: str, n
 
 
 def is_integer(word: str) -> bool:
-    """Whether `word` is nothing but ASCII digits, at most 18 of them, after a minus sign or none.
+    """Whether `word` is an integer of 64 bits in its one spelling: ASCII digits after a minus sign or none.
 
-    `int` takes more: 1_23 and 12_3 would be one user, and so would the digits of every script.
+    `int` takes more: 1_23 and 12_3 would be one user, and so would 0123 and the digits of every script. Ids of 19
+    digits are what large services give.
     """
-    digits = word.removeprefix("-")
-    return digits.isascii() and digits.isdigit() and len(digits) <= DIGITS and not word.startswith("-0")
+    try:
+        return abs(number := int(word)) <= LARGEST and str(number) == word
+    except ValueError:  # which is also what a number of thousands of digits raises
+        return False
 
 
 def is_decimal(word: str) -> bool:
@@ -62,8 +65,8 @@ def integers(words: Sequence[str], path: Path, places: Sequence[int]) -> Int64[n
     if not all(map(is_integer, different)):
         bad = next(row for row, word in enumerate(words) if not is_integer(word))
         raise DataError(
-            f"{path}, line {places[bad]}: got {quoted(words[bad])}; expected an integer, at most {DIGITS} of the "
-            "digits 0 to 9 and nothing else"
+            f"{path}, line {places[bad]}: got {quoted(words[bad])}; expected an integer below 2^63, in the digits 0 "
+            "to 9, without leading zeros"
         )
     numbers = {word: int(word) for word in different}
     return np.fromiter(map(numbers.__getitem__, words), np.int64, len(words))

@@ -48,7 +48,7 @@ def test_megcf_reduces_many_entities_to_128_columns(folder):
     ("file", "line", "said"),
     [
         ("train.txt", "0 1 x", "got 'x'; expected an integer"),
-        ("train.txt", "0 -4", "got ids 0 and -4; expected 0 or more"),
+        ("train.txt", "0 -4", "got id -4; expected 0 or more"),
         ("test.txt", "0 2", "user 0, item 2 (test) is also in"),
         ("validation.txt", "0 2", "user 0, item 2 (val) is also in"),
         ("i2e_title.txt", "0 1.5", "got '1.5'; expected an integer"),
