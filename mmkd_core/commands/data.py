@@ -38,7 +38,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     problems = 0
-    choices = {"compact": True} if options.compact else {}
+    choices: dict[str, Any] = {"compact": True} if options.compact else {}
     for file, verdict in check(options.name, **choices):
         print(f"{file}: {verdict}")
         problems += verdict != "ok"
