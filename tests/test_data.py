@@ -65,6 +65,7 @@ def test_a_data_set_without_features_is_legal():
         ({"train": torch.tensor([[0.0, 1.0]])}, "trnMat.pkl): got dtype torch.float32; expected integer ids"),
         ({"train": torch.tensor([[False, True]])}, "trnMat.pkl): got dtype torch.bool; expected integer ids"),
         ({"train": NONE}, "trnMat.pkl): no training interaction; expected at least one"),
+        ({"num_users": 2**62}, "items; expected under 2^63 pairs"),
         ({"num_users": 0}, "got 0 users and 4 items; expected at least one of each"),
         ({"features": {"image": torch.ones(3, 2)}}, "image_feat.npy): got 3 rows; expected one an item, 4"),
         ({"features": {"image": torch.ones(4)}}, "image_feat.npy): got shape (4,) of torch.float32"),
@@ -89,7 +90,7 @@ def test_without_a_source_the_message_still_names_the_data_set_and_the_part():
 
 
 def test_the_fingerprint_ignores_the_order_of_rows_and_where_they_came_from():
-    data = toy(train=toy().train.flip(0), sources={})
+    data = toy(train=toy().train.flip(0), sources={}, notes=("seen",), user_ids=torch.arange(3) + 7)
     assert data.fingerprint == toy().fingerprint
 
 
