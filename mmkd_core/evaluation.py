@@ -70,9 +70,8 @@ def rank(
 
 def _bounded(tables: Embeddings) -> bool:
     """Whether the largest numbers of both tables rule out a score that is NaN or infinite: none need be looked at."""
-    users, items = (
-        float(table.detach().abs().amax()) if table.numel() else 0.0 for table in tables
-    )  # NaN if there is one
+    # NaN where there is one, and then no bound
+    users, items = (float(table.detach().abs().amax()) if table.numel() else 0.0 for table in tables)
     return users * items * tables.users.shape[1] < torch.finfo(tables.users.dtype).max
 
 

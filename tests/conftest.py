@@ -1,5 +1,6 @@
 """Shared by all tests: one thread, shapes checked at run time, and small data sets with known properties."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,20 @@ def unchecked():
     config.update("jaxtyping_disable", True)
     yield
     config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def refused(capsys):
+    from command_line import call  # not above: the hook must be there first
+
+    def check(*arguments, says):
+        """Status 2, nothing on stdout, and one line on stderr that matches `says`."""
+        status, out, err = call(capsys, *arguments)
+        assert (status, out) == (2, "")
+        assert err.endswith("\n")
+        assert err.count("\n") == 1
+        assert "Traceback" not in err
+        assert len(err) < 1000
+        assert re.search(says, err.rstrip("\n")), err
+
+    return check

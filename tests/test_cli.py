@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import call
 from made_up_folder import ITEMS, write_folder
 
 import mmkd_core
@@ -36,30 +37,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _no_stray_data(monkeypatch):
     monkeypatch.delenv("MMKD_DATA", raising=False)
-
-
-def call(capsys, *arguments):
-    """(exit status, standard output, standard error)"""
-    try:
-        status = main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        status = stop.code
-    said = capsys.readouterr()
-    return status, said.out, said.err
-
-
-@pytest.fixture
-def refused(capsys):
-    def check(*arguments, says):
-        status, out, err = call(capsys, *arguments)
-        assert status == 2
-        assert out == ""
-        assert err.endswith("\n")
-        assert err.count("\n") == 1
-        assert re.search(says, err), err
-        assert "Traceback" not in err
-
-    return check
 
 
 @pytest.fixture(scope="module")

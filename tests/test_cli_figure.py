@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from command_line import call
 from made_up_folder import write_folder
-from test_cli import call
 
 from mmkd_core import figures, recipes
 

@@ -166,10 +166,16 @@ def _place(splits: Mapping[str, Pairs], ends: np.ndarray, row: int) -> tuple[str
     return split, splits[split].where(row - (int(ends[number - 1]) if number else 0))
 
 
-def _renumbered(splits: Mapping[str, Pairs]) -> tuple[dict[str, Pairs], dict[str, Tensor]]:
+def occurring(splits: Mapping[str, Pairs]) -> tuple[Int64[np.ndarray, " user"], Int64[np.ndarray, " item"]]:
+    """The ids of the users and of the items that occur in any split, each once, ascending."""
     users, items = (
-        np.unique(np.concatenate([getattr(p, axis) for p in splits.values()])) for axis in ("users", "items")
+        np.unique(np.concatenate([getattr(pairs, axis) for pairs in splits.values()])) for axis in ("users", "items")
     )
+    return users, items
+
+
+def _renumbered(splits: Mapping[str, Pairs]) -> tuple[dict[str, Pairs], dict[str, Tensor]]:
+    users, items = occurring(splits)
     renumbered = {
         split: replace(pairs, users=np.searchsorted(users, pairs.users), items=np.searchsorted(items, pairs.items))
         for split, pairs in splits.items()
@@ -178,10 +184,7 @@ def _renumbered(splits: Mapping[str, Pairs]) -> tuple[dict[str, Pairs], dict[str
 
 
 def _holes(name: str, splits: Mapping[str, Pairs], num_users: int, num_items: int) -> list[str]:
-    users, items = (
-        size - len(np.unique(np.concatenate([getattr(pairs, axis) for pairs in splits.values()])))
-        for axis, size in (("users", num_users), ("items", num_items))
-    )
+    users, items = (size - len(ids) for ids, size in zip(occurring(splits), (num_users, num_items), strict=True))
     if not users and not items:
         return []
     missing = f"{users:,} of {num_users:,} users and {items:,} of {num_items:,} items"

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from torch import Tensor
 
 from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets.assemble import DEFAULT, Choices, Pairs, assemble
+from mmkd_core.datasets.assemble import DEFAULT, Choices, Pairs, assemble, occurring
 from mmkd_core.datasets.features import feature_files, tfidf_features, unread
 from mmkd_core.datasets.text import integers, read_lines
 
@@ -30,9 +30,7 @@ def load_megcf(folder: Path, name: str, choices: Choices = DEFAULT) -> Dataset:
     at most 128 columns; an item without entities has a row of zeros, entities of other items are dropped.
     """
     splits = {split: _read_lists(folder / file) for split, file in FILES.items()}
-    users, items = (
-        np.unique(np.concatenate([getattr(p, axis) for p in splits.values()])) for axis in ("users", "items")
-    )
+    users, items = occurring(splits)
     train = splits["train"]
     splits["train"] = _without(splits, users, items)
     left_out = len(train.users) - len(splits["train"].users)
