@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
@@ -13,24 +12,23 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from mmkd_core import settings
 from mmkd_core.cost import environment, measured, parameters
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import address, checked_options, load
 from mmkd_core.evaluation import hit_places, of_places
-from mmkd_core.files import write_json, write_whole
-from mmkd_core.models import base_of, build, check_memory, checked
+from mmkd_core.files import fits, read_json, write_json, write_whole
+from mmkd_core.hits import KS, packed, read_hits, save_hits, unpacked
+from mmkd_core.models import base_of, build, check_memory, checked, described_settings
 from mmkd_core.models.base import Recommender
 from mmkd_core.training import SETTINGS, TRAINING, FitConfig, History, choose_device, fit, seeded
 
-KS = (20, 50)
+__all__ = ["KS", "Experiment", "Record", "plan", "read_hits", "restore", "run", "train"]
+
 OnTraining = Callable[["Experiment", int, History], None]
 
 
@@ -68,14 +66,26 @@ class Experiment:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Experiment:
-        """The inverse of `as_dict`."""
+        """The inverse of `as_dict`; a setting that came later than `values` has its declared neutral value.
+
+        Raises `ValueError` where a setting is missing that declares none.
+        """
+        hparams = settings.completed(values["hparams"], described_settings(values["model"]), values["model"])
+        fit = FitConfig(**settings.completed(values["fit"], SETTINGS, TRAINING))
         teacher = values["teacher"] and cls.from_dict(values["teacher"])
-        return cls(**{**values, "fit": FitConfig(**values["fit"]), "teacher": teacher})
+        return cls(**{**values, "hparams": hparams, "fit": fit, "teacher": teacher})
 
     @property
     def canonical(self) -> str:
-        """JSON that two equal experiments share."""
-        return json.dumps(self.as_dict(), sort_keys=True)
+        """JSON that two equal experiments share; without the settings that are at their declared neutral value."""
+        return json.dumps(self._told(), sort_keys=True)
+
+    def _told(self) -> dict[str, Any]:
+        return self.as_dict() | {
+            "hparams": settings.without_neutral(self.hparams, described_settings(self.model)),
+            "fit": settings.without_neutral(asdict(self.fit), SETTINGS),
+            "teacher": self.teacher and self.teacher._told(),
+        }
 
     def key(self, fingerprint: str) -> str:
         """16 hexadecimal digits of sha256 over the experiment's canonical JSON and the data set's fingerprint.
@@ -84,6 +94,15 @@ class Experiment:
         """
         placeless = self.at("a folder") if Path(self.dataset).is_absolute() else self
         return hashlib.sha256((placeless.canonical + fingerprint).encode()).hexdigest()[:16]
+
+    def file(self, store: str | Path, fingerprint: str) -> Path:
+        """Where its record lies in a store: `<data set>/<model>/s<seed>-<key>.json`.
+
+        The folder of a data set may have had another name then: where a record is, it is found.
+        """
+        name = f"s{self.seed}-{self.key(fingerprint)}.json"
+        places = sorted(Path(store).glob(f"*/{self.model}/{name}"))
+        return places[0] if places else Path(store) / (Path(self.dataset).name or "folder") / self.model / name
 
     def at(self, dataset: str) -> Experiment:
         """The same on the data set of another name or place."""
@@ -151,57 +170,33 @@ class Record:
     def key(self) -> str:
         return self.experiment.key(self.data["fingerprint"])
 
-    def save(self, store: Path) -> Path:
-        """Writes `<store>/<key>.json`, whole or not at all."""
-        path = store / f"{self.key}.json"
-        values = {f.name: getattr(self, f.name) for f in fields(self)} | {"experiment": self.experiment.as_dict()}
-        write_json(path, values)
+    def file(self, store: str | Path) -> Path:
+        """Where it lies in a store."""
+        return self.experiment.file(store, self.data["fingerprint"])
+
+    def save(self, store: str | Path) -> Path:
+        """Writes its file, whole or not at all."""
+        path = self.file(store)
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        write_json(path, values | {"experiment": self.experiment.as_dict(), "history": packed(self.history)})
         return path
 
     @classmethod
     def read(cls, path: str | Path) -> Record:
-        """The record in a file; raises `ValueError` naming the file when it is missing or is not a record."""
-        try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
-            record = cls(**{**values, "experiment": Experiment.from_dict(values["experiment"])})
-            record.key  # noqa: B018, fails where the fingerprint is missing
-            return record
-        except FileNotFoundError:
-            raise ValueError(f"{path}: no such record; expected a file that `mmkd run` wrote") from None
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path}: not a record ({error}); expected a JSON file that `mmkd run` wrote") from None
+        """The record in a file.
 
+        Raises `ValueError` naming the file when it is missing, is no record, or does not fit its name: changed by hand.
+        """
+        record = read_json(path, cls._made, "record")
+        fits(path, record.key)
+        return record
 
-def save_hits(record_file: Path, users: Int[Tensor, " edge"], places: Int[Tensor, " edge"]) -> None:
-    """Writes `<key>.npz` beside a record: of each test interaction its user and its place in the user's list.
-
-    `places` is what `hit_places` gives with k = 50. A few kilobytes: most places are 0, and users, who are in ascending
-    order, are kept as differences.
-    """
-    steps = np.diff(users.numpy(), prepend=0).astype(np.int32)
-    arrays = {"user_steps": steps, "places": places.numpy().astype(np.uint8)}
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:  # given a name, NumPy would append .npz to it
-            np.savez_compressed(file, **arrays)
-
-    write_whole(record_file.with_suffix(".npz"), write)
-
-
-def read_hits(record_file: str | Path) -> dict[str, Float[Tensor, " user"]] | None:
-    """Recall and NDCG of each test user, in ascending user id, from the file that lies beside a record.
-
-    None when there is none: a record can do without. Raises `ValueError` naming a file that cannot be read.
-    """
-    path = Path(record_file).with_suffix(".npz")
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            users, places = arrays["user_steps"].cumsum(dtype=np.int64), arrays["places"].astype(np.int64)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not the hits of a record ({error}); expected the file that its run wrote") from None
-    return of_places(torch.from_numpy(places), torch.from_numpy(users), KS)
+    @classmethod
+    def _made(cls, values: Mapping[str, Any]) -> Record:
+        experiment, history = Experiment.from_dict(values["experiment"]), unpacked(values["history"])
+        record = cls(**{**values, "experiment": experiment, "history": history})
+        record.key  # noqa: B018, fails where the fingerprint is missing
+        return record
 
 
 def run(
@@ -220,12 +215,12 @@ def run(
     if data is None:
         experiment = experiment.at(address(experiment.dataset))
         data = load(experiment.dataset, **experiment.options)
-    path = Path(store) / f"{experiment.key(data.fingerprint)}.json"
+    path = experiment.file(store, data.fingerprint)
     if path.exists():
         record = Record.read(path)
         if record.experiment != experiment:  # the same data, which lie elsewhere now
             record = replace(record, experiment=experiment)
-            record.save(path.parent)
+            record.save(store)
         return record
     return train(experiment, Path(store), data, device=device, on_epoch=on_epoch)[1]
 
@@ -239,7 +234,7 @@ def train(
     on_epoch: OnTraining | None = None,
 ) -> tuple[Recommender, Record]:
     """The trained model and its record; both are read from the store if it holds both, else made and saved there."""
-    record_file = store / f"{experiment.key(data.fingerprint)}.json"
+    record_file = experiment.file(store, data.fingerprint)
     weights_file = record_file.with_suffix(".safetensors")
     if record_file.exists() and weights_file.exists():
         return restore(record_file, data), Record.read(record_file)

@@ -8,7 +8,9 @@ import os
 import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
@@ -27,9 +29,40 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Writes `values` as JSON, whole or not at all."""
-    text = json.dumps(values, indent=1) + "\n"
+    """Writes `values` as JSON, whole or not at all: what holds nothing but numbers and words is one line."""
+    text = _lines(values) + "\n"
     write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _lines(value: Any, indent: str = "\n") -> str:
+    """JSON with a line for each innermost list or object, so that a row of a table is one."""
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    if not any(isinstance(part, Mapping | list | tuple) and part for part in parts):
+        return json.dumps(value)
+    deeper = indent + " "
+    if isinstance(value, Mapping):
+        members = (f"{json.dumps(str(name))}: {_lines(part, deeper)}" for name, part in value.items())
+        return "{" + deeper + ("," + deeper).join(members) + indent + "}"
+    return "[" + deeper + ("," + deeper).join(_lines(part, deeper) for part in value) + indent + "]"
+
+
+def read_json(path: str | Path, make: Callable[[Any], T], what: str) -> T:
+    """What `make` gives for the JSON in a file; raises `ValueError` naming a file that is missing or holds none."""
+    try:
+        return make(json.loads(Path(path).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such {what}; expected a file that `mmkd` wrote") from None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: not a {what} ({error}); expected a JSON file that `mmkd` wrote") from None
+
+
+def fits(path: str | Path, key: str) -> None:
+    """Raises `ValueError` for a file whose name does not end in the key that its content has."""
+    if Path(path).stem.rpartition("-")[2] != key:
+        raise ValueError(
+            f"{path}: its content has the key {key}, so it was changed or renamed by hand; expected a name that ends "
+            f"in -{key}.json: put back what it was, or run it again"
+        )
 
 
 def _mark() -> str:

@@ -1,7 +1,7 @@
 """What a setting may be: one checker for the files of settings, the command line and Python alike.
 
 A setting is a keyword-only parameter of a function, or a field of a dataclass: its annotation says what kind of value
-it takes, `RANGES` which numbers.
+it takes, `RANGES` which numbers. One that comes later declares, with `Neutral`, the value at which all is as it was.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import lru_cache
 from numbers import Integral, Real
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 # All training is in float32: what lies beyond would be infinity or, as a divisor, zero.
 LARGEST, SMALLEST = 3.4e38, 1.2e-38
@@ -45,14 +45,24 @@ RANGES: dict[str, Range] = {  # where it is not NOT_NEGATIVE
 }
 
 
+class Neutral(NamedTuple):
+    """The value at which a setting changes nothing: `bias: Annotated[bool, Neutral(False)] = True`.
+
+    A record that was made before there was the setting has this value, and no key tells it from one made since.
+    """
+
+    value: Any
+
+
 class Setting(NamedTuple):
-    """A setting: what kind of value it takes, its choices if it has any, whether None is one, and its default."""
+    """A setting: what kind of value it takes, its choices if any, whether None is one, its default, what is neutral."""
 
     kind: type[Any]
     choices: tuple[str, ...]
     optional: bool
     default: Any
     range: Range | None
+    neutral: Neutral | None = None
 
     @property
     def says(self) -> str:
@@ -66,7 +76,7 @@ class Setting(NamedTuple):
 
 def settings_of(function: Callable[..., Any], *, ranged: bool = True) -> dict[str, Setting]:
     """The keyword-only parameters of `function` whose values are plain; without `ranged` any number will do."""
-    hints = get_type_hints(function)
+    hints = get_type_hints(function, include_extras=True)
     parameters = inspect.signature(function).parameters.values()
     found = {p.name: _setting(p.name, hints[p.name], p.default, ranged) for p in parameters if p.kind is p.KEYWORD_ONLY}
     return {name: setting for name, setting in found.items() if setting.kind in (bool, int, float, str)}
@@ -74,7 +84,7 @@ def settings_of(function: Callable[..., Any], *, ranged: bool = True) -> dict[st
 
 def settings_of_fields(kind: Any) -> dict[str, Setting]:
     """The fields of a dataclass as settings."""
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     return {field.name: _setting(field.name, hints[field.name], field.default, True) for field in fields(kind)}
 
 
@@ -85,12 +95,33 @@ def of_model(kind: type) -> dict[str, Setting]:
 
 
 def _setting(name: str, hint: Any, default: Any, ranged: bool) -> Setting:
+    neutral = None
+    if get_origin(hint) is Annotated:
+        hint, *said = get_args(hint)
+        neutral = next((extra for extra in said if isinstance(extra, Neutral)), None)
     parts = [part for part in get_args(hint) if part is not type(None)]
     optional = get_origin(hint) is not Literal and len(parts) < len(get_args(hint))
     inner = parts[0] if optional else hint
     choices = get_args(inner) if get_origin(inner) is Literal else ()
     kind = str if choices else inner if isinstance(inner, type) else object
-    return Setting(kind, choices, optional, default, RANGES.get(name, NOT_NEGATIVE) if ranged else None)
+    return Setting(kind, choices, optional, default, RANGES.get(name, NOT_NEGATIVE) if ranged else None, neutral)
+
+
+def without_neutral(values: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Any]:
+    """`values` less those of settings that are at their declared neutral value: what a key is made of."""
+    return {name: value for name, value in values.items() if known[name].neutral != (value,)}
+
+
+def completed(values: Mapping[str, Any], known: Mapping[str, Setting], of: str) -> dict[str, Any]:
+    """All settings of a record: those that it lacks, being older than they are, at their declared neutral value.
+
+    Raises `ValueError` for one that declares none: nobody knows which value the record was made with.
+    """
+    lacking = {name: setting.neutral for name, setting in known.items() if name not in values}
+    if None in lacking.values():
+        names = [name for name, neutral in lacking.items() if neutral is None]
+        raise ValueError(f"the settings {names} of {of} are missing; expected all that declare no neutral value")
+    return {name: neutral.value for name, neutral in lacking.items() if neutral is not None} | dict(values)
 
 
 def checked(values: Any, known: Mapping[str, Setting], of: str, noun: str = "setting") -> dict[str, Any]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import statistics as stats
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from mmkd_core.compare import CAPPED, Comparison, against_each, compare_all
-from mmkd_core.results import METRICS, signed
+from mmkd_core.evidence.compare import CAPPED, DAGGER, NOT_RUN, against_each, compare_all, difference, signed
+from mmkd_core.evidence.paper import Printed
+from mmkd_core.evidence.store import METRICS, Taken
 
 Frames = dict[str, pd.DataFrame]  # by title
 HEADS = {metric: metric.replace("recall", "Recall").replace("ndcg", "NDCG") for metric in METRICS}
-NOT_RUN, DAGGER, FIRST, SECOND = "not run", " †", " ¹", " ²"
+FIRST, SECOND = " ¹", " ²"
 # What stands in a column of numbers: a number, perhaps with its deviation, interval, change, unit or mark, or why none.
 NUMBER = re.compile(
     r"[+\-−<]?[\d.,]+(e[+-]\d+)?( ± [\d.,]+)?( [\[(][^\])]*[\])])?( %| s| ms)?( [¹²†])*|(\d|<)\.\d+ of \d+"
@@ -22,10 +24,26 @@ NUMBER = re.compile(
 NO_NUMBER = ("", "–", "none", "off", "constant", NOT_RUN, CAPPED)
 
 
+HOW_TO_READ = (
+    "Test metrics: mean ± standard deviation over seeds. ¹ best, ² second best. †: at least one run, or its teacher's, "
+    "ended at its cap of epochs while it could still improve. 'not run': planned, no record yet."
+)
+HOW_TESTED = (
+    "Differences are over the seeds that both systems have, paired over the test users: 95 % interval, and p of the "
+    "t-test. '0.041 of 14': after Holm's correction over the 14 comparisons made together. 'capped': a run of either "
+    "side is one of those marked †, so that nothing is decided."
+)
+DIFFERENT_DATA = (
+    "The data differ: none of the paper's three data sets can be had (its Tiktok has 14,343 users and 276,637 "
+    "interactions), so its figures stand beside ours for orientation, not for comparison. DiffMM's are for the TikTok "
+    "files used here, with its authors' own budgets and selection."
+)
+
+
 def lines(rows: pd.DataFrame, by: str, metrics: Sequence[str] = METRICS, *, mark: bool = True) -> pd.DataFrame:
     """One line a value of the column `by`, in order of appearance: seeds, and mean ± deviation of each metric.
 
-    `rows` are those of one data set from `results.collect`. The deviation (n - 1) needs two seeds. A line without a
+    `rows` are those of one data set from `Store.rows`. The deviation (n - 1) needs two seeds. A line without a
     record is "not run", one that lacks some says so ("2 of 3"); `mark` marks the best and the second best.
     """
     groups = list(rows.groupby(by, sort=False))
@@ -42,6 +60,11 @@ def lines(rows: pd.DataFrame, by: str, metrics: Sequence[str] = METRICS, *, mark
             for name, sign in zip(means.index, (FIRST, SECOND), strict=False):
                 table.loc[name, HEADS[metric]] += sign
     return table
+
+
+def printed_pair(values: Sequence[Printed] | None) -> str:
+    """The first two numbers of a line that somebody printed, Recall@20 and NDCG@20; nothing where there is no line."""
+    return "/".join(map(str, values[:2])) if values else ""
 
 
 def cell(values: pd.Series, digits: int = 4, sign: str = "") -> str:
@@ -63,12 +86,6 @@ def dagger(rows: pd.DataFrame) -> str:
     return DAGGER if (rows["capped"] == True).any() else ""  # noqa: E712, NaN where not run
 
 
-def difference(comparison: Comparison) -> tuple[str, str]:
-    """A difference with its 95 % interval, and its p-value with its family ("capped": nothing is decided), as text."""
-    interval = f"[{signed(comparison.low)}, {signed(comparison.high)}]"
-    return f"{signed(comparison.difference)} {interval}{DAGGER if comparison.capped else ''}", comparison.p
-
-
 def with_differences(
     table: pd.DataFrame, rows: pd.DataFrame, by: str, name: str, head: str, metric: str = "recall@20"
 ) -> pd.DataFrame:
@@ -87,6 +104,51 @@ def spread(rows: pd.DataFrame, by: str, over: str, metric: str = "recall@20") ->
     groups = rows.groupby([by, over], sort=False)
     table = groups.apply(lambda group: cell(group[metric]) + dagger(group)).unstack(over, sort=False)
     return table.rename_axis(columns=None)
+
+
+def flat(taken: Taken) -> pd.DataFrame:
+    """One row per measurement: its labels, and its numbers by path ("gap.best.auc"); NaN where it was not taken."""
+    rows = [{**labels, **_numbers(values or {})} for labels, values in taken]
+    return pd.DataFrame(rows)
+
+
+def _numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            numbers |= _numbers(value, f"{prefix}{name}.")
+        elif isinstance(value, int | float):
+            numbers[prefix + name] = float(value)
+    return numbers
+
+
+class Column(NamedTuple):
+    """Values, a row per run, and how `cell` is to write them."""
+
+    values: pd.Series
+    digits: int
+    sign: str = ""
+
+
+def by_system(rows: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
+    """A line per system: how many seeds there are, and of each column its mean ± deviation, to some digits."""
+    any_column = next(iter(columns.values())).values
+    systems = list(rows["system"].unique())
+    table = pd.DataFrame(index=pd.Index(systems, name="system"))
+    table["seeds"] = [str(int(any_column[rows["system"] == system].notna().sum())) for system in systems]
+    for head, (values, digits, sign) in columns.items():
+        table[head] = [cell(values[rows["system"] == system], digits, sign) for system in systems]
+    return table
+
+
+def column(rows: pd.DataFrame, name: str) -> pd.Series:
+    """A column of `flat`; NaN where no measurement was taken."""
+    return rows[name] if name in rows else pd.Series(float("nan"), index=rows.index)
+
+
+def percent(part: int, whole: int) -> str:
+    """A share in per cent, to two decimals as the paper prints it."""
+    return f"{100 * part / whole:.2f} %"
 
 
 def markdown(frame: pd.DataFrame) -> str:

@@ -88,7 +88,7 @@ def _side_by_side(data: DemoDataset, items: Sequence[int]) -> str:
 
 
 def _page(name: str, **parts: str) -> str:
-    page = files("mmkd_core.figures").joinpath(name).read_text(encoding="utf-8")
+    page = files("mmkd_core.evidence").joinpath(name).read_text(encoding="utf-8")
     for part, text in parts.items():
         page = page.replace(f"{{{{{part}}}}}", html.escape(text))
     return page

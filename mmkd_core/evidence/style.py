@@ -17,15 +17,15 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from mmkd_core.datasets import title_of
+from mmkd_core.evidence.cases import title_of
 
 BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 MARKS = ("o", "^", "s", "D", "v", "P")
 WIDTH, DPI = 7.5, 176  # inches; a page's text is about 750 pixels wide: two dots a pixel, as fine screens have
-NOT_RUN = "not run"
 CAPPED_MARK: dict[str, Any] = {"marker": r"$\dagger$", "markersize": 8, "linestyle": "", "color": "0.1"}
+OURS = "Drawn from our records alone: the values of the paper's figure are not printed anywhere."
 CAPPED_LABEL = "run ended at its cap of epochs"
 # By a file's suffix, what `savefig` is told: no date, so that the same records give the same bytes.
 FORMATS: dict[str, dict[str, Any]] = {".svg": {"format": "svg", "metadata": {"Date": None}}, ".png": {"dpi": 150}}

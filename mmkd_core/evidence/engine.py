@@ -17,9 +17,10 @@ from pathlib import Path
 
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import load
+from mmkd_core.evidence.cases import Case, Job
+from mmkd_core.evidence.measurement import measure
+from mmkd_core.evidence.questions import QUESTIONS
 from mmkd_core.experiment import Experiment, run
-from mmkd_core.measures import measure
-from mmkd_core.recipes import Case, Job
 from mmkd_core.settings import check_cores
 
 ENGINES = ("local", "ray")
@@ -39,7 +40,7 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 
 
-def carry_out(
+def run_all(
     cases: Iterable[Case],
     store: str | Path,
     *,
@@ -91,7 +92,7 @@ def one(job: Job, store: Path) -> None:
     if isinstance(job, Experiment):
         run(job, store, data=_data(job.dataset, json.dumps(job.options, sort_keys=True)))
     else:
-        measure(job, store)
+        measure(job, QUESTIONS[job.question].measure, store)
 
 
 @lru_cache(maxsize=1)

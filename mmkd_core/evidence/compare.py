@@ -23,10 +23,13 @@ import pandas as pd
 from scipy import stats
 
 from mmkd_core.experiment import read_hits
-from mmkd_core.recipes import CHANCE_FREE
+from mmkd_core.models import MODELS
 
 ALPHA, POWER, LEAST_SEEDS = 0.05, 0.8, 2
-CAPPED = "capped"
+CAPPED, NOT_RUN, DAGGER = "capped", "not run", " †"
+BETTER, WORSE, UNTOLD, DISAGREE = "better", "worse", "not told apart", "seeds disagree"
+SAME, ONE_SEED, UNPAIRED = "identical", "one seed so far", "not paired"
+READINGS = {"+": BETTER, "-": WORSE, "0": UNTOLD, CAPPED: CAPPED, None: ONE_SEED}
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,12 @@ class Comparison:
         return CAPPED if self.capped else said(self.p_users, self.family)
 
 
+def signed(value: float, digits: int = 4) -> str:
+    """A difference as text, with its sign; without one where it rounds to zero."""
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else text[1:]
+
+
 def p_value(p: float) -> str:
     """An uncorrected p-value as text, to three decimals."""
     return f"{p:.3f}" if p >= 0.001 else "<.001"
@@ -117,7 +126,7 @@ def said(p: float, family: int) -> str:
 
 
 def compare(one: pd.DataFrame, other: pd.DataFrame, metric: str = "recall@20", share: float = 0.0) -> Comparison | None:
-    """`one` minus `other`, each the rows of one system on one data set as `results.collect` gives them, a row a seed.
+    """`one` minus `other`, each the rows of one system on one data set as `Store.rows` gives them, a row a seed.
 
     With `share`, what is tested is that the difference is that share of the mean of `other` (in the common seeds),
     taken as given; else that there is none. None when either lacks records, or the places of hits beside them.
@@ -161,7 +170,7 @@ def against_each(rows: pd.DataFrame, by: str, name: str) -> dict[Any, tuple[pd.D
 def common_seeds(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of both whose seeds both have hits of; all rows where one of the systems is deterministic."""
     one, other = one.dropna(subset=["hits"]), other.dropna(subset=["hits"])
-    if {*one["model"], *other["model"]} & {*CHANCE_FREE}:
+    if any(MODELS[model].deterministic for model in {*one["model"], *other["model"]} & {*MODELS}):
         return one, other
     return one[one["seed"].isin(other["seed"])], other[other["seed"].isin(one["seed"])]
 
@@ -210,3 +219,56 @@ def rejection_levels(p_values: Sequence[float]) -> list[float]:
         rejected = sum(p < ALPHA for other, p in enumerate(others) if other != place)
         levels.append(ALPHA / (len(p_values) - rejected))
     return levels
+
+
+def difference(comparison: Comparison) -> tuple[str, str]:
+    """A difference with its 95 % interval, and its p-value with its family ("capped": nothing is decided), as text."""
+    interval = f"[{signed(comparison.low)}, {signed(comparison.high)}]"
+    return f"{signed(comparison.difference)} {interval}{DAGGER if comparison.capped else ''}", comparison.p
+
+
+def reading(comparison: Comparison) -> str:
+    """What a comparison shows of its first system, in words."""
+    if comparison.identical:
+        return SAME
+    return DISAGREE if comparison.seeds_disagree else READINGS[comparison.sign]
+
+
+def compare_table(pairs: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], metric: str = "recall@20") -> pd.DataFrame:
+    """One line per pair: the first of its systems less the second, each given by its rows of `Store.rows`.
+
+    Columns: the `reading` of the first, by the rule at the head of `compare`: better, worse or not told apart; "seeds
+    disagree" where the users tell them apart, but not the same way in every seed; "capped" where a run of either
+    ended at its cap of epochs, so that nothing is decided; "identical" where no user's value differs; the mean
+    `difference` over users with its 95 % interval; `p` of the paired t-test over users, after Holm's correction over
+    the pairs that are decided, whose number stands beside it; `p over seeds` of the uncorrected one over the means of
+    common seeds; the `detectable` effect, which the test over users would find four times in five. A pair that has one
+    seed in common is "one seed so far", one that lacks a run "not run"; "not paired" if it ran, but the places of its
+    hits were not kept.
+    """
+    compared, lines = compare_all(pairs, metric), {}
+    for name, (one, other) in pairs.items():
+        c = compared[name]
+        if c is None:
+            ran = one["record"].notna().any() and other["record"].notna().any()
+            lines[name] = [UNPAIRED if ran else NOT_RUN, "", "", "", ""]
+            continue
+        tested = not c.capped
+        seeds = p_value(c.p_seeds) if tested and c.p_seeds is not None else ""
+        lines[name] = [reading(c), *difference(c), seeds, f"{c.detectable:.4f}" if tested else ""]
+    columns = ["reading", "difference", "p", "p over seeds", "detectable"]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=columns)
+
+
+def sentences(frame: pd.DataFrame, name: str) -> list[str]:
+    """What a frame of `compare_table` says about the system `name`, a sentence for each reading that occurs."""
+    said = {
+        BETTER: f"{name} is better than", WORSE: f"{name} is worse than", UNTOLD: f"{name} is not told apart from",
+        DISAGREE: f"{name} differs, but not the same way in every seed, from",
+        SAME: f"{name} has every hit in common with",
+        CAPPED: f"not decided, a run having ended at its cap of epochs: {name} and",
+        ONE_SEED: f"{name} is compared in one seed so far with",
+        UNPAIRED: "ran, but not comparable user by user:", NOT_RUN: "not run:",
+    }  # fmt: skip
+    groups = {reading: frame.index[frame["reading"] == reading] for reading in said}
+    return [f"{said[reading]} {'; '.join(map(str, names))}" for reading, names in groups.items() if len(names)]

@@ -1,4 +1,4 @@
-"""Fig. 5: both stages by epoch, what is sought (validation metrics) above what is minimised (loss terms)."""
+"""How both stages converge (Fig. 5): what is sought (validation metrics) above what is minimised (loss terms)."""
 
 from __future__ import annotations
 
@@ -11,48 +11,56 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from mmkd_core.experiment import Record
-from mmkd_core.figures.style import BLUE, DASHES, NOT_RUN, PALETTE, VERMILION, a_part_each, entitle, grid, say
-from mmkd_core.recipes import NAMES, Case
-from mmkd_core.results import collect
+from mmkd_core.evidence.cases import REAL, SEEDS, Asked, Case, Names, Seeds, Variant
+from mmkd_core.evidence.compare import NOT_RUN
+from mmkd_core.evidence.question import Question
+from mmkd_core.evidence.store import Store
+from mmkd_core.evidence.style import BLUE, DASHES, OURS, PALETTE, VERMILION, a_part_each, entitle, grid, say
+from mmkd_core.models import MODELS
 
 History = Mapping[str, Any]  # as `training.History.as_dict` gives it
-STAGES = {NAMES["teacher"]: "Stage 1: teacher", NAMES["mmkd"]: "Stage 2: student"}
+STAGES = {"teacher": "Stage 1: teacher", "mmkd": "Stage 2: student"}
 METRICS = {"Recall": (BLUE, "-"), "NDCG": (VERMILION, "--")}  # at 20, or at fewer on a smaller catalogue
 SUM = "sum"
 FLOOR = 1e-4  # of the largest sum: terms below it tell nothing of the training, but would stretch the axis
 HEIGHT = 4.3
 
 
-def figure5(cases: Sequence[Case], store: Path) -> Figure:
-    """One part a data set: validation metrics and weighted loss terms by epoch, a column a stage, a line a seed.
+def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
+    """The trainings of both stages."""
+    asked = Asked(datasets, seeds, budget)
+    rows = [({"system": MODELS[model].title}, Variant(model)) for model in STAGES]
+    return asked.cases(rows, asked.datasets_or(REAL), asked.seeds_or(SEEDS))
+
+
+def draw(cases: Sequence[Case], store: Store) -> Figure:
+    """One part per data set: validation metrics and weighted loss terms by epoch, a column per stage, a line per seed.
 
     A stage's title says how many of its runs are capped: they ended at their cap of epochs while they could improve.
     """
-    return a_part_each(collect(cases, store), HEIGHT, _of_rows)
+
+    def of_rows(part: SubFigure, rows: pd.DataFrame) -> None:
+        there, histories = rows.dropna(subset=["record"]), {}
+        for model, title in STAGES.items():
+            runs = there[there["model"] == model]
+            capped = int(runs["capped"].sum())
+            head = f"{title}, {capped} of {len(runs)} runs capped" if capped else title
+            histories[head] = [store.records[Path(file)].history for file in runs["record"]]
+        stages(part, histories)
+
+    return a_part_each(store.rows(cases), HEIGHT, of_rows)
 
 
-def _of_rows(part: SubFigure, rows: pd.DataFrame) -> None:
-    known = rows.dropna(subset=["record"])
-    histories = {}
-    for system, title in STAGES.items():
-        runs = known[known["system"] == system]
-        capped = int(runs["capped"].sum())
-        said = f"{title}, {capped} of {len(runs)} runs capped" if capped else title
-        histories[said] = [Record.read(file).history for file in runs["record"]]
-    stages(part, histories)
-
-
-def progress(cases: Sequence[Case], store: Path) -> pd.DataFrame:
-    """A line a run that has a record: how long it trained, and validation Recall@20 and loss on the way.
+def progress(cases: Sequence[Case], store: Store) -> pd.DataFrame:
+    """A line per run that has a record: how long it trained, and validation Recall@20 and loss on the way.
 
     Columns: `epochs` trained, `kept`, the epoch with the best validation Recall@20, and whether training met its cap
     (`capped`); Recall at the `start`, at `best` and at the `last` evaluation; the sum of the loss terms in the epoch
     kept and in the last one.
     """
     lines = []
-    for _, row in collect(cases, store).dropna(subset=["record"]).iterrows():
-        history = Record.read(row["record"]).history
+    for _, row in store.rows(cases).dropna(subset=["record"]).iterrows():
+        history = store.records[Path(row["record"])].history
         recall = [next(v for name, v in e.items() if name.startswith("recall@")) for e in history["validation"]]
         sums, kept = terms(history)[SUM], history["best_epoch"]
         lines.append(
@@ -66,7 +74,7 @@ def progress(cases: Sequence[Case], store: Path) -> pd.DataFrame:
 
 
 def stages(part: SubFigure, histories: Mapping[str, Sequence[History]]) -> None:
-    """Draws two panels for each stage's histories, one history a seed; the stages share their vertical axes."""
+    """Draws two panels for each stage's histories, one history per seed; the stages share their vertical axes."""
     axes = grid(part, 2, len(histories), sharey="row", sharex="col")
     tables = {title: [terms(run) for run in runs] for title, runs in histories.items()}
     every = [table for runs in tables.values() for table in runs]
@@ -129,3 +137,10 @@ def _metric_lines() -> list[Line2D]:
 
 def _line(label: str, color: str, dashes: Any) -> Line2D:
     return Line2D([], [], color=color, linestyle=dashes, label=label)
+
+
+HOW_TRAINED = (
+    "A line a seed, which ends where its training did; a star marks the epoch kept. Loss terms are as they enter their "
+    "sum, weights included."
+)
+QUESTION = Question(cases, figure="5", draw=draw, notes=(HOW_TRAINED, OURS))

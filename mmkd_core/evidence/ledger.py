@@ -1,0 +1,71 @@
+"""The claim ledger: what the paper claims, and what was found. `mmkd claims` prints it.
+
+Each claim stands with its question and has a rule that turns records into a verdict. They were committed before the
+runs that they judge, with the exceptions that the chapter on the claims lists, and no run was tuned to move one.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from mmkd_core.evidence.question import Claim
+from mmkd_core.evidence.questions import QUESTIONS
+from mmkd_core.evidence.store import Store
+from mmkd_core.evidence.verdicts import VERDICTS
+
+# The order in which topics are told; one that is not named here comes after them.
+TOPICS = ("Accuracy", "Components", "Noise and redundancy", "Settings", "Cost", "Overfitting and mixing")
+
+
+def claims() -> dict[str, Claim]:
+    """All claims by name, topic by topic."""
+    named = {name: claim for question in QUESTIONS.values() for name, claim in question.claims.items()}
+    places = {topic: place for place, topic in enumerate(dict.fromkeys((*TOPICS, *(c.topic for c in named.values()))))}
+    return dict(sorted(named.items(), key=lambda pair: places[pair[1].topic]))
+
+
+def ledger(store: Store, notebook: str | None = None) -> pd.DataFrame:
+    """One row per claim: topic, what it says, where, the verdict, what was measured, its records and the notebook.
+
+    What was measured is a tuple of lines, one for each data set. With `notebook`, the claims that lead to it alone; the
+    others are not judged.
+    """
+    rows = {}
+    for name, claim in claims().items():
+        if notebook in (None, claim.notebook):
+            finding = claim.judge(store)
+            rows[name] = {
+                "topic": claim.topic, "claim": claim.says, "where": claim.where, "verdict": finding.verdict,
+                "measured": finding.measured, "records": finding.records, "notebook": claim.notebook,
+            }  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
+
+
+def of_chapter(store: Store, notebook: str) -> pd.DataFrame:
+    """The claims that a chapter is about, for its own table: where, verdict and what was measured, by claim."""
+    return _broken(ledger(store, notebook)).set_index("claim")[["where", "verdict", "measured"]]
+
+
+def _broken(judged: pd.DataFrame) -> pd.DataFrame:
+    """The ledger with the lines of what was measured broken as Markdown has them."""
+    return judged.assign(measured=judged["measured"].map("<br>".join))
+
+
+def page(judged: pd.DataFrame) -> str:
+    """The ledger as Markdown: a table per topic, each claim with its place, its verdict and what was measured."""
+    parts = []
+    judged = _broken(judged).replace(r"\|", r"\\|", regex=True)  # the bars of |E| are not those of the table
+    for topic, rows in judged.groupby("topic", sort=False):
+        lines = [
+            f"| {row['claim']} ({row['where']}) | **{row['verdict']}** | {row['measured']} "
+            f"| [read]({row['notebook']}.ipynb) |"
+            for _, row in rows.iterrows()
+        ]
+        parts.append("\n".join([f"### {topic}\n", "| claim | verdict | measured | |", "| --- | --- | --- | --- |", *lines]))
+    return "\n\n".join(parts)
+
+
+def summary(judged: pd.DataFrame) -> str:
+    """How many claims came out how, in words."""
+    counts = judged["verdict"].value_counts()
+    return f"{len(judged)} claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts)

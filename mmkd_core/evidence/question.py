@@ -1,0 +1,44 @@
+"""What a question of the book consists of: its cases, what they measure, what is shown, and what the paper claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from matplotlib.figure import Figure
+
+from mmkd_core.evidence.cases import Case
+from mmkd_core.evidence.measurement import Measure
+from mmkd_core.evidence.store import Store
+from mmkd_core.evidence.tables import Frames
+from mmkd_core.evidence.verdicts import Judge
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the paper says, in our words, where it says it, the rule that judges it, its topic, and where to read on."""
+
+    says: str
+    where: str
+    judge: Judge
+    topic: str
+    notebook: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A table or a figure of the paper, or a question that it leaves open, by the name that the command line knows.
+
+    `cases(datasets, seeds, budget)` says which experiments and measurements it is made of; nothing runs there. `measure`
+    takes a measurement. `frames` (by title) or `draw` show what a store holds of the cases, `notes` are what a reader
+    must know, and `claims` what the paper says about it, by name.
+    """
+
+    cases: Callable[..., list[Case]]
+    table: str | None = None
+    figure: str | None = None
+    measure: Measure | None = None
+    frames: Callable[[Sequence[Case], Store], Frames] | None = None
+    draw: Callable[[Sequence[Case], Store], Figure] | None = None
+    notes: tuple[str, ...] = ()
+    claims: Mapping[str, Claim] = field(default_factory=dict)

@@ -1,0 +1,107 @@
+"""Which parts of MMKD earn their place (Table 5): the paper's ablations, those it leaves out, and the released code.
+
+Each variant changes one thing; those of the released code are told in `models/variants.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmkd_core.evidence import paper
+from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
+from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.store import METRICS, Store
+from mmkd_core.evidence.tables import (
+    DIFFERENT_DATA, HOW_TESTED, HOW_TO_READ, Frames, lines, printed_pair, with_differences,
+)
+from mmkd_core.evidence.verdicts import better
+
+ABLATIONS: dict[str, Variant] = {
+    "MMKD": Variant(),
+    "w/o-Prompt": Variant(teacher=Variant("teacher", hparams={"prompt_rate": 0.0})),  # retrains its own teacher
+    "w/o-PairKD": Variant(hparams={"pair": 0.0}),
+    "w/o-ListKD": Variant(hparams={"list": 0.0}),
+    "w/o-disentangle": Variant(hparams={"alpha": 1.0, "beta": 1.0}),  # the same lambda_3
+    "w/o-EmbKD": Variant(hparams={"embed": 0.0}),
+    "w/o any KD": Variant(hparams={"pair": 0.0, "list": 0.0, "embed": 0.0}),
+    "MSE in place of SCE": Variant("mmkd+mse"),
+    "prompt removed in stage 2": Variant(hparams={"prompt_mode": "off"}),
+    "prompt frozen in stage 2": Variant(hparams={"prompt_mode": "frozen"}),
+    "Xavier prompt": Variant(teacher=Variant("teacher+xavier")),
+    "random start": Variant(hparams={"init": "random"}),
+    "student, untrained": Variant(fit={"epochs": 0}),
+    "teacher, as it is": Variant("teacher"),
+}
+RELEASED: dict[str, Variant] = {
+    "released: no gradient to the prompt": ABLATIONS["prompt frozen in stage 2"],
+    "released: mis-ordered graph": Variant("mmkd+released-graph"),
+    "released: pair loss": Variant("mmkd+released-pair"),
+    "released: list loss": Variant("mmkd+released-list"),
+    "released: shared tables": Variant("mmkd+released-tables"),
+    "released: selected on test": Variant(options={"swap": True}),
+}
+
+
+def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
+    """A case for each variant; those of the released code not on LFM-2K."""
+    asked = Asked(datasets, seeds, budget)
+    variants = {dataset: ABLATIONS | (RELEASED if dataset != "lfm2k" else {}) for dataset in asked.datasets_or(TRIED)}
+    return [
+        case
+        for dataset, rows in variants.items()
+        for case in asked.cases(
+            (({"variant": name}, variant) for name, variant in rows.items()), [dataset], asked.seeds_or(SEEDS)
+        )
+    ]
+
+
+TRIED = ("tiktok", "lfm2k")
+
+
+def frames(cases: Sequence[Case], store: Store) -> Frames:
+    """Each variant and its difference to MMKD, on each data set; the paper's ablations beside those of TikTok."""
+    made = {}
+    for dataset, rows in store.rows(cases).groupby("dataset", sort=False):
+        table = lines(rows, "variant", METRICS[:2], mark=False)
+        table = with_differences(table, rows, "variant", "MMKD", "MMKD minus it, Recall@20")
+        if dataset == "tiktok":
+            printed = paper.TABLE_5["Tiktok"]
+            table["paper's Tiktok"] = [printed_pair(printed.get(str(name))) for name in table.index]
+        made[f"{dataset}"] = table
+    return made
+
+
+def _claim(says: str, where: str, variant: str) -> Claim:
+    return Claim(says, where, better(cases, "variant", "MMKD", variant), "Components", "ablations")
+
+
+CLAIMS = {
+    "prompt": _claim("without the prompt MMKD is worse", "Sec. 4.3.1 (1)", "w/o-Prompt"),
+    "pair": _claim("without PairKD it is worse", "Sec. 4.3.1 (2)", "w/o-PairKD"),
+    "list": _claim("without ListKD it is worse", "Sec. 4.3.1 (3)", "w/o-ListKD"),
+    "disentangling": _claim(
+        "without disentangling and re-weighting it is worse", "Sec. 4.3.1 (4)", "w/o-disentangle"
+    ),
+    "embedding": _claim(
+        "embedding distillation adds to it (a component that the paper does not ablate)", "Sec. 3.2.3", "w/o-EmbKD"
+    ),
+    "distillation": _claim(
+        "what is distilled makes the student better than the same start trained by BPR alone", "Abstract; Sec. 3.2",
+        "w/o any KD",
+    ),
+    "SCE": _claim("SCE does better than MSE", "Sec. 3.2.3", "MSE in place of SCE"),
+    "semantic start": _claim(
+        "a prompt made from content does better than one that starts at random", "Sec. 3.1.2", "Xavier prompt"
+    ),
+    "tuned prompt": _claim(
+        "tuning the prompt with the student helps", "Sec. 1; Sec. 3.1.2", "prompt frozen in stage 2"
+    ),
+    "prompt in stage 2": _claim(
+        "the prompt makes the teacher hand on more helpful knowledge", "Sec. 3.1.2; Sec. 4.5",
+        "prompt removed in stage 2",
+    ),
+}  # fmt: skip
+
+QUESTION = Question(
+    cases, table="5", frames=frames, notes=(HOW_TO_READ, HOW_TESTED, DIFFERENT_DATA), claims=CLAIMS,
+)  # fmt: skip

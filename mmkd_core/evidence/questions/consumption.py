@@ -1,0 +1,320 @@
+"""Seconds, memory and numbers of a model at the shape of a data set, on generated data (Table 6).
+
+Every model trains in a process of its own, and serves in another one that holds nothing but final tables, so that peaks
+of memory are theirs alone.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from math import ceil
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pandas as pd
+import torch
+
+from mmkd_core.cost import parameters, timed
+from mmkd_core.data import Batch, Dataset, Embeddings
+from mmkd_core.evaluation import rank
+from mmkd_core.evidence import paper
+from mmkd_core.evidence.cases import Asked, Case, Names, Seeds
+from mmkd_core.evidence.compare import NOT_RUN
+from mmkd_core.evidence.measurement import Measurement
+from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.questions import ablations
+from mmkd_core.evidence.shapes import Shape, random_data, shape_of
+from mmkd_core.evidence.store import Store
+from mmkd_core.evidence.tables import Frames, percent
+from mmkd_core.evidence.verdicts import Finding, Judge, Read, per_dataset, records_of, verdict, where, within
+from mmkd_core.models import MODELS, base_of, build
+from mmkd_core.models.base import Recommender
+from mmkd_core.models.teacher import Teacher
+from mmkd_core.sampling import Sampler
+from mmkd_core.training import choose_device, seeded, train_epoch
+
+TEACHER, LATTICE, BM3, MMKD = (MODELS[model].title for model in ("teacher", "lattice", "bm3", "mmkd"))
+SYSTEMS: dict[str, dict[str, Any]] = {  # with how they differ from a model's defaults
+    **{MODELS[model].title: {"model": model} for model in ("teacher", "lattice", "bm3", "mmkd")},
+    "MMKD, prompt frozen": {"model": "mmkd", "settings": {"prompt_mode": "frozen"}},
+}
+LESS = {"smoke": {"batch": 64, "steps": 2}, "quick": {"steps": 2}}  # that a measurement in a hurry does
+
+
+def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
+    """Seconds, memory and numbers at the shapes of the paper's data, which are no data sets here."""
+    return weighed(SYSTEMS, datasets, ("netflix", "electronics"), budget)
+
+
+def weighed(rows: Mapping[str, Mapping[str, Any]], asked: Names, usual: Sequence[str], budget: str) -> list[Case]:
+    """A case for each shape and system; seeds play no part."""
+    return [
+        Case({"dataset": shape, "system": system}, Measurement.of(footprint, shape=shape, **row, **LESS.get(budget, {})))
+        for shape in Asked(asked, None, budget).datasets_or(usual)
+        if shape_of(shape)
+        for system, row in rows.items()
+    ]
+
+
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+TOP = 20
+RANKINGS = 3
+
+
+def footprint(
+    store: Path,
+    *,
+    model: str,
+    shape: str,
+    dim: int = 32,
+    settings: Mapping[str, Any] | None = None,
+    batch: int = 2048,
+    steps: int = 5,
+) -> dict[str, Any]:
+    """What `model` costs at a shape of `evidence.shapes`, with tables of `dim` columns; a fifth of the pairs held back.
+
+    "numbers" are those of `cost.parameters`. "seconds" are CPU seconds, on a GPU those that pass: "build"; "epoch",
+    which is its first step (with the draw of the triples and what a model refreshes once) and its other steps, each
+    taken as the mean of `steps` of them after a warm-up; "tables", the final tables from the weights. "memory" holds
+    the peak in MiB of each phase: resident, and on a GPU allocated there. "serving" is the second process: from final
+    tables of the same sizes, the top 20 of all users. MMKD comes with an untrained teacher of `dim` columns.
+    """
+    where, threads = shape_of(shape), torch.get_num_threads()
+    trained = _alone(_train, model, where, {**(settings or {}), "dim": dim}, batch, steps, threads)
+    sizes = trained.pop("tables")
+    return trained | {"serving": _alone(_serve, where, sizes, threads)}
+
+
+def _alone(call: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """What `call` gives in a fresh process; what it raises comes through."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(call, *arguments).result()
+
+
+def _train(
+    name: str, shape: Shape, settings: Mapping[str, Any], batch: int, steps: int, threads: int
+) -> dict[str, Any]:
+    torch.set_num_threads(threads)
+    device = choose_device()
+    memory = {"imports": _peak(device)}
+    data = random_data(shape)
+    memory["data"] = _peak(device)
+    with seeded(0, device):
+        model, build_seconds = timed(lambda: _build(name, data, settings).to(device), device)
+        memory["build"] = _peak(device)
+        seconds = {"build": build_seconds} | _epoch(model, data, batch, steps, device)
+        memory["train"] = _peak(device)
+    model.eval()
+    with torch.no_grad():
+        tables, seconds["tables"] = timed(model.embed, device)
+    memory["tables"] = _peak(device)
+    return {
+        "steps": _steps(len(data.train), batch),
+        "numbers": parameters(model, tables),
+        "seconds": seconds,
+        "memory": memory,
+        "tables": [[*table.shape] for table in tables],
+    }
+
+
+def _build(name: str, data: Dataset, settings: Mapping[str, Any]) -> Recommender:
+    teacher = Teacher(data, dim=settings["dim"]) if base_of(name) == "mmkd" else None
+    return build(name, data, settings, teacher=teacher)
+
+
+def _epoch(model: Recommender, data: Dataset, batch: int, steps: int, device: torch.device) -> dict[str, float]:
+    """Seconds of an epoch's first step, of another one, and of all."""
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], fused=True)
+    sampler = Sampler(data.train.to(device), data.num_items, model.negatives)
+    generator = torch.Generator(device).manual_seed(0)
+    count = _steps(len(sampler.edges), batch)
+    others = min(steps, count - 1)
+
+    def begin() -> Iterator[Batch]:
+        model.refresh()
+        batches = sampler.epoch(batch, generator)  # drawn when the first one is asked for
+        train_epoch(model, islice(batches, 1), optimizer)
+        return batches
+
+    model.train()
+    train_epoch(model, islice(begin(), others), optimizer)  # warms up
+    batches, first = timed(begin, device)
+    _, rest = timed(lambda: train_epoch(model, islice(batches, others), optimizer), device)
+    other = rest / max(others, 1)
+    return {"first step": first, "other step": other, "epoch": first + (count - 1) * other}
+
+
+def _steps(pairs: int, batch: int) -> int:
+    return ceil(pairs / batch)
+
+
+def _serve(shape: Shape, sizes: Sequence[Sequence[int]], threads: int) -> dict[str, Any]:
+    """Ranking for all users, from tables of the given sizes; the median of a few times."""
+    torch.set_num_threads(threads)
+    device = choose_device()
+    seen = random_data(replace(shape, widths=())).train.to(device)
+    with seeded(0, device):
+        tables = Embeddings(*(torch.randn(*size, device=device) for size in sizes))
+    users = torch.arange(shape.users, device=device)
+    top = min(TOP, shape.items)
+    seconds = [timed(lambda: rank(tables, users, seen, top, shape.items), device)[1] for _ in range(RANKINGS)]
+    return {"users": shape.users, "seconds": median(seconds), "memory": _peak(device)}
+
+
+def _peak(device: torch.device) -> dict[str, int]:
+    """The highest resident MiB, and on a GPU the highest allocated, since the last call.
+
+    Since the start of the process where the system cannot forget a peak. `ru_maxrss` would do for one process, but on
+    Linux a child begins with its parent's.
+    """
+    if STATUS.exists():
+        line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        peak = {"resident": int(line.split()[1]) // 1024}
+        CLEAR.write_text("5")  # man 5 proc_pid_clear_refs: resets the peak to what is resident now
+    else:
+        kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+        peak = {"resident": round(kilobytes / 1024)}
+    if device.type == "cuda":
+        peak["gpu"] = torch.cuda.max_memory_allocated(device) // 1024**2
+        torch.cuda.reset_peak_memory_stats(device)
+    return peak
+
+
+MEMORY = ("build, MiB", "train, MiB", "serve, MiB")
+
+
+def frames(cases: Sequence[Case], store: Store) -> Frames:
+    """What each model cost here, a frame a shape; then the paper's parameters, as printed and as they should be."""
+    by_dataset: dict[str, dict[str, Any]] = {}
+    for labels, values in store.taken(cases):
+        by_dataset.setdefault(labels["dataset"], {})[labels["system"]] = values
+    made = {f"{dataset}: measured here": spent(systems, dataset) for dataset, systems in by_dataset.items()}
+    return made | on_gpus(cases, store) | {"Parameters as the paper counts them": counts6()}
+
+
+def on_gpus(cases: Sequence[Case], store: Store) -> Frames:
+    """The same taken on GPUs, a frame a shape and card: from the folders of `store` that are stores themselves.
+
+    Seconds are those that passed, memory is what was allocated on the card; beside them the paper's.
+    """
+    columns = ["epoch, s", "step, s", "tables, s", *MEMORY, "paper, s", "paper, GB"]
+    titles = {model.title: name for name, model in MODELS.items()}
+    by_title: dict[str, dict[str, list[str]]] = {}
+    for gpu in store.others("consumption"):
+        for labels, job in cases:
+            _, taken = gpu.measured("consumption").get(job.canonical, (None, None))
+            if taken is not None:
+                seconds, memory = taken.values["seconds"], taken.values["memory"]
+                peaks = [f"{p['gpu']:,}" for p in (memory["build"], memory["train"], taken.values["serving"]["memory"])]
+                printed = paper.TABLE_6[labels["dataset"]].get(titles.get(labels["system"], ""))
+                beside = [str(printed.seconds), str(printed.gigabytes)] if printed else ["", ""]
+                title = f"{labels['dataset']}: measured on a GPU, {taken.environment['device']}"
+                by_title.setdefault(title, {})[labels["system"]] = [
+                    f"{seconds['epoch']:.2f}", f"{seconds['other step']:.4f}", f"{seconds['tables']:.4f}",
+                    *peaks, *beside,
+                ]  # fmt: skip
+    return {
+        title: pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("system")
+        for title, lines in by_title.items()
+    }
+
+
+def spent(systems: Mapping[str, Any], dataset: str) -> pd.DataFrame:
+    """A line per system: seconds, MiB, numbers, ratios to the teacher's; beside the paper's seconds and gigabytes."""
+    columns = [
+        "epoch, s", "first step, s", "tables, s", "ranking all users, s", *MEMORY,
+        "trained", "kept", "served", "trained / teacher's", "served / teacher's", "paper, s", "paper, GB",
+    ]  # fmt: skip
+    teacher = systems.get(TEACHER)
+    printed = {MODELS[model].title: line for model, line in paper.TABLE_6.get(dataset, {}).items()}
+    lines = {}
+    for system, values in systems.items():
+        own = _cells(values, teacher) if values is not None else [NOT_RUN] * (len(columns) - 2)
+        beside = [printed[system].seconds, printed[system].gigabytes] if system in printed else ["", ""]
+        lines[system] = [*own, *map(str, beside)]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("system")
+
+
+def _cells(values: Mapping[str, Any], teacher: Mapping[str, Any] | None) -> list[str]:
+    seconds, memory, numbers, serving = (values[name] for name in ("seconds", "memory", "numbers", "serving"))
+    peaks = [memory["build"], memory["train"], serving["memory"]]
+    mebibytes = [f"{p['resident']:,}" + (f" (GPU {p['gpu']:,})" if "gpu" in p else "") for p in peaks]
+    ratios = [percent(numbers[n], teacher["numbers"][n]) if teacher else NOT_RUN for n in ("trained", "served")]
+    return [
+        f"{seconds['epoch']:.1f}", f"{seconds['first step']:.2f}", f"{seconds['tables']:.3f}",
+        f"{serving['seconds']:.2f}", *mebibytes,
+        f"{numbers['trained']:,}", f"{numbers['frozen'] + numbers['constants']:,}", f"{numbers['served']:,}", *ratios,
+    ]  # fmt: skip
+
+
+def cheap_to_distil(share: float) -> Judge:
+    """In Table 5 an epoch of MMKD takes at most 1 + `share` times the CPU seconds of one without distillation."""
+
+    def judge(store: Store) -> Finding:
+        signs, texts, used = [], [], []
+        for dataset, own in per_dataset(store.rows(ablations.cases)):
+            both = [where(own, "variant", name).dropna(subset=["record"]) for name in ("MMKD", "w/o any KD")]
+            seeds = set.intersection(*(set(rows["seed"]) for rows in both))
+            both = [rows[rows["seed"].isin(seeds)] for rows in both]
+            used += both
+            if not seeds:
+                signs.append(None)
+                texts.append(f"{dataset}: {NOT_RUN}")
+                continue
+            ours, plain = (float((rows["cpu_seconds"] / rows["epochs"]).mean()) for rows in both)
+            signs.append("+" if ours <= (1 + share) * plain else "-")
+            texts.append(f"{dataset}, CPU seconds an epoch: {ours:.2f} with, {plain:.2f} without")
+        return Finding(verdict(signs), tuple(texts), records_of(*used))
+
+    return judge
+
+
+def _claim(name: str, says: str, where: str, value: Read, share: float, notebook: str = "complexity") -> Claim:
+    rivals = [TEACHER] if notebook == "serving" or name == "trained" else [TEACHER, LATTICE, BM3]
+    return Claim(says, where, within(cases, MMKD, rivals, value, share, what=name), "Cost", notebook)
+
+
+HOW_MEASURED = (
+    "Generated data of the paper's shapes, d = 32, batches of 2,048 pairs, four fifths of the interactions trained on. "
+    "CPU seconds on the machine that the records name, on a GPU those that pass: an epoch is its first step and the "
+    "mean of five others, scaled. Peaks of resident memory, imports and data included, on a GPU of what was allocated "
+    "there, each model in a process of its own. 'kept': frozen weights and constants. The paper's are a GPU's."
+)
+HOW_COUNTED = (
+    "The paper counts raw features as parameters of whatever reads them, and of MMKD the student alone; so do 'behind "
+    "it' and 'right'."
+)
+CLAIMS = {
+    "compression": _claim(
+        "trained", "the student is a tenth or less of the teacher (of the numbers that are trained)",
+        "Sec. 4.4; Table 6", lambda v: v["numbers"]["trained"], 0.1,
+    ),
+    "serving": _claim(
+        "served", "the student serves with less than the teacher (whose final tables are kept)",
+        "Abstract; Sec. 1; Sec. 4.4", lambda v: v["numbers"]["served"], 0.9, "serving",
+    ),
+    "training time": _claim(
+        "CPU seconds an epoch",
+        "an epoch of the student with a live prompt takes at most 0.8 of the teacher's, LATTICE's and BM3's",
+        "Sec. 4.4; Table 6", lambda v: v["seconds"]["epoch"], 0.8,
+    ),
+    "memory": _claim(
+        "peak memory", "training it takes less memory than theirs (at most 0.9)", "Sec. 4.4; Table 6",
+        lambda v: v["memory"]["train"]["resident"], 0.9,
+    ),
+    "cost of KL": Claim(
+        "the KL divergences, with all that they need, do not significantly add to its time (10 % at most)", "Sec. 4.4",
+        cheap_to_distil(0.1), "Cost", "complexity",
+    ),
+}  # fmt: skip
+
+QUESTION = Question(
+    cases, table="6", measure=footprint, frames=frames, notes=(HOW_MEASURED, HOW_COUNTED), claims=CLAIMS,
+)  # fmt: skip

@@ -1,0 +1,155 @@
+"""A folder of records: read once, and asked for the rows that tables, figures and claims are made of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mmkd_core.evidence.cases import Case, Cases
+from mmkd_core.evidence.measurement import Measured, Measurement
+from mmkd_core.experiment import KS, Experiment, Record
+
+METRICS = [f"{name}@{k}" for k in KS for name in ("recall", "ndcg")]
+COSTS = ("seconds", "cpu_seconds", "trained", "served")
+COLUMNS = ("record", "hits", *METRICS, "validation", "best_epoch", "epochs", "capped", *COSTS)
+Taken = list[tuple[dict[str, Any], dict[str, Any] | None]]  # labels, and the values of a measurement if it was taken
+
+
+def records_folder(folder: str | Path | None = None, *, new: bool = False) -> Path:
+    """Where the records are: `folder`, else `book/records` of the clone that one is in, else of the one installed from.
+
+    A folder that is missing is not one without records: raises `ValueError`, unless it may be `new`.
+    """
+    if folder is not None:
+        if not new and not Path(folder).is_dir():
+            raise ValueError(f"{folder}: no such folder of records; expected the folder book/records of a clone")
+        return Path(folder)
+    here = Path.cwd()
+    for place in (here, *here.parents, Path(__file__).parents[2]):
+        if (place / "book" / "records").is_dir():
+            return Path(os.path.relpath(place / "book" / "records"))  # messages and outputs show no machine's paths
+    raise ValueError(f"no folder book/records in {here} or above it; name the folder of records: one of a clone")
+
+
+class Store:
+    """The records and measurements of a folder, each file read once, when it is first asked for.
+
+    Raises `ValueError` when there is no such folder, unless it may be `new`; then, as files are read, naming the first
+    that is no record, that does not fit its name, or whose data are others than those of another record of them.
+    """
+
+    def __init__(self, folder: str | Path | None = None, *, new: bool = False) -> None:
+        self.folder = records_folder(folder, new=new)
+        self._fingerprints: dict[str, tuple[str, Path]] = {}
+        self._measurements: dict[str, dict[str, tuple[Path, Measured]]] = {}
+        self._of_function: dict[Any, tuple[Sequence[Case], pd.DataFrame]] = {}
+
+    @cached_property
+    def records(self) -> dict[Path, Record]:
+        """All records by their file, in the order of the files' names."""
+        read = {path: Record.read(path) for path in sorted(self.folder.glob("*/*/s*-*.json"))}
+        for path, record in read.items():
+            self._check(path, record.experiment.dataset, record.experiment.options, record.data["fingerprint"])
+        return read
+
+    @cached_property
+    def _by_experiment(self) -> dict[str, Path]:
+        return {record.experiment.canonical: path for path, record in self.records.items()}
+
+    def measured(self, question: str) -> dict[str, tuple[Path, Measured]]:
+        """The measurements of a question, with their files, by their canonical JSON."""
+        if question not in self._measurements:
+            read = {path: Measured.read(path) for path in sorted((self.folder / question).glob("*.json"))}
+            for path, taken in read.items():
+                name, options = taken.measurement.data
+                expected = taken.measurement.fingerprint() if "shape" in taken.measurement.arguments else None
+                self._check(path, name, options, taken.data["fingerprint"], expected)
+            self._measurements[question] = {t.measurement.canonical: (path, t) for path, t in read.items()}
+        return self._measurements[question]
+
+    def _check(
+        self, path: Path, name: str, options: Mapping[str, Any], fingerprint: str, expected: str | None = None
+    ) -> None:
+        data = f"{name} {sorted(options.items())}" if options else name
+        first, other = self._fingerprints.setdefault(data, (expected or fingerprint, path))
+        if first != fingerprint:
+            raise ValueError(
+                f"{path}: the data {data} have the fingerprint {fingerprint}, but {first} in {other}; expected records "
+                "of the same data: put those of other data into a folder of their own"
+            )
+
+    def rows(self, cases: Cases) -> pd.DataFrame:
+        """One row for each case whose job is an experiment: its labels, and what its record says; NaN without one.
+
+        Columns beside the labels: `model`, the metrics on test, `validation` (Recall@20), `best_epoch` of `epochs`,
+        `capped` (its training, or its teacher's, ended at the cap of epochs and not for want of improvement), `seconds`
+        and `cpu_seconds`, `trained` and `served` numbers, and `record`, the file. A run that selected on test (`swap`)
+        reports what it selected, as one who does so would: its "validation" metrics are those on test; @50 and the
+        places of single hits are missing. Of cases that a function makes the rows are kept.
+        """
+        if not callable(cases):
+            return self._filled(cases)
+        if cases not in self._of_function:
+            planned = cases()
+            self._of_function[cases] = planned, self._filled(planned)
+        return self._of_function[cases][1]
+
+    def _filled(self, cases: Sequence[Case]) -> pd.DataFrame:
+        rows = []
+        for labels, job in cases:
+            if isinstance(job, Experiment):
+                row, path = {**labels, "model": job.model, "record": None}, self._by_experiment.get(job.canonical)
+                if path is not None:
+                    taught = job.teacher and self._by_experiment.get(job.teacher.canonical)
+                    capped = any(is_capped(self.records[file]) for file in (path, taught) if file)
+                    row |= _of_record(path, self.records[path]) | {"capped": capped}
+                rows.append(row)
+        frame = pd.DataFrame(rows)
+        return frame.reindex(columns=[*(column for column in frame if column not in COLUMNS), *COLUMNS])
+
+    def taken(self, cases: Cases) -> Taken:
+        """For each case whose job is a measurement: its labels, and the values taken; None where it was not."""
+        results = []
+        for labels, job in cases() if callable(cases) else cases:
+            if isinstance(job, Measurement):
+                _, result = self.measured(job.question).get(job.canonical, (None, None))
+                results.append((labels, result.values if result is not None else None))
+        return results
+
+    def files(self, cases: Cases) -> tuple[str, ...]:
+        """The files of the measurements among the jobs of `cases` that were taken."""
+        jobs = [case.job for case in (cases() if callable(cases) else cases)]
+        places = [self.measured(job.question).get(job.canonical) for job in jobs if isinstance(job, Measurement)]
+        return tuple(str(place[0]) for place in places if place is not None)
+
+    def others(self, question: str) -> list[Store]:
+        """The folders in this one that are stores themselves and hold measurements of a question: those of a GPU."""
+        return [Store(folder.parent) for folder in sorted(self.folder.glob(f"*/{question}")) if folder.is_dir()]
+
+
+def _of_record(path: Path, record: Record) -> dict[str, Any]:
+    cost, swapped = record.cost, record.experiment.options.get("swap")
+    return {
+        **(record.validation if swapped else record.metrics),
+        "hits": None if swapped or not path.with_suffix(".npz").exists() else str(path),
+        "validation": record.validation["recall@20"],
+        "best_epoch": record.history["best_epoch"],
+        "epochs": cost["epochs"],
+        "seconds": cost["seconds"],
+        "cpu_seconds": cost["cpu_seconds"],
+        "trained": cost["parameters"]["trained"],
+        "served": cost["parameters"]["served"],
+        "record": str(path),
+    }
+
+
+def is_capped(record: Record) -> bool:
+    """Training ended at its cap of epochs while it could still improve: its patience was not used up."""
+    history, fit = record.history, record.experiment.fit
+    waited = sum(evaluation["epoch"] > history["best_epoch"] for evaluation in history["validation"])
+    return 0 < record.cost["epochs"] == fit.epochs and waited < fit.patience
