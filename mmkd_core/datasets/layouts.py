@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets import diffmm, megcf, mmrec, promptmm
@@ -46,7 +46,7 @@ def load_folder(
     name: str | None = None,
     *,
     layout: str | None = None,
-    overlap: str = "error",
+    overlap: Literal["error", "drop"] = "error",
     compact: bool = False,
     min_rating: float | None = None,
 ) -> Dataset:
@@ -55,9 +55,9 @@ def load_folder(
     `overlap`, `compact` and `min_rating` are those of `Choices`; ratings are in the layout mmrec alone.
 
     Raises `DataError` when no layout fits (the message lists what each needs), when two do, when a file is missing,
-    for an option that has no such value, and for what is wrong in the files.
+    and for what is wrong in the files.
     """
-    if layout is not None and (not isinstance(layout, str) or layout not in LAYOUTS):
+    if layout is not None and layout not in LAYOUTS:
         raise DataError(f"unknown layout {quoted(layout)}; one of {list(LAYOUTS)}")
     choices = Choices(overlap=overlap, compact=compact, min_rating=min_rating)
     found = [layout] if layout is not None else detect(folder)

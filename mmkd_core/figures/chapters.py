@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from mmkd_core.datasets.demo import DemoDataset
+from mmkd_core.datasets.demo_catalogue import DemoDataset
 from mmkd_core.figures.style import BLUE, DASHES, DPI, PALETTE, VERMILION, WIDTH, entitle, panels, styled
 
 NUMBER_WIDTH = 0.28  # inches that a number of two decimals takes above a bar

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmkd_core.datasets import CATALOGUE
+from mmkd_core.datasets import DATASETS
 from mmkd_core.datasets.shapes import SHAPES
 from mmkd_core.experiment import Experiment, plan
 from mmkd_core.measures import Measurement
@@ -84,8 +84,8 @@ def chosen_datasets(given: Names, budget: str, own: Sequence[str]) -> Sequence[s
     """
     names = (given,) if isinstance(given, str) else given
     for name in names or ():
-        if name not in (*CATALOGUE, *SHAPES) and not Path(name).is_dir():
-            raise ValueError(f"{name!r}: no such data set or folder; one of {list(CATALOGUE)}")
+        if name not in (*DATASETS, *SHAPES) and not Path(name).is_dir():
+            raise ValueError(f"{name!r}: no such data set or folder; one of {list(DATASETS)}")
     return names or budget_of(budget).datasets or own
 
 
