@@ -20,11 +20,11 @@ from mmkd_core.datasets.demo_cache import kept
 from mmkd_core.datasets.demo_features import audio_features, image_features, nuisance, text_features
 from mmkd_core.datasets.demo_media import SAMPLE_RATE, play_sounds, write_captions
 from mmkd_core.datasets.demo_posters import draw_posters
+from mmkd_core.datasets.demo_vocabulary import GENRES
 from mmkd_core.memory import check_fits
 from mmkd_core.settings import NOT_NEGATIVE, SHARE
 
 NUM_USERS, NUM_ITEMS, NUM_INTERACTIONS = 1200, 900, 20_000
-GENRES = ("noir", "space", "nature", "ocean", "romance", "western", "comedy", "music")
 FACTORS = ("light", "detail", "era", "scope", "pace", "tone")
 MIN_HISTORY, ACTIVITY_SPREAD = 5, 1.2
 # How much each part of the style moves a user's choice, in units of the Gumbel noise (standard deviation 1.28).
@@ -114,7 +114,7 @@ class DemoDataset(Dataset):
 
     @property
     def captions(self) -> tuple[str, ...]:
-        """One an item: a title and a blurb."""
+        """One per item: a title and a blurb."""
         return self.media.captions
 
     @property

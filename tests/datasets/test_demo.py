@@ -1,6 +1,7 @@
 """The embedded demo data: valid, repeatable, with media that can be shown and content that carries signal."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,6 +135,14 @@ def test_other_arguments_other_libraries_and_other_code_are_kept_apart(kept, mon
     monkeypatch.setattr("pathlib.Path.glob", lambda folder, pattern: [])
     assert made_anew()
     assert len(os.listdir(kept)) == 5
+
+
+def test_other_words_are_kept_apart(kept, monkeypatch):
+    assert made_anew()
+    read = Path.read_bytes
+    monkeypatch.setattr("pathlib.Path.read_bytes", lambda path: read(path) + b"#" * (path.name == "demo.toml"))
+    assert made_anew()
+    assert len(os.listdir(kept)) == 2
 
 
 def test_redundant_columns_are_drawn_beside_the_same_features(kept, extractions):
