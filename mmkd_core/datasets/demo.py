@@ -1,4 +1,4 @@
-"""The demo: made here, for what is to be seen and tried at once; `demo_catalogue.py` makes it."""
+"""The demo: a catalogue to look at and to try things on at once, made by `demo_catalogue.py`."""
 
 from mmkd_core.datasets.entry import Entry
 

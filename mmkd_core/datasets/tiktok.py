@@ -1,4 +1,4 @@
-"""TikTok as DiffMM publishes it, cut by MMSSL: the paper's authors' nearest, and other users and items than theirs."""
+"""TikTok as DiffMM publishes it; its users and items are not those of the paper's Tiktok."""
 
 from mmkd_core.datasets.entry import Entry
 
