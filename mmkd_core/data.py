@@ -63,9 +63,8 @@ class Dataset:
     `user_ids` and `item_ids` hold the number that each had in the files, int64. None of these is part of the data.
 
     Raises `DataError` for: an id out of range, the same pair twice in a split or in two splits, a shape or dtype
-    other than stated, a feature matrix without one row an item, NaN or infinity, no training interaction, more pairs of
-    a user and an item than 64 bits can number.
-    A user or an item without training interactions is legal.
+    other than stated, a feature matrix without one row per item, NaN or infinity, no training interaction, more pairs
+    of a user and an item than 64 bits can number. A user or an item without training interactions is legal.
     """
 
     name: str

@@ -35,7 +35,7 @@ def of_machine() -> int:
 def check_sizes(settings: Mapping[str, Any], data: Dataset, of: str, *, squares: int = 0) -> None:
     """Raises `ValueError` for a setting that alone takes more memory than there is, or for a depth without a meaning.
 
-    The sizes are the least that training takes, so nothing that could be trained is refused: a row a node, and
+    The sizes are the least that training takes, so nothing that could be trained is refused: one row per node, and
     `squares` matrices of `dim` times `dim`. More layers than nodes have no meaning: no shortest path is as long, so all
     that can reach a node has reached it.
     """

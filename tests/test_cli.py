@@ -21,7 +21,7 @@ from mmkd_core import MODELS, engine, figures, recipes, tables
 from mmkd_core import experiment as module
 from mmkd_core.__main__ import main
 from mmkd_core.commands import evidence
-from mmkd_core.datasets import load, registry
+from mmkd_core.datasets import load, places
 from mmkd_core.measures import Measurement
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # a user has no run-time type checks either
@@ -408,7 +408,7 @@ def test_a_record_outlives_the_place_of_its_data(folder, tmp_path, capsys, monke
 
 def test_a_folder_that_is_called_like_a_built_in_data_set_is_pointed_out(folder, tmp_path, capsys, caplog, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    registry.say_once.cache_clear()
+    places.say_once.cache_clear()
     shutil.copytree(folder, tmp_path / "demo")
     status, out, _ = call(capsys, "data", "check", "demo")
     assert (status, "demo: 1,200 users" in out) == (0, True)
@@ -421,10 +421,10 @@ def test_a_folder_that_is_called_like_a_built_in_data_set_is_pointed_out(folder,
 
 def test_folders_of_mmkd_data_called_like_built_in_ones_are_pointed_out(folder, tmp_path, capsys, caplog, monkeypatch):
     monkeypatch.setenv("MMKD_DATA", str(tmp_path))
-    registry.say_once.cache_clear()
+    places.say_once.cache_clear()
     for name in ("demo", "lfm2k"):
         shutil.copytree(folder, tmp_path / name)
-    registry.note_shadowed("demo", None, None)
+    places.note_shadowed("demo", None, None)
     run = ["run", "popularity", "--store", tmp_path / "store", "--data"]
     for _ in range(2):  # once is enough
         status, out, _ = call(capsys, *run, "lfm2k")

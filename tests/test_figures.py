@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 
 from mmkd_core import figures, recipes
 from mmkd_core.compare import Comparison
-from mmkd_core.datasets.demo import load_demo
+from mmkd_core.datasets.demo_catalogue import load_demo
 from mmkd_core.experiment import plan
 from mmkd_core.figures import convergence, mixing, settings
 from mmkd_core.figures.style import BLUE, VERMILION, parts

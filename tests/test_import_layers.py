@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "mmkd_core"
 LAYERS = [
-    {"settings", "catalogue", "files", "derivation", "paper"},
+    {"settings", "files", "derivation", "paper"},
     {"data"},
     {"memory"},
     {"losses", "metrics", "layers", "sampling", "datasets"},

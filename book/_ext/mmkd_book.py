@@ -15,6 +15,8 @@ import sphinx_thebe
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
+from mmkd_core.datasets import DATASETS
+
 ROOT = Path(__file__).parents[2]
 EXECUTIONS = ROOT / "book/records/execution"  # tools/execute.py writes them
 ON_GPU = ROOT / "book/records/h100/notebooks.json"
@@ -127,12 +129,10 @@ class DataTerms(SphinxDirective):
     required_arguments = 1
 
     def run(self):
-        from mmkd_core.datasets import CATALOGUE  # here, because it takes seconds that no other page needs
-
         name = self.arguments[0]
-        if name not in CATALOGUE:
-            raise self.error(f"data-terms: unknown data set {name!r}; one of {list(CATALOGUE)}")
-        return self.parse_text_to_nodes(data_terms(CATALOGUE[name]))
+        if name not in DATASETS:
+            raise self.error(f"data-terms: unknown data set {name!r}; one of {list(DATASETS)}")
+        return self.parse_text_to_nodes(data_terms(DATASETS[name]))
 
 
 def disconnect_thebe(app, config):

@@ -6,7 +6,7 @@ import argparse
 import warnings
 from typing import Any
 
-from mmkd_core.catalogue import CATALOGUE
+from mmkd_core.datasets import DATASETS
 
 
 def add_to(commands: Any) -> None:
@@ -26,7 +26,7 @@ def add_to(commands: Any) -> None:
 
 
 def _list(_: argparse.Namespace) -> int:
-    for name, entry in CATALOGUE.items():
+    for name, entry in DATASETS.items():
         print(f"{name:<14} {entry.summary}\n{'':<14} source: {entry.source}\n{'':<14} terms: {entry.terms}")
     return 0
 
@@ -42,16 +42,18 @@ def _check(options: argparse.Namespace) -> int:
     from mmkd_core.data import DataWarning
     from mmkd_core.datasets import check, load
 
-    problems = 0
     choices: dict[str, Any] = {"compact": True} if options.compact else {}
-    for file, verdict in check(options.name, **choices):
+    named = options.name in DATASETS
+    verdicts = check(options.name) if named else []
+    for file, verdict in verdicts:
         print(f"{file}: {verdict}")
-        problems += verdict != "ok"
-    if problems:
+    if any(verdict != "ok" for _, verdict in verdicts):
         return 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # the notes are printed below
         data = load(options.name, **choices)
+    for file in dict.fromkeys(data.sources.values()) if not named else ():
+        print(f"{file}: ok")
     widths = ", ".join(f"{modality} {x.shape[1]}-d" for modality, x in data.features.items()) or "none"
     print(f"{data.name}: {data.num_users:,} users × {data.num_items:,} items")
     print(f"train {len(data.train):,}, validation {len(data.val):,}, test {len(data.test):,} interactions")

@@ -173,7 +173,7 @@ def _data_of(record: Record, options: argparse.Namespace) -> Dataset:
 
 def _named(data: Dataset, items: Sequence[int]) -> str:
     """The items by title, if they have one, and number; renumbered ones with the number that they have in the files."""
-    from mmkd_core.datasets.demo import DemoDataset
+    from mmkd_core.datasets.demo_catalogue import DemoDataset
 
     titles = [data.title(item) if isinstance(data, DemoDataset) else "item" for item in items]
     ids = data.item_ids

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +16,6 @@ from mmkd_core.data import SPLITS, DataError, Dataset
 from mmkd_core.memory import of_machine
 from mmkd_core.settings import quoted
 
-OVERLAPS = ("error", "drop")
 ID_BYTES = 4 * 64  # what every model keeps of a user or an item: 64 numbers in float32
 COMPACT = "compact=True (`mmkd data check --compact`, `mmkd run --set data.compact=True`)"
 DROP = "overlap='drop' (`mmkd run --set data.overlap=drop`)"
@@ -36,34 +34,22 @@ class Pairs:
     def where(self, row: int) -> str:
         return f"{self.file}, {self.unit} {quoted(int(self.places[row]))}"
 
-    def only(self, kept: Bool[np.ndarray, " edge"]) -> Pairs:
-        """The pairs that the mask keeps."""
+    def only(self, kept: Bool[np.ndarray, " edge"] | Int64[np.ndarray, " kept"] | list[int]) -> Pairs:
+        """The pairs that the mask keeps, or those of these rows."""
         return replace(self, users=self.users[kept], items=self.items[kept], places=np.asarray(self.places)[kept])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Choices:
-    """How files are made a `Dataset` where more than one way makes sense; the options of `load_folder`.
+class Choices(NamedTuple):
+    """How files are made a `Dataset` where more than one way makes sense; options of `load`.
 
     `overlap`: "drop" keeps a pair that stands more than once where it stands first, in the order train, val, test;
     "error" refuses it. `compact` leaves out the users and items without any interaction and renumbers the others.
-    `min_rating` leaves out the lines whose rating is lower. Raises `DataError` for values that are none of these.
+    `min_rating` leaves out the lines whose rating is lower.
     """
 
     overlap: str = "error"
     compact: bool = False
     min_rating: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.overlap not in OVERLAPS:
-            raise DataError(f"got overlap={quoted(self.overlap)}; expected one of {list(OVERLAPS)}")
-        if not isinstance(self.compact, bool):
-            raise DataError(f"got compact={quoted(self.compact)}; expected True or False")
-        rating = self.min_rating
-        if rating is not None and (
-            isinstance(rating, bool) or not isinstance(rating, Real) or not math.isfinite(rating)
-        ):
-            raise DataError(f"got min_rating={quoted(rating)}; expected a number")
 
 
 DEFAULT = Choices()

@@ -6,17 +6,22 @@ They are options of `load` for every data set: `load("lfm2k", content="permuted"
 from __future__ import annotations
 
 from dataclasses import replace
-from numbers import Real
+from typing import Annotated, Literal
 
 import torch
 
-from mmkd_core.data import DataError, Dataset
-from mmkd_core.settings import quoted
+from mmkd_core.data import Dataset
+from mmkd_core.datasets.options import checked, options_of
+from mmkd_core.settings import NOT_WHOLE_SHARE
 
-CONTENTS = ("real", "permuted", "noise", "removed")
 
-
-def controlled(data: Dataset, *, content: str = "real", hold_back: float = 0.0, swap: bool = False) -> Dataset:
+def controlled(
+    data: Dataset,
+    *,
+    content: Literal["real", "permuted", "noise", "removed"] = "real",
+    hold_back: Annotated[float, NOT_WHOLE_SHARE] = 0.0,
+    swap: bool = False,
+) -> Dataset:
     """`data` with its content replaced, a share of its training interactions left out, or its held-out parts swapped.
 
     `content`: "permuted" gives each item the features of another, of all modalities alike; "noise" draws normal numbers
@@ -25,12 +30,8 @@ def controlled(data: Dataset, *, content: str = "real", hold_back: float = 0.0, 
     validation, so that training selects on test. Drawing is from a fixed seed: a control is part of the data, not of a
     run. Raises `DataError` for values outside their range.
     """
-    if not isinstance(content, str) or content not in CONTENTS:
-        raise DataError(f"{data.name}: unknown content {quoted(content)}; one of {list(CONTENTS)}")
-    if isinstance(hold_back, bool) or not isinstance(hold_back, Real) or not 0 <= hold_back < 1:
-        raise DataError(f"{data.name}: hold_back={quoted(hold_back)}; expected at least 0 and less than 1")
-    if not isinstance(swap, bool):
-        raise DataError(f"{data.name}: swap={quoted(swap)}; expected True or False")
+    options = {"content": content, "hold_back": hold_back, "swap": swap}
+    checked(options, options_of(controlled), data.name)
     generator = torch.Generator().manual_seed(0)
     if content != "real":
         order = torch.randperm(data.num_items, generator=generator)

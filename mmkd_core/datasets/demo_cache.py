@@ -1,8 +1,9 @@
 """Keeps the demo's features between calls: extracting them takes seconds, reading them milliseconds.
 
 A file in the user's cache folder, or in the folder that MMKD_DEMO_CACHE names, is found by the hash of all that decides
-what it holds: the code that makes it, the libraries that code calls, and the arguments. It begins with the sum of the
-rest, so that what was damaged is made again; nothing in it is unpickled. Where nothing can be written nothing is kept.
+what it holds: the code and words that make it, the libraries that are called, and the arguments. It begins with the sum
+of the rest, so that what was damaged is made again; nothing in it is unpickled. Where nothing can be written nothing is
+kept.
 """
 
 from __future__ import annotations
@@ -30,20 +31,20 @@ def kept(arguments: dict[str, float], make: Callable[[], Arrays]) -> Arrays:
     folder = Path(os.environ.get("MMKD_DEMO_CACHE") or pooch.os_cache("mmkd"))
     try:
         path = folder / f"demo-{_key(arguments)}.bin"
-        found = _read(path)
+        arrays = _read(path)
     except OSError:  # neither the code nor the cache need be readable files
         return make()
-    if found is None:
-        found = make()
+    if arrays is None:
+        arrays = make()
         with suppress(OSError):
-            _write(path, found)
-    return found
+            _write(path, arrays)
+    return arrays
 
 
 def _key(arguments: dict[str, float]) -> str:
     versions = [np.__version__, scipy.__version__, sklearn.__version__]
     digest = hashlib.sha256(repr((arguments, versions)).encode())
-    for source in sorted(Path(__file__).parent.glob("demo*.py")):
+    for source in sorted(Path(__file__).parent.glob("demo*")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -53,9 +53,9 @@ def _colours(posters: UInt8[np.ndarray, "item y x 3"]) -> Float64[np.ndarray, "i
     bins = num_items * rows * columns * channels * LEVELS
     # What is counted: (item, row, column, channel, level), from the pixel's place and value.
     cell = np.arange(rows)[:, None].repeat(CELL, 0) * columns + np.arange(columns).repeat(CELL)
-    own = (cell[..., None] * channels + np.arange(channels)) * LEVELS
+    within = (cell[..., None] * channels + np.arange(channels)) * LEVELS
     first = np.arange(0, bins, bins // num_items)[:, None, None, None]
-    counts = np.bincount((first + own + posters // (256 // LEVELS)).reshape(-1), minlength=bins)
+    counts = np.bincount((first + within + posters // (256 // LEVELS)).reshape(-1), minlength=bins)
     return np.sqrt(counts / CELL**2).reshape(num_items, -1)
 
 

@@ -1,4 +1,4 @@
-"""Captions and sounds of the demo catalogue. All titles, words and phrases are made up for it.
+"""Captions and sounds of the demo catalogue, from the words and instruments of `demo.toml`.
 
 As for the posters, what is drawn at random does not depend on the styles, so that changing one item's style
 changes that item's caption and sound alone.
@@ -6,115 +6,42 @@ changes that item's caption and sound alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
+
+from mmkd_core.datasets.demo_vocabulary import GENRES, VOCABULARY
 
 SAMPLE_RATE = 8000
 NUM_SAMPLES = 6000
 
-# Per genre, in the order of `demo.GENRES`: adjectives, nouns of titles, roles, objects, places. The order within a
-# line matters: adjectives and places lean with the scope of the film, the others with its era.
-_WORDS = (
-    (
-        "crooked smoky silent midnight velvet shadowed",
-        "Alibi Ledger Informant Gaslight Verdict Fedora",
-        "detective widow gambler reporter inspector forger",
-        "briefcase revolver photograph confession safe necklace",
-        "alley precinct nightclub dockyard courthouse backroom",
-    ),
-    (
-        "distant orbital frozen starlit weightless drifting",
-        "Nebula Comet Signal Perihelion Colony Airlock",
-        "astronaut navigator android botanist commander engineer",
-        "beacon reactor transmission telescope probe starmap",
-        "station moonbase asteroid observatory spaceship crater",
-    ),
-    (
-        "wild mossy rustling hidden rooted evergreen",
-        "Fern Thicket Heron Meadow Antler Bramble",
-        "ranger beekeeper shepherd forester hermit botanist",
-        "fox seedling nest honeycomb footprint acorn",
-        "valley woodland glade mountainside orchard marsh",
-    ),
-    (
-        "salty sunken tidal windward stormy drifting",
-        "Harbour Lighthouse Current Coral Anchor Pelican",
-        "sailor diver captain fisherman smuggler navigator",
-        "pearl compass wreck net figurehead chart",
-        "reef lagoon trawler island jetty strait",
-    ),
-    (
-        "tender blushing hidden unsent velvet faithful",
-        "Letter Blossom Waltz Promise Rosebud Keepsake",
-        "florist dancer baker poet widow pianist",
-        "bouquet diary ring postcard valentine ribbon",
-        "cafe balcony ballroom garden bookshop terrace",
-    ),
-    (
-        "dusty crooked blazing lonesome sunbaked restless",
-        "Stagecoach Canyon Sheriff Tumbleweed Spur Lasso",
-        "cowboy outlaw rancher prospector deputy gambler",
-        "saddle horseshoe nugget bounty mustang revolver",
-        "saloon prairie desert homestead goldmine mesa",
-    ),
-    (
-        "hapless giggling upside-down clumsy blushing absurd",
-        "Pancake Mishap Wig Trombone Mix-up Balloon",
-        "clown waiter magician baker mascot neighbour",
-        "custard kazoo unicycle costume parrot lottery",
-        "circus bakery wedding pizzeria funfair office",
-    ),
-    (
-        "electric smoky restless rhythmic offbeat golden",
-        "Encore Melody Chorus Backbeat Serenade Vinyl",
-        "drummer pianist singer bassist conductor deejay",
-        "trumpet turntable guitar jukebox microphone songbook",
-        "nightclub studio festival theatre rooftop bandstand",
-    ),
-)
-WORDS = tuple(tuple(tuple(line.split()) for line in lines) for lines in _WORDS)
-
-# Steps of the factors, each said in one of two ways that share their telling words.
-_ERAS = (
-    ("In an age of kings and candles.", "Long ago, when kings ruled by candles."),
-    ("A tale of steam trains and telegrams.", "When steam was young and telegrams were slow."),
-    ("Radio and ragtime, between the wars.", "Between the wars, to the sound of ragtime."),
-    ("A summer of cassettes and payphones.", "When cassettes were new and payphones rang."),
-    ("Tomorrow, among machines.", "In a tomorrow that is run by machines."),
-)
-_SCOPES = (
-    ("A chamber piece for two in a single room.", "Two people in a single room."),
-    ("One family, one weekend.", "A family tale of one weekend."),
-    ("The whole town takes sides.", "Soon the whole town is talking."),
-    ("Armies march across the world.", "The world is at stake, and armies gather."),
-)
-_DEEDS = ("looks for", "loses", "guards", "steals", "dreams of", "cannot forget", "inherits", "hides")
-_TITLES = ("The {adjective} {noun}", "{adjective} {noun}", "{noun} at the {place}", "The {role} and the {noun}")
+_KINDS = ("adjectives", "nouns", "roles", "things", "places")
 _NUM_SLOTS = 10
 
 
-def _pick(options: tuple, u: float) -> str:
+def _pick(options: Sequence[str], u: float) -> str:
     return options[int(u * len(options))]
 
 
-def _level(score: float, levels: int) -> int:
-    """Standard score -> one of `levels` steps of about equal use."""
-    return min(max(int((score + 1.5) / 3.0 * levels), 0), levels - 1)
+def _step(options: Sequence[Any], score: float) -> Any:
+    """The option that a standard score chooses; each is chosen about as often."""
+    return options[min(max(int((score + 1.5) / 3.0 * len(options)), 0), len(options) - 1)]
 
 
 def _caption(genre: int, second: int, blend: float, era: float, scope: float, u: Float64[np.ndarray, " slot"]) -> str:
     # A slot takes its word from the second genre with probability `blend`; the fractions of the draws decide.
-    source = [WORDS[second if v < blend else genre] for v in u[:5] * 97 % 1]
+    genres = [VOCABULARY["genres"][GENRES[second if v < blend else genre]] for v in u[:5] * 97 % 1]
+    words = [source[kind] for source, kind in zip(genres, _KINDS, strict=True)]
     leaning = (scope, era, era, era, scope)
-    adjective, noun, role, thing, place = (
-        source[k][k][_level(leaning[k] + 2 * u[k] - 1, len(source[k][k]))] for k in range(5)
-    )
-    title = _pick(_TITLES, u[5]).format(adjective=adjective, noun=noun, place=place, role=role).title()
-    described = source[0][0][_level(scope + 2 * u[9] - 1, len(source[0][0]))]
+    adjective, noun, role, thing, place = (_step(words[k], leaning[k] + 2 * u[k] - 1) for k in range(5))
+    title = _pick(VOCABULARY["titles"], u[5]).format(adjective=adjective, noun=noun, place=place, role=role).title()
+    described = _step(words[0], scope + 2 * u[9] - 1)
     article = "An" if described[0] in "aeiou" else "A"
     return (
-        f"{title}. {article} {described} {role} {_pick(_DEEDS, u[6])} the {thing} of the {place}. "
-        f"{_pick(_SCOPES[_level(scope, len(_SCOPES))], u[7])} {_pick(_ERAS[_level(era, len(_ERAS))], u[8])}"
+        f"{title}. {article} {described} {role} {_pick(VOCABULARY['deeds'], u[6])} the {thing} of the {place}. "
+        f"{_pick(_step(VOCABULARY['scopes'], scope), u[7])} {_pick(_step(VOCABULARY['eras'], era), u[8])}"
     )
 
 
@@ -126,7 +53,7 @@ def write_captions(
     scope: Float64[np.ndarray, " item"],
     rng: np.random.Generator,
 ) -> tuple[str, ...]:
-    """One caption an item: a title and a blurb whose words come from `genre` and, at the rate `blend`, `second`.
+    """One caption per item: a title and a blurb whose words come from `genre` and, at the rate `blend`, `second`.
 
     `era` (long ago to future) and `scope` (one room to the whole world) are standard scores; each chooses a phrase.
     """
@@ -147,7 +74,7 @@ _INSTRUMENTS = np.array(
         [0.7, 0.7, 0.5, 0.5, 14.0, 0.10],
     ]
 )
-_INSTRUMENT_OF_GENRE = np.array([0, 1, 2, 2, 0, 3, 3, 1])
+_INSTRUMENT_OF_GENRE = np.array([genre["instrument"] for genre in VOCABULARY["genres"].values()])
 _MINOR, _MAJOR = np.array([0, 3, 5, 7, 10, 12]), np.array([0, 2, 4, 7, 9, 12])
 _MAX_NOTES = 16
 
@@ -158,9 +85,9 @@ def play_sounds(
     tone: Float64[np.ndarray, " item"],
     rng: np.random.Generator,
 ) -> Float32[np.ndarray, "item sample"]:
-    """One sound an item: a rising broken chord of `NUM_SAMPLES` at `SAMPLE_RATE` Hz in [-1, 1], in steps of 16 bits.
+    """One sound per item: a rising broken chord of `NUM_SAMPLES` at `SAMPLE_RATE` Hz in [-1, 1], in steps of 16 bits.
 
-    `pace` sets the notes a second (2 to 16), `tone` the register and whether the scale is minor or major (standard
+    `pace` sets the notes per second (2 to 16), `tone` the register and whether the scale is minor or major (standard
     scores); `genre` chooses one of four instruments.
     """
     num_items = len(genre)

@@ -1,4 +1,4 @@
-"""Posters of the demo catalogue: each genre has a motif and two palettes (night, day), drawn with numpy alone.
+"""Posters of the demo catalogue: each genre has a motif and two palettes (`demo.toml`), drawn with numpy.
 
 Shapes are coverages in [0, 1] from signed distances, so edges are smooth at 64x64. Sums, products and roots of
 float32 are the same on every processor; sines and angles are not, so they are taken in float64 and rounded.
@@ -12,31 +12,21 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
+from mmkd_core.datasets.demo_vocabulary import GENRES, VOCABULARY
+
 SIZE = 64
 GRAIN = 16
 NUM_DRAWS = 40
 _GRID = (np.arange(SIZE, dtype=np.float32) + np.float32(0.5)) / np.float32(SIZE)
 _X, _Y = _GRID[None, None, :], _GRID[None, :, None]
 
-# Night and day of each genre, in the order of `demo.GENRES`: sky above, sky below, body, light, ink. Bodies and
-# lights are taken from or near the Okabe-Ito palette, so that the genres stay apart for colour-blind readers.
-_PALETTES = (
-    ("07090d 1d2634 3a4656 f0e442 000000", "56626f cdd3d9 5d6975 fff6b0 15181d"),
-    ("050818 1b1f5c 0072b2 cfe8ff 02030c", "12205c 7a6fc4 3f9bd8 ffffff 0a1238"),
-    ("0a2a33 2f6b57 009e73 f4f1c0 04211c", "9ad7ea f2f6d0 35b779 ffe45c 0b4a3a"),
-    ("071d3a 1f5f93 2f86bd ffe9b8 051a30", "8fd0f5 f5f3e6 56b4e9 fff3c4 0b4f7d"),
-    ("2a0f2e 8a3b6e cc79a7 ffd3e6 1c0820", "f6c9dc fdf0e6 d9558f ffffff 7d2a5d"),
-    ("2b0f14 a33b12 8c3210 ffb347 1d0808", "f7a24b ffe3b0 d55e00 fff2cf 6b2404"),
-    ("6b4a00 c79a00 d55e00 f0e442 2a1a33", "f7dc3c fff7b8 e8542f ffffff 2f5fa8"),
-    ("1d1208 7a4300 e69f00 ffe0a0 120a04", "f2b233 ffe2a8 d97f00 fff8e6 2b1a0c"),
+PALETTES = np.array(
+    [
+        [[[value / 255 for value in bytes.fromhex(colour)] for colour in genre[time]] for time in ("night", "day")]
+        for genre in VOCABULARY["genres"].values()
+    ],
+    dtype=np.float32,
 )
-
-
-def _colours(line: str) -> list[list[float]]:
-    return [[int(word[k : k + 2], 16) / 255 for k in (0, 2, 4)] for word in line.split()]
-
-
-PALETTES = np.array([[_colours(night), _colours(day)] for night, day in _PALETTES], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -235,7 +225,10 @@ def _music(art: _Art) -> None:
     art.paint(_edge(_Y - (1 - height)) * gap, 3, 0.85)
 
 
-_MOTIFS: tuple[Callable[[_Art], None], ...] = (_noir, _space, _nature, _ocean, _romance, _western, _comedy, _music)
+_MOTIFS: dict[str, Callable[[_Art], None]] = {
+    "noir": _noir, "space": _space, "nature": _nature, "ocean": _ocean,
+    "romance": _romance, "western": _western, "comedy": _comedy, "music": _music,
+}  # fmt: skip
 
 
 def draw_posters(
@@ -246,7 +239,7 @@ def draw_posters(
     detail: Float64[np.ndarray, " item"],
     rng: np.random.Generator,
 ) -> UInt8[np.ndarray, "item 64 64 3"]:
-    """One poster an item, uint8 RGB: the motif of `genre`, colours blended by `blend` (0 to 1) towards `second`.
+    """One poster per item, uint8 RGB: the motif of `genre`, colours blended by `blend` (0 to 1) towards `second`.
 
     `light` (night to day) and `detail` (empty to crowded) are standard scores. What is drawn from `rng` does not
     depend on the other arguments, so that changing one item's style changes that item's poster alone.
@@ -256,19 +249,19 @@ def draw_posters(
     grain = rng.random((num_items, GRAIN, GRAIN)).astype("f4")
     day = np.clip(0.5 + 0.27 * light, 0, 1).astype("f4")[:, None, None]
     crowd = np.clip(0.5 + 0.27 * detail, 0, 1).astype("f4")[:, None, None]
-    own, other = PALETTES[genre], PALETTES[second]
-    tones = own + (np.float32(0.6) * blend.astype("f4"))[:, None, None, None] * (other - own)
+    tones = PALETTES[genre]
+    tones = tones + (np.float32(0.6) * blend.astype("f4"))[:, None, None, None] * (PALETTES[second] - tones)
     palette = tones[:, 0] + day * (tones[:, 1] - tones[:, 0])
     # Crowded posters are hatched as well, like a coarse print: a trait of all genres alike.
     hatching = ((np.arange(SIZE)[None, :, None] + np.arange(SIZE)[None, None, :]) % 4 < 2).astype("f4")
     posters = np.empty((num_items, SIZE, SIZE, 3), dtype=np.uint8)
-    for motif, draw in enumerate(_MOTIFS):
+    for number, name in enumerate(GENRES):
         # In small groups: a whole genre's canvases would not stay in the processor's cache.
-        for chosen in np.array_split(np.flatnonzero(genre == motif), 8):
+        for chosen in np.array_split(np.flatnonzero(genre == number), 8):
             above, below = palette[chosen, 0, None, None], palette[chosen, 1, None, None]
             rgb = above + _Y[..., None] * (below - above) + np.zeros((1, 1, SIZE, 1), dtype="f4")
             art = _Art(rgb, palette[chosen], crowd[chosen], draws[chosen], grain[chosen])
-            draw(art)
+            _MOTIFS[name](art)
             art.paint(hatching * art.crowd, 4, 0.12)
             posters[chosen] = np.rint(np.clip(rgb, 0, 1) * np.float32(255)).astype(np.uint8)
     return posters

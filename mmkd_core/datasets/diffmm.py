@@ -15,7 +15,7 @@ FILES = {"train": "trnMat.pkl", "val": "valMat.pkl", "test": "tstMat.pkl"}
 
 
 def matrix_pairs(files: dict[str, Path]) -> tuple[dict[str, Pairs], tuple[int, int]]:
-    """Pairs of pickled users x items matrices, one a split, and their common shape."""
+    """Pairs of pickled users x items matrices, one per split, and their common shape."""
     splits, shapes = {}, {}
     for split, path in files.items():
         matrix = load_matrix(path)

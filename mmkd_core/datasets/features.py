@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -47,7 +48,7 @@ def of_items(files: Mapping[str, Path], users: int, items: int) -> tuple[dict[st
     """Those of `files` that are item features, and a sentence on each of the others: a folder may hold other arrays.
 
     A file called `*_feat.npy` is meant to be one, and is refused later if it is none. Any other is one if it is a
-    matrix of numbers with a row an item, and no graph of the items: square with zeros on the diagonal. `users` and
+    matrix of numbers with one row per item, and no graph of the items: square with zeros on the diagonal. `users` and
     `items` are 1 + the largest id among the interactions. Rows may be more than that; there may be new items.
     """
     named = {modality: path for modality, path in files.items() if path.match(FEATURES)}
@@ -94,7 +95,9 @@ def _open(path: Path) -> np.ndarray:
             if dtype.hasobject:
                 return np.empty(0, dtype=dtype)
             # Sizes are held against the file before memory is taken for them.
-            needed, held = _size(shape, dtype), path.stat().st_size - file.tell()
+            if min(shape, default=0) < 0:
+                raise ValueError(f"a negative length, {min(shape)}")
+            needed, held = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
             if needed != held:
                 raise ValueError(f"the header says {needed} bytes of numbers and {held} follow it")
             if not needed:
@@ -107,15 +110,6 @@ def _open(path: Path) -> np.ndarray:
             f"{path}: {size} bytes that are no whole .npy array of numbers ({quoted(str(error))[1:-1]}); {_EXPECTED}; "
             "fetch it again"
         ) from error
-
-
-def _size(shape: tuple[int, ...], dtype: np.dtype) -> int:
-    size = dtype.itemsize
-    for length in shape:
-        if length < 0:
-            raise ValueError(f"a negative length, {length}")
-        size *= length
-    return size
 
 
 def _read(path: Path) -> np.ndarray:
@@ -137,23 +131,18 @@ def unread(folder: Path, read: Iterable[Path], pattern: str, any_features: bool)
     Without any features every file may be meant, and so may be those of the folder above, of which `5-core/` and the
     like often are a part.
     """
-    known = {path.name for path in read}
-    others = [path for path in visible(folder, "*") if path.name not in known]
-    if any_features:
-        others = [path for path in others if _matrix(path)]
+    names_read = {path.name for path in read}
+    others = [path for path in visible(folder, "*") if path.name not in names_read]
+    others = [path for path in others if not any_features or path.suffix.lower() in _MATRICES]
     if not any_features or re.fullmatch(r"\d+-core", folder.name):
         above = visible(folder.resolve().parent, "*feat*")
-        others += [path for path in above if _matrix(path)]
+        others += [path for path in above if path.suffix.lower() in _MATRICES]
     if not others:
         return []
     names = [path.name if path.parent == folder else str(path) for path in others]
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     none = "" if any_features else "no features; "
     return [f"{folder}: {none}seen and not read: {', '.join(names[:8])}{more}; features are read from {pattern} here"]
-
-
-def _matrix(path: Path) -> bool:
-    return path.suffix.lower() in _MATRICES
 
 
 def tfidf_features(counts: csr_array) -> Float32[Tensor, "item feat"]:

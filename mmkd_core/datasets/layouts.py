@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets import diffmm, megcf, mmrec, promptmm
@@ -21,7 +21,7 @@ class Layout(NamedTuple):
     adds: str
 
     def __str__(self) -> str:
-        return f"{', '.join(' or '.join(options) for options in self.needs)} and any number of {self.adds}"
+        return f"{', '.join(map(' or '.join, self.needs))} and any number of {self.adds}"
 
 
 LAYOUTS: dict[str, Layout] = {
@@ -37,7 +37,7 @@ def detect(folder: Path) -> list[str]:
     return [
         name
         for name, layout in LAYOUTS.items()
-        if any(_holds(folder, pattern) for options in layout.needs for pattern in options)
+        if any(visible(folder, pattern) for patterns in layout.needs for pattern in patterns)
     ]
 
 
@@ -46,7 +46,7 @@ def load_folder(
     name: str | None = None,
     *,
     layout: str | None = None,
-    overlap: str = "error",
+    overlap: Literal["error", "drop"] = "error",
     compact: bool = False,
     min_rating: float | None = None,
 ) -> Dataset:
@@ -55,28 +55,23 @@ def load_folder(
     `overlap`, `compact` and `min_rating` are those of `Choices`; ratings are in the layout mmrec alone.
 
     Raises `DataError` when no layout fits (the message lists what each needs), when two do, when a file is missing,
-    for an option that has no such value, and for what is wrong in the files.
+    and for what is wrong in the files.
     """
-    if layout is not None and (not isinstance(layout, str) or layout not in LAYOUTS):
+    if layout is not None and layout not in LAYOUTS:
         raise DataError(f"unknown layout {quoted(layout)}; one of {list(LAYOUTS)}")
-    choices = Choices(overlap=overlap, compact=compact, min_rating=min_rating)
-    found = [layout] if layout is not None else detect(folder)
-    if not found:
+    fitting = [layout] if layout is not None else detect(folder)
+    if not fitting:
         layouts = "; ".join(f"{key}: {value}" for key, value in LAYOUTS.items())
         raise DataError(f"{folder}: got {_listing(folder)}; expected the files of one layout ({layouts})")
-    if len(found) > 1:
-        raise DataError(f"{folder}: fits the layouts {found}; expected one, so choose with layout={found[0]!r}")
-    chosen = LAYOUTS[found[0]]
-    for options in chosen.needs:
-        if not any(_holds(folder, pattern) for pattern in options):
-            raise DataError(f"{folder}: no file {' or '.join(options)}; layout {found[0]} needs {chosen}")
-    if min_rating is not None and found[0] != "mmrec":
-        raise DataError(f"{folder}: got min_rating={min_rating}; the layout {found[0]} has no ratings, mmrec has")
-    return chosen.load(folder, name or folder.resolve().name, choices)
-
-
-def _holds(folder: Path, pattern: str) -> bool:
-    return bool(visible(folder, pattern))
+    if len(fitting) > 1:
+        raise DataError(f"{folder}: fits the layouts {fitting}; expected one, so choose with layout={fitting[0]!r}")
+    chosen = LAYOUTS[fitting[0]]
+    for patterns in chosen.needs:
+        if not any(visible(folder, pattern) for pattern in patterns):
+            raise DataError(f"{folder}: no file {' or '.join(patterns)}; layout {fitting[0]} needs {chosen}")
+    if min_rating is not None and fitting[0] != "mmrec":
+        raise DataError(f"{folder}: got min_rating={min_rating}; the layout {fitting[0]} has no ratings, mmrec has")
+    return chosen.load(folder, name or folder.resolve().name, Choices(overlap, compact, min_rating))
 
 
 def _listing(folder: Path) -> str:

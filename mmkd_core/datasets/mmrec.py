@@ -1,4 +1,4 @@
-"""The layout of MMRec: one tab-separated `<any>.inter` with a header, and one `.npy` a modality."""
+"""The layout of MMRec: one tab-separated `<any>.inter` with a header, and one `.npy` per modality."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def load_mmrec(folder: Path, name: str, choices: Choices = DEFAULT) -> Dataset:
     if len(tables) != 1:
         raise DataError(f"{folder}: got {quoted([table.name for table in tables])}; expected one .inter file")
     splits, notes = _splits(tables[0], choices.min_rating)
-    found = feature_files(folder, "*.npy")
+    arrays = feature_files(folder, "*.npy")
     users, items = (1 + largest([getattr(p, axis) for p in splits.values()]) for axis in ("users", "items"))
-    files, left_out = of_items(found, users, items)
-    notes += [*left_out, *unread(folder, [tables[0], *found.values()], "*.npy", bool(files))]
+    files, left_out = of_items(arrays, users, items)
+    notes += [*left_out, *unread(folder, [tables[0], *arrays.values()], "*.npy", bool(files))]
     return assemble(name, splits, read_features(files), files, notes=notes, choices=choices)
 
 

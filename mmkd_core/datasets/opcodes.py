@@ -2,13 +2,14 @@
 
 Pickles of matrices are a hundred or two of opcodes. One of a few dozen can hold lists in lists, each twice the one
 before, and to compare, print or hash the last of them takes longer than anybody waits. So every object's size and
-depth is counted first, as if nothing were shared, on a stack of sizes in place of objects.
+depth is counted first, as if nothing were shared, on a stack of sizes in place of objects. What is part of another
+object may not grow any more, so that the sizes stay right; pickles are written from the inside out.
 """
 
 from __future__ import annotations
 
 import pickletools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mmkd_core.data import DataError
 from mmkd_core.settings import quoted
@@ -18,13 +19,30 @@ LONGEST_NUMBER = 20  # digits
 _REFUSED = ("PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER")
 _PUT = ("PUT", "BINPUT", "LONG_BINPUT")
 _GET = ("GET", "BINGET", "LONG_BINGET")
+_GROW = ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD")
 
 
 @dataclass(eq=False)
 class _Thing:
-    """An object that the pickle would make, by what it is made of."""
+    """An object that the pickle would make: its size and depth as a tree, and whether it is part of another."""
 
-    parts: list[_Thing] = field(default_factory=list)
+    size: int = 1
+    depth: int = 1
+    is_part: bool = False
+
+    def take(self, parts: list[_Thing]) -> None:
+        """Makes `parts` its own. Raises `DataError` where it is too large or too deep then, or part of something."""
+        for part in parts:
+            part.is_part = True
+        if parts and self.is_part:
+            raise DataError("refused: an object that is part of itself, or grows when it is part of another")
+        self.size += sum(part.size for part in parts)
+        self.depth = max([self.depth, *(1 + part.depth for part in parts)])
+        if self.size > MOST_PARTS or self.depth > MOST_NESTING:
+            raise DataError(
+                f"refused: objects in objects, more than {MOST_PARTS} parts or {MOST_NESTING} deep, "
+                "shared ones counted wherever they stand"
+            )
 
 
 _MARK = _Thing()
@@ -34,7 +52,6 @@ def check_opcodes(data: bytes) -> None:
     """Raises `DataError` for a pickle that is not of the size, depth and kind that a pickled matrix has."""
     stack: list[_Thing] = []
     memo: dict[int, _Thing] = {}
-    things: list[_Thing] = []
     for count, (opcode, argument, place) in enumerate(pickletools.genops(data)):
         position = int(place or 0)
         if count >= MOST_OPCODES:
@@ -54,55 +71,27 @@ def check_opcodes(data: bytes) -> None:
         elif opcode.name == "DUP":
             stack.append(stack[-1])
         else:
-            _step(opcode, stack, things)
+            _step(opcode, stack)
         if opcode.name == "STOP" and position + 1 != len(data):
             raise DataError(f"refused: {len(data) - position - 1} bytes after the end of the pickle")
-    _measure(things)
 
 
-def _step(opcode: pickletools.OpcodeInfo, stack: list[_Thing], things: list[_Thing]) -> None:
+def _step(opcode: pickletools.OpcodeInfo, stack: list[_Thing]) -> None:
     """What one opcode takes from the stack goes into what it puts there."""
-    before, after = opcode.stack_before, opcode.stack_after
     taken: list[_Thing] = []
-    for kind in reversed(before):
+    for kind in reversed(opcode.stack_before):
         if kind is pickletools.stackslice:
             while (top := stack.pop()) is not _MARK:
                 taken.append(top)
         elif kind is not pickletools.markobject:  # popped with the slice above it
+            if stack[-1] is _MARK:
+                raise ValueError("a mark where an object should be")
             taken.append(stack.pop())
-    if opcode.name == "POP_MARK":
-        return
-    for kind in after:
-        if kind is pickletools.markobject:
-            stack.append(_MARK)
-        elif opcode.name in ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD"):
-            target = taken.pop()  # the deepest one, which the others are put into
-            target.parts += taken
-            stack.append(target)
-        else:
-            stack.append(_Thing(taken))
-            things.append(stack[-1])
-
-
-def _measure(things: list[_Thing]) -> None:
-    """Raises `DataError` where one of `things` is too large or too deep, counted as a tree, or is part of itself."""
-    sizes: dict[int, tuple[int, int]] = {}
-    for first in things:
-        path = {id(first): (first, iter(first.parts))} if id(first) not in sizes else {}
-        while path:
-            thing, rest = next(reversed(path.values()))
-            part = next((part for part in rest if id(part) not in sizes), None)
-            if part is not None:
-                if id(part) in path:
-                    raise DataError("refused: an object that is part of itself")
-                path[id(part)] = part, iter(part.parts)
-                continue
-            parts = [sizes[id(part)] for part in thing.parts]
-            size, depth = 1 + sum(part[0] for part in parts), 1 + max((part[1] for part in parts), default=0)
-            if size > MOST_PARTS or depth > MOST_NESTING:
-                raise DataError(
-                    f"refused: objects in objects, more than {MOST_PARTS} parts or {MOST_NESTING} deep, "
-                    "shared ones counted wherever they stand"
-                )
-            sizes[id(thing)] = size, depth
-            del path[id(thing)]
+    if opcode.name in _GROW:
+        stack.append(taken.pop())  # the deepest one, which the others are put into
+        stack[-1].take(taken)
+    elif opcode.name != "POP_MARK":
+        for kind in opcode.stack_after:
+            stack.append(_MARK if kind is pickletools.markobject else _Thing())
+            if kind is not pickletools.markobject:
+                stack[-1].take(taken)

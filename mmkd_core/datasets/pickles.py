@@ -128,11 +128,10 @@ def load_matrix(path: Path) -> sp.coo_array:
     data = read_bytes(path, _EXPECTED)
     try:
         check_opcodes(data)
-        found = _Unpickler(data).load()
-        state = vars(found) if hasattr(found, "layout") else None
-        if state is None:
-            raise DataError(f"got a pickled {type(found).__name__}; {_EXPECTED}")
-        return _matrix(found.layout, state)
+        matrix = _Unpickler(data).load()
+        if not hasattr(matrix, "layout"):
+            raise DataError(f"got a pickled {type(matrix).__name__}; {_EXPECTED}")
+        return _matrix(matrix.layout, vars(matrix))
     except DataError as error:
         expected = "" if "expected" in str(error) else f"; {_EXPECTED}"
         raise DataError(f"{path}: {error}{expected}") from None

@@ -55,14 +55,14 @@ def _read_lists(path: Path) -> Pairs:
 def _parse(path: Path) -> list[tuple[str, Any]]:
     """The object in `path` as (key, value) pairs; a dict would keep only the last of two entries of one user."""
     try:
-        found = json.loads(read_text(path), object_pairs_hook=_Pairs, parse_int=_id)
+        users = json.loads(read_text(path), object_pairs_hook=_Pairs, parse_int=_id)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg}); {_EXPECTED}") from error
     except RecursionError:
         raise DataError(f"{path}: brackets in brackets, too deep to be read; {_EXPECTED}") from None
-    if not isinstance(found, _Pairs):
-        raise DataError(f"{path}: got a JSON {type(found).__name__}; {_EXPECTED}")
-    return found
+    if not isinstance(users, _Pairs):
+        raise DataError(f"{path}: got a JSON {type(users).__name__}; {_EXPECTED}")
+    return users
 
 
 def _id(digits: str) -> int | str:

@@ -54,8 +54,8 @@ def sum_problem(path: Path, sha256: str) -> str | None:
         return f"no such file; expected sha256 {sha256}"
     if problem := pointer_problem(path):
         return problem
-    found = pooch.file_hash(str(path), alg="sha256")
-    return None if found == sha256 else f"got sha256 {found}; expected {sha256}"
+    digest = pooch.file_hash(str(path), alg="sha256")
+    return None if digest == sha256 else f"got sha256 {digest}; expected {sha256}"
 
 
 def retrieve_wheel(requirement: str, sha256: str, folder: Path) -> Path:

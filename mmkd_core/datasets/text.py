@@ -33,7 +33,7 @@ def read_lines(path: Path, encoding: str = "utf-8-sig") -> list[tuple[int, str]]
 
 
 def read_columns(path: Path, lines: Sequence[tuple[int, str]], separator: str, names: Sequence[str]) -> list[list[str]]:
-    """The fields of `lines`, one list a column. Raises `DataError` with file and line for another number of fields."""
+    """The fields of `lines`, one list per column. Raises `DataError` with file and line for more or fewer fields."""
     rows = []
     for number, line in lines:
         if (fields := line.count(separator) + 1) != len(names):

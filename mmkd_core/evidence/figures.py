@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from mmkd_core.datasets.demo import DemoDataset
+from mmkd_core.datasets.demo_catalogue import DemoDataset
 from mmkd_core.evidence.cases import title_of
 from mmkd_core.evidence.compare import ALPHA, NOT_RUN, Comparison
 from mmkd_core.evidence.style import (

@@ -14,7 +14,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mmkd_core.datasets.demo import DemoDataset
+from mmkd_core.datasets.demo_catalogue import DemoDataset
 
 POSTERS_ACROSS = 13  # of the picture that holds all posters
 

@@ -25,7 +25,7 @@ from mmkd_book import (
 )
 from PIL import Image
 
-from mmkd_core.datasets import CATALOGUE
+from mmkd_core.datasets import DATASETS
 
 ROOT = Path(__file__).parents[2]
 
@@ -169,7 +169,7 @@ def test_number_changes_are_cut_out_of_the_change_log():
 
 def test_the_page_on_terms_has_every_data_set_of_the_catalogue():
     page = (ROOT / "book/data_terms.md").read_text()
-    for name, entry in CATALOGUE.items():
+    for name, entry in DATASETS.items():
         assert f"```{{data-terms}} {name}\n" in page
         assert f"| `{name}` |" in page
         facts = data_terms(entry)

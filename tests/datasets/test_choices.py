@@ -12,7 +12,7 @@ from small_folders import NUM_ITEMS, SPLITS, WRITERS, refused, write_features, w
 
 from mmkd_core.__main__ import main
 from mmkd_core.data import DataError, DataWarning
-from mmkd_core.datasets import assemble, load, ml_100k
+from mmkd_core.datasets import assemble, load, movielens
 from mmkd_core.experiment import plan, run
 
 FAR = {
@@ -166,13 +166,13 @@ def test_compact_is_an_option_of_an_experiment_and_of_its_key(tmp_path):
 def test_the_movies_that_nobody_liked_can_be_left_out(folder, monkeypatch):
     lines = [f"{user}\t{item}\t{5 if item < 3 else 2}\t0" for user in (1, 2) for item in (1, 2, 3)]
     (folder / "u.data").write_text("\n".join(lines))
-    flags = "|".join("0" for _ in ml_100k.GENRES[1:])
+    flags = "|".join("0" for _ in movielens.GENRES[1:])
     movies = [f"{item}|Movie {item} (199{item})|||a|1|{flags}" for item in (1, 2, 3)]
     (folder / "u.item").write_text("\n".join(movies))
-    monkeypatch.setattr(ml_100k, "NUM_USERS", 2)
-    monkeypatch.setattr(ml_100k, "NUM_ITEMS", 3)
-    assert ml_100k.load_ml_100k(folder).num_items == 3
-    data = ml_100k.load_ml_100k(folder, compact=True)
+    monkeypatch.setattr(movielens, "NUM_USERS", 2)
+    monkeypatch.setattr(movielens, "NUM_ITEMS", 3)
+    assert movielens.load_ml_100k(folder).num_items == 3
+    data = movielens.load_ml_100k(folder, compact=True)
     assert data.item_ids.tolist() == [0, 1]
     assert len(data.features["text"]) == 2
 
@@ -275,7 +275,7 @@ def test_a_rating_that_is_no_number_is_named_where_it_is_asked_for(folder, ratin
 
 def test_min_rating_without_ratings_is_refused(folder):
     write_mmrec(folder, SPLITS)
-    refused(folder, "some.inter, line 1: got min_rating=3 and the columns of ratings []", min_rating=3)
+    refused(folder, "some.inter, line 1: got min_rating=3.0 and the columns of ratings []", min_rating=3)
     (folder / "some.inter").unlink()
     WRITERS["json"](folder, SPLITS)
     refused(folder, "the layout promptmm has no ratings, mmrec has", min_rating=3)
@@ -286,14 +286,14 @@ def test_min_rating_without_ratings_is_refused(folder):
     [
         ("compact", "yes", "compact='yes' of"),
         ("compact", 1, "compact=1 of"),
-        ("overlap", "keep", "got overlap='keep'; expected one of ['error', 'drop']"),
-        ("overlap", ["drop"], "overlap=['drop'] of"),
+        ("overlap", "keep", "unknown overlap 'keep'; one of ['error', 'drop']"),
+        ("overlap", ["drop"], "unknown overlap ['drop']; one of"),
         ("min_rating", "4", "min_rating='4' of"),
         ("min_rating", True, "min_rating=True of"),
         ("min_rating", float("nan"), "min_rating=nan of"),
         ("min_rating", float("inf"), "min_rating=inf of"),
         ("layout", [1], "layout=[1] of"),
-        ("content", ["noise"], "content=['noise'] of"),
+        ("content", ["noise"], "unknown content ['noise']; one of"),
         ("hold_back", "x", "hold_back='x' of"),
         ("hold_back", True, "hold_back=True"),
         ("swap", "false", "swap='false' of"),

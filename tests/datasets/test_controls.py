@@ -60,9 +60,9 @@ def test_a_control_is_drawn_alike_every_time_and_is_other_data(data, options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"content": "real "}, r"random: unknown content 'real '; one of \['real', 'permuted', 'noise', 'removed'\]"),
-        ({"hold_back": 1.0}, r"random: hold_back=1\.0; expected at least 0 and less than 1"),
-        ({"hold_back": -0.1}, r"random: hold_back=-0\.1; expected at least 0"),
+        ({"content": "real "}, r"unknown content 'real '; one of \['real', 'permuted', 'noise', 'removed'\]"),
+        ({"hold_back": 1.0}, r"hold_back=1\.0 of random; expected a number of at least 0 and less than 1"),
+        ({"hold_back": -0.1}, r"hold_back=-0\.1 of random; expected a number of at least 0"),
     ],
 )
 def test_a_value_out_of_range_is_named(data, options, message):

@@ -1,6 +1,7 @@
 """The embedded demo data: valid, repeatable, with media that can be shown and content that carries signal."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ import torch
 from torch.nn.functional import normalize
 
 from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets import demo_cache
-from mmkd_core.datasets.demo import DemoMedia, load_demo
+from mmkd_core.datasets import demo_cache, load
+from mmkd_core.datasets.demo_catalogue import DemoMedia, load_demo
 
 NUM_USERS, NUM_ITEMS = 1200, 900
 SPLITS = ("train", "val", "test")
@@ -134,6 +135,14 @@ def test_other_arguments_other_libraries_and_other_code_are_kept_apart(kept, mon
     monkeypatch.setattr("pathlib.Path.glob", lambda folder, pattern: [])
     assert made_anew()
     assert len(os.listdir(kept)) == 5
+
+
+def test_other_words_are_kept_apart(kept, monkeypatch):
+    assert made_anew()
+    read = Path.read_bytes
+    monkeypatch.setattr("pathlib.Path.read_bytes", lambda path: read(path) + b"#" * (path.name == "demo.toml"))
+    assert made_anew()
+    assert len(os.listdir(kept)) == 2
 
 
 def test_redundant_columns_are_drawn_beside_the_same_features(kept, extractions):
@@ -300,13 +309,13 @@ def test_wrong_content_and_redundant_columns_cost_recall(clean, noisy, redundant
         ({"noise": 1.5}, "from 0 to 1"),
         ({"noise": float("nan")}, "from 0 to 1"),
         ({"noise": "much"}, "from 0 to 1"),
-        ({"redundancy": -1}, "integer of at least 0"),
-        ({"redundancy": 2.5}, "integer of at least 0"),
-        ({"redundancy": True}, "integer of at least 0"),
-        ({"seed": -1}, "integer of at least 0"),
+        ({"redundancy": -1}, "whole number of at least 0"),
+        ({"redundancy": 2.5}, "whole number of at least 0"),
+        ({"redundancy": True}, "whole number of at least 0"),
+        ({"seed": -1}, "whole number of at least 0"),
     ],
 )
 def test_a_wrong_argument_is_named_with_what_is_allowed(argument, allowed):
     ((name, value),) = argument.items()
-    with pytest.raises(DataError, match=f"demo: {name} is {value!r}; expected .*{allowed}"):
-        load_demo(**argument)
+    with pytest.raises(DataError, match=f"{name}={value!r} of demo; expected .*{allowed}"):
+        load("demo", **argument)

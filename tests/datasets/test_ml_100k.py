@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mmkd_core.data import DataError
-from mmkd_core.datasets import CATALOGUE, fetch, load, ml_100k, remote
+from mmkd_core.datasets import DATASETS, fetch, load, ml_100k, movielens, places, remote
 from mmkd_core.datasets.remote import NotFetchedError, sum_problem
 
 MOVIES = [  # title, year as RecBole has it, genres
@@ -35,7 +35,7 @@ def write_grouplens(folder):
     (folder / "u.data").write_text("\n".join(rows))
     rows = []
     for number, (title, year, genres) in enumerate(MOVIES, 1):
-        flags = "|".join("1" if genre in genres else "0" for genre in ml_100k.GENRES)
+        flags = "|".join("1" if genre in genres else "0" for genre in movielens.GENRES)
         whole = "unknown" if title == "unkonwn" else f"{title} ({year})"
         rows.append(f"{number}|{whole}|01-Jan-1997||http://address|{flags}")
     (folder / "u.item").write_bytes("\n".join(rows).encode("latin-1"))
@@ -43,15 +43,15 @@ def write_grouplens(folder):
 
 @pytest.fixture
 def small(monkeypatch, folder):
-    monkeypatch.setattr(ml_100k, "NUM_USERS", 3)
-    monkeypatch.setattr(ml_100k, "NUM_ITEMS", len(MOVIES))
+    monkeypatch.setattr(movielens, "NUM_USERS", 3)
+    monkeypatch.setattr(movielens, "NUM_ITEMS", len(MOVIES))
     return folder
 
 
 @pytest.mark.parametrize("write", [write_recbole, write_grouplens])
 def test_both_sources_make_the_same(small, write):
     write(small)
-    data = ml_100k.load_ml_100k(small)
+    data = movielens.load_ml_100k(small)
     liked = sorted([user - 1, item - 1] for user, item, stars in RATINGS if stars >= 4)
     assert data.train.tolist() == liked  # fewer than five each: nothing is held out
     attributes = data.features["attributes"]
@@ -62,23 +62,23 @@ def test_both_sources_make_the_same(small, write):
     assert text.shape[0] == 4
     assert text[0] @ text[1] > 0
     assert text[0] @ text[3] == 0
-    assert torch.equal(text, ml_100k.load_ml_100k(small).features["text"])
+    assert torch.equal(text, movielens.load_ml_100k(small).features["text"])
 
 
 def test_the_split_is_a_tenth_of_each_user_and_follows_the_seed_alone(small, monkeypatch):
-    monkeypatch.setattr(ml_100k, "NUM_ITEMS", 40)
+    monkeypatch.setattr(movielens, "NUM_ITEMS", 40)
     rng = np.random.default_rng(0)
     ratings = [(user, item, 5) for user, count in ((1, 40), (2, 14), (3, 4)) for item in range(1, count + 1)]
     made = []
     for order in (range(len(ratings)), rng.permutation(len(ratings))):
         (small / "u.data").write_text("\n".join("\t".join(map(str, (*ratings[row], 0))) for row in order))
-        made.append(ml_100k._split(ml_100k._read_ratings(small / "u.data", header=False), 0))
+        made.append(movielens._split(movielens._read_ratings(small / "u.data", header=False), 0))
     for split in ("train", "val", "test"):
         first, second = (sorted(zip(m[split].users.tolist(), m[split].items.tolist(), strict=True)) for m in made)
         assert first == second
         counts = {"train": [32, 12, 4], "val": [4, 1, 0], "test": [4, 1, 0]}[split]
         assert np.bincount(made[0][split].users, minlength=3).tolist() == counts
-    other = ml_100k._split(ml_100k._read_ratings(small / "u.data", header=False), 1)
+    other = movielens._split(movielens._read_ratings(small / "u.data", header=False), 1)
     assert set(other["test"].items.tolist()) != set(made[0]["test"].items.tolist())
 
 
@@ -97,7 +97,7 @@ def test_a_bad_line_is_named(small, file, line, said):
     path = small / file
     path.write_bytes(path.read_bytes() + b"\n" + line.encode())
     with pytest.raises(DataError) as caught:
-        ml_100k.load_ml_100k(small)
+        movielens.load_ml_100k(small)
     number = len(path.read_bytes().splitlines())
     assert str(caught.value).startswith(f"{path}, line {number}: {said}")
 
@@ -107,15 +107,15 @@ def test_a_movie_too_few_is_named(small):
     lines = (small / "u.item").read_bytes().splitlines()
     (small / "u.item").write_bytes(b"\n".join(lines[:-1]))
     with pytest.raises(DataError, match=r"u\.item: got 3 movies; expected the ids 1 to 4"):
-        ml_100k.load_ml_100k(small)
+        movielens.load_ml_100k(small)
 
 
 def test_the_terms_are_said_once(small, caplog):
     write_grouplens(small)
-    ml_100k._state_terms.cache_clear()
+    places.say_once.cache_clear()
     with caplog.at_level(logging.WARNING, logger="mmkd_core"):
-        ml_100k.load_ml_100k(small)
-        ml_100k.load_ml_100k(small)
+        movielens.load_ml_100k(small)
+        movielens.load_ml_100k(small)
     assert [record.getMessage() for record in caplog.records] == [ml_100k.TERMS]
 
 
@@ -126,8 +126,8 @@ def no_wheel(*_):
 def test_the_archive_is_asked_where_there_is_no_wheel(small, monkeypatch, cache):
     write_grouplens(small)
     sums = {file: sum_problem(small / file, "").split()[2].strip(";") for file in ml_100k.GROUPLENS}
-    monkeypatch.setitem(CATALOGUE, "ml-100k", replace(CATALOGUE["ml-100k"], forms=(ml_100k.RECBOLE, sums)))
-    monkeypatch.setattr(ml_100k, "retrieve_wheel", no_wheel)
+    monkeypatch.setitem(DATASETS, "ml-100k", replace(DATASETS["ml-100k"], forms=(ml_100k.RECBOLE, sums)))
+    monkeypatch.setattr(remote, "retrieve_wheel", no_wheel)
 
     def give_archive(url, sha256, path):
         assert url == "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
@@ -137,13 +137,13 @@ def test_the_archive_is_asked_where_there_is_no_wheel(small, monkeypatch, cache)
             for file in (*sums, "u.user"):
                 archive.writestr(f"ml-100k/{file}", (small / file).read_bytes() if file in sums else b"private")
 
-    monkeypatch.setattr(ml_100k, "retrieve", give_archive)
+    monkeypatch.setattr(remote, "retrieve", give_archive)
     assert load("ml-100k").num_items == 4
     assert sorted(path.name for path in cache.rglob("*")) == ["ml-100k", "u.data", "u.item"]
 
 
 def test_neither_wheel_nor_archive_is_one_message(monkeypatch, cache):
-    monkeypatch.setattr(ml_100k, "retrieve_wheel", no_wheel)
+    monkeypatch.setattr(remote, "retrieve_wheel", no_wheel)
     monkeypatch.setattr(ml_100k, "ARCHIVE", "http://127.0.0.1:9/ml-100k.zip")
     with pytest.raises(DataError) as caught:
         load("ml-100k")

@@ -284,6 +284,9 @@ def test_a_key_that_takes_for_ever_to_hash_is_never_hashed(tmp_path, depth):
         (b"K\1p99999999999\n.", "refused: PUT 99999999999"),
         (b"\x80\x02]q\0h\0a.", "refused: an object that is part of itself"),
         (b"\x80\x02}q\0K\1h\0s.", "refused: an object that is part of itself"),
+        (b"\x80\x02]q\0]h\0aq\1h\0h\1a0.", "refused: an object that is part of itself"),  # in a circle
+        (b"\x80\x02]q\0\x85h\0K\1a0.", "refused: an object that is part of itself, or grows when it is part of"),
+        (b"\x80\x02(K\1a.", "not a whole pickle (ValueError: a mark where an object should be)"),
         (b"\x80\x02]2\x86.", "got a pickled tuple"),
         (b"\x80\x02\x82\1.", "refused: opcode EXT1"),
         (b"Pname\n.", "refused: opcode PERSID"),

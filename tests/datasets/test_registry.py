@@ -14,8 +14,7 @@ import pytest
 from small_folders import SPLITS, write_diffmm, write_features, write_json, write_megcf, write_mmrec
 
 from mmkd_core.data import DataError
-from mmkd_core.datasets import CATALOGUE, LAYOUTS, LOADERS, check, fetch, load
-from mmkd_core.datasets.registry import DOWNLOADS
+from mmkd_core.datasets import DATASETS, LAYOUTS, check, fetch, load
 from mmkd_core.datasets.remote import retrieve_all, sum_problem
 
 
@@ -36,9 +35,8 @@ def source(tmp_path, monkeypatch):
 
 def point_at(monkeypatch, source, url):
     sums = {path.name: sha256(path) for path in sorted(source.iterdir())}
-    entry = replace(CATALOGUE["tiktok"], forms=(sums,))
-    monkeypatch.setitem(DOWNLOADS, "tiktok", functools.partial(retrieve_all, url, sums))
-    monkeypatch.setitem(CATALOGUE, "tiktok", entry)
+    entry = replace(DATASETS["tiktok"], forms=(sums,), download=functools.partial(retrieve_all, url, sums))
+    monkeypatch.setitem(DATASETS, "tiktok", entry)
 
 
 def closed_port():
@@ -75,14 +73,24 @@ def left(folder):
     return sorted(path.name for path in folder.rglob("*") if path.is_file()) if folder.exists() else []
 
 
-def test_the_catalogue_and_the_loaders_name_the_same():
-    assert list(CATALOGUE) == list(LOADERS)
-    for name, entry in CATALOGUE.items():
-        assert entry.name == name
+def test_every_entry_says_what_it_is_and_how_it_is_had():
+    assert list(DATASETS) == ["demo", "tiktok", "lfm2k", "amazon-beauty", "ml-100k"]
+    for entry in DATASETS.values():
+        assert callable(entry.load)
+        assert entry.title
         assert all(len(value) == 64 for form in entry.forms for value in form.values())
         assert "\n" not in entry.summary + entry.source + entry.terms
-        assert bool(entry.forms) == (name in DOWNLOADS) == (name != "demo")
-    assert {entry.layout for entry in CATALOGUE.values()} >= {"diffmm", "mmrec", "megcf"}
+        assert bool(entry.forms) == (entry is not DATASETS["demo"])
+        assert not entry.forms or entry.download or entry.source.startswith("https://")
+    assert {entry.layout for entry in DATASETS.values()} >= {"diffmm", "mmrec", "megcf"}
+
+
+@pytest.mark.parametrize(("held", "lacks"), [("", "abcd"), ("ef", ""), ("abe", "cd"), ("efa", ""), ("e", "f")])
+def test_what_a_folder_lacks_is_of_the_form_that_it_holds_most_of(folder, held, lacks):
+    entry = replace(DATASETS["tiktok"], forms=(dict.fromkeys("abcd", ""), dict.fromkeys("ef", "")))
+    for file in held:
+        (folder / file).touch()
+    assert entry.missing(folder) == list(lacks)
 
 
 def test_what_is_found_locally_needs_no_network(source, tmp_path, monkeypatch, cache):
@@ -235,18 +243,18 @@ def test_an_unknown_name_lists_the_known_and_where_it_looked(tmp_path, monkeypat
 def test_a_wrong_option_is_named(source, mmrec, name, option, allowed):
     root = source.parent
     shutil.copytree(source, root / "tiktok")
-    with pytest.raises(DataError, match=rf"{name}: unknown option '{option}'; one of \['{allowed}'"):
+    with pytest.raises(DataError, match=rf"unknown option '{option}' of {name}; one of \[.*'{allowed}'"):
         load(name, root=root, **{option: 1})
 
 
 def test_a_wrong_option_is_named_before_anything_is_fetched(served):
-    with pytest.raises(DataError, match="tiktok: unknown option 'noise'"):
+    with pytest.raises(DataError, match="unknown option 'noise' of tiktok"):
         load("tiktok", noise=0.3)
     assert served == []
 
 
 def test_demo_takes_its_options_and_nothing_is_fetched():
-    parameters = inspect.signature(LOADERS["demo"]).parameters
+    parameters = inspect.signature(DATASETS["demo"].load).parameters
     assert list(parameters) == ["seed", "noise", "redundancy"]
     assert check("demo") == []
     with pytest.raises(DataError, match="demo: nothing to fetch"):
@@ -298,4 +306,4 @@ def test_the_real_data_have_the_published_counts(real_data, name):
     widths = {modality: x.shape[1] for modality, x in data.features.items()}
     assert (data.num_users, data.num_items, len(data.train), len(data.val), len(data.test), widths) == REAL_COUNTS[name]
     assert all(len(x) == data.num_items for x in data.features.values())
-    assert CATALOGUE[name].layout in LAYOUTS
+    assert DATASETS[name].layout in LAYOUTS
