@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from mmkd_core.graph import Graph
+from mmkd_core.sparse import Graph
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "mmkd_core"
 LAYERS = [
     {"settings", "catalogue", "files", "derivation", "paper"},
-    {"data"},
+    {"data", "sparse"},
     {"memory"},
     {"losses", "metrics", "layers", "sampling", "datasets"},
     {"graph"},

@@ -26,9 +26,9 @@ from mmkd_core.data import Dataset
 from mmkd_core.datasets import load
 from mmkd_core.evaluation import BLOCK, Scorer
 from mmkd_core.experiment import Experiment, train
-from mmkd_core.graph import ranges
 from mmkd_core.models import build
 from mmkd_core.sampling import Sampler
+from mmkd_core.sparse import ranges
 from mmkd_core.training import History, choose_device, fit, seeded
 
 DIGITS = 6

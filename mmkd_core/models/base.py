@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from mmkd_core import losses, memory, settings
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.evaluation import Scorer
-from mmkd_core.graph import listed_scores
 from mmkd_core.layers import embedding
+from mmkd_core.sparse import listed_scores
 
 
 class Rows(NamedTuple):

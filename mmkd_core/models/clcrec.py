@@ -25,9 +25,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mmkd_core.data import Batch, Dataset, Embeddings
-from mmkd_core.graph import Graph, ranges
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
 from mmkd_core.models.base import IdModel, infonce, row_l2, take
+from mmkd_core.sparse import Graph, ranges
 
 
 class CLCRec(IdModel):

@@ -28,9 +28,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mmkd_core.data import Dataset, Embeddings
-from mmkd_core.graph import Pattern, both_directions
+from mmkd_core.graph import both_directions
 from mmkd_core.layers import Features, embedding, linear, unit_rows
 from mmkd_core.models.base import IdModel, take
+from mmkd_core.sparse import Pattern
 
 
 class GRCN(IdModel):

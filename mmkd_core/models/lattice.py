@@ -29,9 +29,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mmkd_core.data import Dataset, Embeddings
-from mmkd_core.graph import Graph, bipartite, item_knn, propagate
+from mmkd_core.graph import bipartite, item_knn, propagate
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
 from mmkd_core.models.base import IdModel, take
+from mmkd_core.sparse import Graph
 
 
 class Entries(NamedTuple):

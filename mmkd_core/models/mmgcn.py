@@ -26,9 +26,10 @@ from torch import Tensor, nn
 
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
-from mmkd_core.graph import Graph, both_directions, neighbour_mean
+from mmkd_core.graph import both_directions, neighbour_mean
 from mmkd_core.layers import Features, embedding, unit_rows
 from mmkd_core.models.base import IdModel, row_l2, take
+from mmkd_core.sparse import Graph
 
 
 class Layer(nn.Module):

@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mmkd_core.data import Dataset, Embeddings
-from mmkd_core.graph import Graph
 from mmkd_core.models.base import Recommender
+from mmkd_core.sparse import Graph
 
 
 class Popularity(Recommender):

@@ -20,11 +20,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mmkd_core.data import Batch, Dataset, Embeddings
-from mmkd_core.graph import Graph, edge_weights, propagate
+from mmkd_core.graph import edge_weights, propagate
 from mmkd_core.layers import embedding
 from mmkd_core.models.base import Recommender
 from mmkd_core.models.mmkd import KD_TERMS, MMKD, STUDENTS, LightGCNStudent, content_and_items, margins
 from mmkd_core.models.teacher import Knowledge, Prompt, Teacher
+from mmkd_core.sparse import Graph
 
 
 class XavierPrompt(Prompt):
