@@ -102,13 +102,16 @@ def plan(
 ) -> Experiment:
     """The experiment with the settings of `hparams/<model>.toml` for `dataset`, changed by what is given.
 
+    A setting that is in neither has the default of the model's signature or of `FitConfig`.
     For "mmkd" the teacher's experiment is planned too; `teacher` changes it: its settings, "fit" for its training, and
     "model" for a variant of it. A variant has the settings of what it varies.
     A folder is the same data set however its path is written. Raises `ValueError` for an unknown model or setting, or
     what is no value of one.
     """
     base, dataset = base_of(model), address(dataset)
-    chosen, training = _tuned(model, dataset)
+    chosen = {} if dataset == "search" else tables_of(model).get(dataset, {})
+    chosen.pop("how", None)
+    training = settings.mapping(chosen.pop("fit", {}), "setting", TRAINING)
     nested = None
     if base == "mmkd":
         teacher = settings.mapping({} if teacher is None else teacher, "setting", "the teacher")
@@ -123,16 +126,10 @@ def plan(
     return Experiment(dataset, model, seed, chosen, FitConfig(**training), nested, {} if options is None else options)
 
 
-def _tuned(model: str, dataset: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The model's settings and its training's for a data set: the table [default], overlaid with [<dataset>]."""
+def tables_of(model: str) -> dict[str, dict[str, Any]]:
+    """The tables of `hparams/<model>.toml`: "search", and one per data set. None for a model that has no such file."""
     file = resources.files("mmkd_core") / "hparams" / f"{base_of(model)}.toml"
-    tables = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    chosen: dict[str, Any] = {}
-    training: dict[str, Any] = {}
-    for table in (tables.get("default", {}), tables.get(dataset, {})):
-        training |= settings.mapping(table.get("fit", {}), "setting", TRAINING)
-        chosen |= {name: value for name, value in table.items() if name not in ("fit", "how")}
-    return chosen, training
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import torch
 
 from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, plan, run
 from mmkd_core import experiment as module
-from mmkd_core.experiment import read_hits, restore, save_hits, train
+from mmkd_core.experiment import read_hits, restore, save_hits, tables_of, train
 from mmkd_core.models import settings_of
+from mmkd_core.recipes.cases import REAL
 
 SHORT = FitConfig(epochs=2, batch_size=256, lr=0.01, evaluate_every=1)
 
@@ -375,21 +376,24 @@ def tuned(tmp_path, monkeypatch):
     """A package folder whose hparams say something of their own."""
     (tmp_path / "hparams").mkdir()
     (tmp_path / "hparams" / "lightgcn.toml").write_text(
-        '[default]\nhow = "none"\nlayers = 3\nl2 = 0.5\nfit = { epochs = 7, lr = 0.5 }\n\n[toy]\nl2 = 0.25\n'
-        "fit = { lr = 0.125 }\n"
+        '[search]\nl2 = [0.5]\nstart.l2 = 0.5\n\n[toy]\nhow = "none"\nl2 = 0.25\nfit = { epochs = 7, lr = 0.125 }\n'
     )
     (tmp_path / "hparams" / "teacher.toml").write_text("[toy]\ndropout = 0.5\nfit = { epochs = 9 }\n")
     monkeypatch.setattr(module.resources, "files", lambda package: tmp_path)
 
 
 @pytest.mark.usefixtures("tuned")
-def test_a_plan_overlays_the_default_with_the_data_sets_block_and_with_what_is_given():
-    assert plan("lightgcn", "other") == Experiment(
-        "other", "lightgcn", hparams={"layers": 3, "l2": 0.5}, fit=FitConfig(epochs=7, lr=0.5)
-    )
+def test_a_plan_overlays_the_defaults_of_the_signature_with_the_data_sets_block_and_with_what_is_given():
+    assert plan("lightgcn", "other") == Experiment("other", "lightgcn")
+    assert plan("lightgcn", "search") == Experiment("search", "lightgcn")
     assert plan("lightgcn", "toy", seed=2, hparams={"layers": 1}, fit={"epochs": 8}) == Experiment(
         "toy", "lightgcn", 2, {"layers": 1, "l2": 0.25}, FitConfig(epochs=8, lr=0.125)
     )
+
+
+def test_settings_are_kept_for_data_sets_and_searches_alone():
+    assert all({*tables_of(name)} <= {"search", "demo", *REAL} for name in MODELS)
+    assert all({*tables_of(name)} >= {*REAL} for name in MODELS if settings_of(name))
 
 
 @pytest.mark.usefixtures("unchecked")

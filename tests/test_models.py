@@ -3,24 +3,42 @@
 import re
 from dataclasses import fields, is_dataclass
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from mmkd_core import MODELS, FitConfig, evaluate, fit
+from mmkd_core import MODELS, DataError, FitConfig, evaluate, fit
 from mmkd_core.cost import parameters
 from mmkd_core.models import build, settings_of
 from mmkd_core.models.teacher import Teacher
 
-UNTRAINED = ("popularity", "itemknn")  # they count; there is no parameter that a gradient could reach
+UNTRAINED = [name for name, kind in MODELS.items() if kind.deterministic]  # they count; nothing is trained
 TRAINED = [name for name in MODELS if name not in UNTRAINED]
+REFERENCES = Path(__file__).parents[1] / "book" / "references.bib"
 SHORT = FitConfig(epochs=2, batch_size=64, lr=0.01, evaluate_every=1)
 
 
 def make(name, data, seed=0, **settings):
     torch.manual_seed(seed)
     return MODELS[name](data, **settings).eval()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_has_a_title_of_its_own_and_a_citation_in_the_bibliography(name):
+    assert [kind.title for kind in MODELS.values()].count(MODELS[name].title) == 1
+    assert f"{{{MODELS[name].citation},\n" in REFERENCES.read_text()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_that_reads_content_needs_some_and_the_others_do_without(name, make_data):
+    bare = make_data(modalities=0)
+    if MODELS[name].reads_content:
+        with pytest.raises(DataError, match="random: no modality; this model needs item features"):
+            make(name, bare)
+    else:
+        assert scores_of(make(name, bare), bare).isfinite().all()
 
 
 def scores_of(model, data):

@@ -70,6 +70,10 @@ def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weigh
 class Recommender(nn.Module):
     """Base of all models. A model's keyword arguments are its settings; `negatives` is what a batch must hold."""
 
+    title: str  # what tables call it
+    citation: str  # its key in book/references.bib
+    reads_content: bool = False
+    deterministic: bool = False  # the same with every seed
     negatives: int = 1
     squares: int = 0  # matrices of dim x dim that it trains, at least
 

@@ -30,6 +30,8 @@ from mmkd_core.models.base import Recommender, take
 
 
 class BM3(Recommender):
+    title, citation = "BM3", "zhou2023bm3"
+    reads_content = True
     squares = 1
 
     def __init__(

@@ -17,6 +17,8 @@ from mmkd_core.models.base import IdModel, take
 
 
 class BPRMF(IdModel):
+    title, citation = "BPR-MF", "rendle2009bpr"
+
     def __init__(self, data: Dataset, *, dim: int = 64, l2: float = 1e-4) -> None:
         super().__init__(data, dim=dim, l2=l2)
 

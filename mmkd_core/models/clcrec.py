@@ -31,6 +31,9 @@ from mmkd_core.sparse import Graph, ranges
 
 
 class CLCRec(IdModel):
+    title, citation = "CLCRec", "wei2021clcrec"
+    reads_content = True
+
     def __init__(
         self,
         data: Dataset,

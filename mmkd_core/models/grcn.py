@@ -35,6 +35,9 @@ from mmkd_core.sparse import Pattern
 
 
 class GRCN(IdModel):
+    title, citation = "GRCN", "wei2020grcn"
+    reads_content = True
+
     def __init__(self, data: Dataset, *, dim: int = 64, layers: int = 2, routing: int = 3, l2: float = 1e-3) -> None:
         super().__init__(data, dim=dim, l2=l2)
         self.layers, self.routing = layers, routing

@@ -57,6 +57,9 @@ class Entries(NamedTuple):
 
 
 class LATTICE(IdModel):
+    title, citation = "LATTICE", "zhang2021lattice"
+    reads_content = True
+
     def __init__(
         self,
         data: Dataset,

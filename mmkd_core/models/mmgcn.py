@@ -81,6 +81,8 @@ class Branch(nn.Module):
 
 
 class MMGCN(IdModel):
+    title, citation = "MMGCN", "wei2019mmgcn"
+    reads_content = True
     squares = 1
 
     def __init__(self, data: Dataset, *, dim: int = 64, latent: int = 64, layers: int = 2, l2: float = 1e-3) -> None:

@@ -157,6 +157,8 @@ class MMKD(Recommender):
     teacher's tables in their principal directions and EmbKD goes through one learned linear map.
     """
 
+    title, citation = "MMKD", "wei2024promptmm"
+    reads_content = True
     students = STUDENTS
     kd_terms = KD_TERMS
 

@@ -28,6 +28,7 @@ from mmkd_core.models.base import IdModel, take
 
 
 class NGCF(IdModel):
+    title, citation = "NGCF", "wang2019ngcf"
     squares = 2
 
     def __init__(

@@ -38,6 +38,8 @@ from mmkd_core.models.base import IdModel, infonce, take
 
 
 class SLMRec(IdModel):
+    title, citation = "SLMRec", "tao2022slmrec"
+    reads_content = True
     squares = 4
 
     def __init__(

@@ -101,6 +101,8 @@ def _semantic_scores(x: Tensor, dim: int) -> Tensor:
 
 
 class Teacher(IdModel):
+    title, citation = "MMKD's teacher", "wei2024promptmm"
+    reads_content = True
     prompt_kind: type[Prompt] = Prompt
     squares = 1
 

@@ -26,6 +26,9 @@ from mmkd_core.models.base import Recommender, take
 
 
 class VBPR(Recommender):
+    title, citation = "VBPR", "he2016vbpr"
+    reads_content = True
+
     def __init__(
         self, data: Dataset, *, dim: int = 64, content_dim: int = 64, l2: float = 1e-4, content_l2: float = 0.0
     ) -> None:
