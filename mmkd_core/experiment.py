@@ -22,9 +22,9 @@ from torch import Tensor
 
 from mmkd_core import settings
 from mmkd_core.cost import environment, measured, parameters
-from mmkd_core.data import Dataset
+from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets import address, checked_options, load
-from mmkd_core.evaluation import hit_places, of_places
+from mmkd_core.evaluation import hit_places, metrics_at
 from mmkd_core.files import write_json, write_whole
 from mmkd_core.models import base_of, build, check_memory, checked
 from mmkd_core.models.base import Recommender
@@ -198,7 +198,7 @@ def read_hits(record_file: str | Path) -> dict[str, Float[Tensor, " user"]] | No
             users, places = arrays["user_steps"].cumsum(dtype=np.int64), arrays["places"].astype(np.int64)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: not the hits of a record ({error}); expected the file that its run wrote") from None
-    return of_places(torch.from_numpy(places), torch.from_numpy(users), KS)
+    return metrics_at(torch.from_numpy(places), torch.from_numpy(users), KS)
 
 
 def run(
@@ -260,7 +260,7 @@ def train(
         tables = model.embed()
     places = hit_places(tables, data, "test", max(KS))
     users = data.test[:, 0]
-    means = {name: float(values.mean()) for name, values in of_places(places, users, KS).items()}
+    means = {name: float(values.mean()) for name, values in metrics_at(places, users, KS).items()}
     record = Record(
         experiment=experiment,
         metrics=means,
@@ -280,12 +280,40 @@ def train(
     return model, record
 
 
-def restore(record_file: str | Path, data: Dataset) -> Recommender:
+def data_of(record_file: str | Path, dataset: str | None = None) -> Dataset:
+    """The data that a record was made from, or those of a name or folder where they lie now.
+
+    Raises `ValueError` when they are gone, or others than they were.
+    """
+    record = Record.read(record_file)
+    try:
+        data = load(dataset or record.experiment.dataset, **record.experiment.options)
+    except DataError as error:
+        raise ValueError(f"{record_file}: its data: {error}; say where they lie now with --data FOLDER") from None
+    _check_same(record_file, record, data)
+    return data
+
+
+def _check_same(record_file: str | Path, record: Record, data: Dataset) -> None:
+    if data.fingerprint != record.data["fingerprint"]:
+        raise ValueError(
+            f"{record_file}: made from other data than {data.name} is now; say where they lie with --data FOLDER, "
+            "or train again on these"
+        )
+
+
+def restore(record_file: str | Path, data: Dataset | None = None) -> Recommender:
     """The trained model of a record, rebuilt from the weights that lie beside it, in evaluation mode.
 
-    Raises `ValueError` when the weights are not there, for example because the record was committed without them.
+    `data` spares loading the record's data set again, and is needed where that lies elsewhere now. Raises `ValueError`
+    for other data than the record was made from, and when the weights are not there, for example because the record
+    was committed without them.
     """
-    experiment = Record.read(record_file).experiment
+    record = Record.read(record_file)
+    experiment = record.experiment
+    if data is None:
+        data = data_of(record_file)
+    _check_same(record_file, record, data)
     weights_file = Path(record_file).with_suffix(".safetensors")
     if not weights_file.exists():
         raise ValueError(

@@ -2,13 +2,15 @@ import copy
 import dataclasses
 import json
 import re
+import shutil
 
 import pytest
 import torch
+from made_up_folder import write_folder
 
-from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, plan, run
+from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, load, plan, restore, run
 from mmkd_core import experiment as module
-from mmkd_core.experiment import read_hits, restore, save_hits, tables_of, train
+from mmkd_core.experiment import read_hits, save_hits, tables_of, train
 from mmkd_core.models import settings_of
 from mmkd_core.recipes.cases import REAL
 
@@ -191,6 +193,21 @@ def test_the_same_experiment_in_two_stores_gives_the_same_numbers(toy, tmp_path)
     torch.rand(3)
     first, second = (run(lightgcn(), tmp_path / name, data=toy) for name in ("a", "b"))
     assert (first.metrics, first.history, first.key) == (second.metrics, second.history, second.key)
+
+
+def test_a_record_alone_restores_its_model(tmp_path):
+    folder = write_folder(tmp_path / "tiny")
+    record = run(plan("lightgcn", str(folder), hparams={"dim": 4}, fit={"epochs": 1}), tmp_path)
+    path = tmp_path / f"{record.key}.json"
+    alone, given = restore(path), restore(path, load(str(folder)))
+    assert all(torch.equal(one, other) for one, other in zip(alone.embed(), given.embed(), strict=True))
+    assert not alone.training
+    other = load(str(write_folder(tmp_path / "other", seed=1)))
+    with pytest.raises(ValueError, match=rf"{record.key}\.json: made from other data than other is now"):
+        restore(path, other)
+    shutil.rmtree(folder)
+    with pytest.raises(ValueError, match=rf"{record.key}\.json: its data: unknown data set .*; say where they lie now"):
+        restore(path)
 
 
 def test_running_leaves_the_global_generator_as_it_was(toy, tmp_path):

@@ -126,12 +126,12 @@ def _serve(shape: Shape, sizes: Sequence[Sequence[int]], threads: int) -> dict[s
     """Ranking for all users, from tables of the given sizes; the median of a few times."""
     torch.set_num_threads(threads)
     device = choose_device()
-    seen = random_data(replace(shape, widths=())).train.to(device)
+    data = random_data(replace(shape, widths=()))
     with seeded(0, device):
         tables = Embeddings(*(torch.randn(*size, device=device) for size in sizes))
-    users = torch.arange(shape.users, device=device)
+    users, seen = torch.arange(shape.users, device=device), data.train.to(device)
     top = min(TOP, shape.items)
-    seconds = [timed(lambda: rank(tables, users, seen, top, shape.items), device)[1] for _ in range(RANKINGS)]
+    seconds = [timed(lambda: rank(tables, users, data, top, seen=seen), device)[1] for _ in range(RANKINGS)]
     return {"users": shape.users, "seconds": median(seconds), "memory": _peak(device)}
 
 

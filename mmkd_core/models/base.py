@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmkd_core import losses, memory, settings
 from mmkd_core.data import Batch, Dataset, Embeddings
-from mmkd_core.evaluation import Scorer
+from mmkd_core.evaluation import Ranking, Scorer, rank
 from mmkd_core.layers import embedding
 from mmkd_core.sparse import listed_scores
 
@@ -93,8 +93,8 @@ class Recommender(nn.Module):
         super().__init__()
         self.num_users, self.num_items = data.num_users, data.num_items
 
-    def embed(self) -> Any:
-        """The pair of tables that serves: `Embeddings(users, items)`."""
+    def embed(self) -> Scorer:
+        """The tables that serve: `Embeddings(users, items)` but for ItemKNN."""
         raise NotImplementedError
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
@@ -116,6 +116,27 @@ class Recommender(nn.Module):
         return {}
 
 
+@torch.no_grad()
+def recommend(model: Recommender, users: Sequence[int] | Int[Tensor, " user"], data: Dataset, k: int) -> Ranking:
+    """The best `k` items for each of `users`, ids of `data`, without those that the user has in training.
+
+    The model serves as in evaluation mode, and is left in the mode that it is in. Raises `ValueError` for what is no
+    user of `data`, and as `rank` does.
+    """
+    ids = torch.as_tensor(users)
+    if ids.dim() != 1 or (len(ids) and (ids.is_floating_point() or ids.dtype == torch.bool)):
+        raise ValueError(f"users={settings.quoted(users)}; expected a sequence of whole numbers, such as [0, 1]")
+    for user in ids.tolist():
+        if not 0 <= user < data.num_users:
+            raise ValueError(f"user {user} of {data.name}; expected 0 to {data.num_users - 1}")
+    training = model.training
+    try:
+        tables = model.eval().embed()
+    finally:
+        model.train(training)
+    return rank(tables, ids.to(tables.device, torch.int64), data, k)
+
+
 class IdModel(Recommender):
     """A model whose own table holds one row a user and one an item, trained with BPR and L2 of the rows it uses."""
 
@@ -123,6 +144,9 @@ class IdModel(Recommender):
         super().__init__(data)
         self.l2 = l2
         self.nodes = embedding(data.num_users + data.num_items, dim)  # users first
+
+    def embed(self) -> Embeddings:
+        raise NotImplementedError
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         tables = self.embed()
