@@ -97,33 +97,33 @@ def plan(
     seed: int = 0,
     hparams: Mapping[str, Any] | None = None,
     fit: Mapping[str, Any] | None = None,
-    teacher: Mapping[str, Any] | None = None,
+    teacher: Experiment | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Experiment:
     """The experiment with the settings of `hparams/<model>.toml` for `dataset`, changed by what is given.
 
     A setting that is in neither has the default of the model's signature or of `FitConfig`.
-    For "mmkd" the teacher's experiment is planned too; `teacher` changes it: its settings, "fit" for its training, and
-    "model" for a variant of it. A variant has the settings of what it varies.
-    A folder is the same data set however its path is written. Raises `ValueError` for an unknown model or setting, or
-    what is no value of one.
+    The `teacher` of "mmkd" is planned too unless it is given. A variant has the settings of what it varies. A folder
+    is the same data set however its path is written. Raises `ValueError` for an unknown model or setting, for what is
+    no value of one, and for a teacher of another data set, seed or options.
     """
-    base, dataset = base_of(model), address(dataset)
+    dataset = address(dataset)
     chosen = {} if dataset == "search" else tables_of(model).get(dataset, {})
     chosen.pop("how", None)
     training = settings.mapping(chosen.pop("fit", {}), "setting", TRAINING)
-    nested = None
-    if base == "mmkd":
-        teacher = settings.mapping({} if teacher is None else teacher, "setting", "the teacher")
-        kind, teacher_fit = teacher.pop("model", "teacher"), teacher.pop("fit", None)
-        nested = plan(kind, dataset, seed=seed, hparams=teacher, fit=teacher_fit, options=options)
-    elif teacher:
-        raise ValueError(f"{model} has no teacher, so settings {settings.quoted(teacher)} of one mean nothing")
+    if teacher is None and base_of(model) == "mmkd":
+        teacher = plan("teacher", dataset, seed=seed, options=options)
     known = {name: setting for name, setting in SETTINGS.items() if name != "seed"}
     training |= settings.mapping({} if fit is None else fit, "setting", TRAINING)
     training = settings.checked(training, known, TRAINING)
     chosen |= settings.mapping({} if hparams is None else hparams, "setting", model)
-    return Experiment(dataset, model, seed, chosen, FitConfig(**training), nested, {} if options is None else options)
+    options = {} if options is None else options
+    experiment = Experiment(dataset, model, seed, chosen, FitConfig(**training), teacher, options)
+    for name in ("dataset", "seed", "options") if teacher is not None else ():
+        ours, theirs = getattr(experiment, name), getattr(teacher, name)
+        if ours != theirs:
+            raise ValueError(f"{name} of {model}: got {ours!r}, and {theirs!r} of its teacher; expected the same")
+    return experiment
 
 
 def tables_of(model: str) -> dict[str, dict[str, Any]]:

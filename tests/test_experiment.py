@@ -439,17 +439,39 @@ def test_a_file_of_settings_is_checked_as_arguments_are(text, message, tmp_path,
 
 @pytest.mark.usefixtures("tuned")
 def test_a_plan_of_mmkd_nests_that_of_its_teacher():
-    experiment = plan("mmkd", "toy", seed=3, options={"noise": 0.3}, teacher={"layers": 1, "fit": {"lr": 0.25}})
+    experiment = plan("mmkd", "toy", seed=3, options={"noise": 0.3})
     assert experiment.teacher == Experiment(
-        "toy", "teacher", 3, {"dropout": 0.5, "layers": 1}, FitConfig(epochs=9, lr=0.25), None, {"noise": 0.3}
+        "toy", "teacher", 3, {"dropout": 0.5}, FitConfig(epochs=9), None, {"noise": 0.3}
     )
     assert (experiment.options, experiment.fit.seed) == ({"noise": 0.3}, 3)
 
 
+@pytest.mark.usefixtures("tuned")
+def test_a_plan_of_mmkd_nests_the_teacher_that_it_is_given():
+    same = {"seed": 3, "options": {"noise": 0.3}}
+    teacher = plan("teacher", "toy", hparams={"layers": 1}, fit={"lr": 0.25}, **same)
+    assert plan("mmkd", "toy", teacher=teacher, **same).teacher == Experiment(
+        "toy", "teacher", 3, {"dropout": 0.5, "layers": 1}, FitConfig(epochs=9, lr=0.25), None, {"noise": 0.3}
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"seed": 1}, "seed of mmkd: got 0, and 1 of its teacher; expected the same"),
+        ({"dataset": "other"}, "dataset of mmkd: got 'toy', and 'other' of its teacher; expected the same"),
+        ({"options": {"noise": 0.3}}, r"options of mmkd: got {}, and {'noise': 0.3} of its teacher; expected the same"),
+    ],
+)
+def test_a_teacher_of_other_data_or_another_seed_is_refused(other, message):
+    with pytest.raises(ValueError, match=message):
+        plan("mmkd", "toy", teacher=plan(**{"model": "teacher", "dataset": "toy"} | other))
+
+
 def test_planning_leaves_the_arguments_as_they_were():
-    given = {"layers": 1, "fit": {"lr": 0.25}}
-    plan("mmkd", "toy", teacher=given)
-    assert given == {"layers": 1, "fit": {"lr": 0.25}}
+    given = {"layers": 1}, {"lr": 0.25}, {"noise": 0.3}
+    plan("mmkd", "toy", hparams=given[0], fit=given[1], options=given[2])
+    assert given == ({"layers": 1}, {"lr": 0.25}, {"noise": 0.3})
 
 
 @pytest.mark.parametrize(
@@ -459,9 +481,9 @@ def test_planning_leaves_the_arguments_as_they_were():
         ({"hparams": {"lyers": 1}}, "unknown setting 'lyers' of lightgcn"),
         ({"fit": {"epoch": 1}}, "unknown setting 'epoch' of the training; one of"),
         ({"fit": {"seed": 1}}, "unknown setting 'seed' of the training; one of"),
-        ({"teacher": {"layers": 1}}, "lightgcn has no teacher"),
-        ({"model": "mmkd", "teacher": {"lyers": 1}}, "unknown setting 'lyers' of teacher"),
-        ({"model": "mmkd", "teacher": {"fit": {"epoch": 1}}}, "unknown setting 'epoch' of the training"),
+        ({"teacher": teacher()}, "lightgcn cannot be taught by teacher; expected mmkd and teacher"),
+        ({"model": "teacher", "hparams": {"lyers": 1}}, "unknown setting 'lyers' of teacher"),
+        ({"model": "teacher", "fit": {"epoch": 1}}, "unknown setting 'epoch' of the training"),
     ],
 )
 def test_unknown_names_in_a_plan(arguments, message):

@@ -117,7 +117,7 @@ def test_the_hits_beside_a_record_are_those_of_its_metrics(path):
 def trained(path, epochs, best, *, cap=10, patience=2, model="bpr-mf", teacher=None):
     """A record of a run on a made-up data set, evaluated after every second epoch, written to `path`."""
     fit = {"epochs": cap, "patience": patience, "evaluate_every": 2}
-    experiment = plan(model, "demo", fit=fit, teacher={"fit": fit} if teacher else None)
+    experiment = plan(model, "demo", fit=fit, teacher=plan("teacher", "demo", fit=fit) if teacher else None)
     validation = [{"epoch": e, "recall@20": 0.2 if e == best else 0.1} for e in range(0, epochs + 1, 2)]
     record = Record(
         experiment, metrics=dict.fromkeys(METRICS, 0.1), validation={"recall@20": 0.2},

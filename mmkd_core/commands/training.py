@@ -97,6 +97,7 @@ def _run(options: argparse.Namespace) -> int:
 def planned(model: str, dataset: str, seed: int, settings: Sequence[str]) -> Experiment:
     """The experiment that `--set NAME=VALUE` arguments ask for."""
     from mmkd_core.experiment import plan
+    from mmkd_core.models import base_of
 
     groups: dict[str, dict[str, str]] = {"": {}, "fit": {}, "teacher": {}, "teacher.fit": {}, "data": {}}
     for setting in settings:
@@ -106,9 +107,14 @@ def planned(model: str, dataset: str, seed: int, settings: Sequence[str]) -> Exp
             fronts = [group for group in groups if group]
             raise ValueError(f"--set {quoted(setting)}: expected NAME=VALUE, NAME with one of {fronts} in front")
         groups[group][leaf] = text
-    given = _values(model, groups)
-    teacher = given["teacher"] | ({"fit": given["teacher.fit"]} if given["teacher.fit"] else {})
-    return plan(model, dataset, seed=seed, hparams=given[""], fit=given["fit"], teacher=teacher, options=given["data"])
+    given, teacher = _values(model, groups), None
+    common: dict[str, Any] = {"seed": seed, "options": given["data"]}
+    if inner := given["teacher"] | given["teacher.fit"]:
+        if base_of(model) != "mmkd":
+            raise ValueError(f"{model} has no teacher, so settings {quoted(inner)} of one mean nothing")
+        kind = given["teacher"].pop("model", "teacher")
+        teacher = plan(kind, dataset, hparams=given["teacher"], fit=given["teacher.fit"], **common)
+    return plan(model, dataset, hparams=given[""], fit=given["fit"], teacher=teacher, **common)
 
 
 def _values(model: str, groups: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:

@@ -66,8 +66,9 @@ def planned(dataset: str, seed: int, arguments: Mapping[str, Any], spent: Budget
     model = arguments.pop("model")
     fit = {**spent.fit, **arguments.pop("fit", {})}
     if base_of(model) == "mmkd":
-        teacher = arguments.pop("teacher", {})
-        arguments["teacher"] = {**teacher, "fit": {**spent.fit, **teacher.get("fit", {})}}
+        changed = dict(arguments.pop("teacher", {}))  # settings, and the "model" of a variant
+        inner = {"model": changed.pop("model", "teacher"), "hparams": changed, "options": arguments.get("options")}
+        arguments["teacher"] = planned(dataset, seed, inner, spent)
     return plan(model, dataset, seed=seed, fit=fit, **arguments)
 
 
