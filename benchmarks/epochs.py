@@ -23,8 +23,7 @@ from mmkd_core import MODELS, Dataset, evaluate, load
 from mmkd_core.cost import environment, timed
 from mmkd_core.files import write_json
 from mmkd_core.models import build
-from mmkd_core.sampling import Sampler
-from mmkd_core.training import choose_device, train_epoch
+from mmkd_core.training import FitConfig, Trainer, choose_device
 
 PEERS = tomllib.loads((Path(__file__).parent / "peers.toml").read_text())
 PROMPTS = {"prompt frozen": {"prompt_mode": "frozen"}, "prompt tuned": {"prompt_mode": "kd"}}
@@ -58,16 +57,7 @@ def measure(
     """Seconds of an epoch and of a test evaluation."""
     torch.manual_seed(0)
     model = build(name, data, settings).to(device)
-    sampler = Sampler(data.train.to(device), data.num_items, model.negatives)
-    generator = torch.Generator(device).manual_seed(0)
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3, fused=True)
-
-    def epoch() -> None:
-        model.train()
-        model.refresh()
-        train_epoch(model, sampler.epoch(2048, generator), optimizer)
-
-    seconds = median_seconds(epoch, device, repeat)
+    seconds = median_seconds(Trainer(model, data, FitConfig()).epoch, device, repeat)
     model.eval()
     with torch.no_grad():
         tables = model.embed()

@@ -26,9 +26,8 @@ import torch
 
 from mmkd_core import Dataset, History, load, plan
 from mmkd_core.cost import environment, measured
-from mmkd_core.experiment import tables_of, train
+from mmkd_core.experiment import model_of, tables_of, teacher_of
 from mmkd_core.files import write_json, write_whole
-from mmkd_core.models import build
 from mmkd_core.training import choose_device, fit
 
 ROOT = Path(__file__).parents[1]
@@ -71,9 +70,7 @@ def one_trial(
     trial.set_user_attr("settings", hparams | ({"fit": chosen} if chosen else {}))
     training = {"epochs": budget["epochs"], "patience": budget["patience"]} | chosen
     experiment = plan(arguments.model, arguments.data, hparams=hparams, fit=training)
-    extra: dict[str, Any] = {}
-    if experiment.teacher is not None:
-        extra["teacher"], _ = train(experiment.teacher, Path(arguments.store), data)
+    teacher = teacher_of(experiment, Path(arguments.store), data)
 
     def report(epoch: int, history: History) -> None:
         last = history.validation[-1]
@@ -84,8 +81,7 @@ def one_trial(
                 raise optuna.TrialPruned
 
     torch.manual_seed(0)
-    model = build(experiment.model, data, experiment.hparams, **extra)
-    history = fit(model, data, experiment.fit, on_epoch=report)
+    history = fit(model_of(experiment, data, teacher), data, experiment.fit, on_epoch=report)
     trial.set_user_attr("best_epoch", history.best_epoch)
     return history.best["recall@20"]
 

@@ -1,7 +1,7 @@
 """All-ranking evaluation and top-K lists, in blocks of users, without a user-by-item mask in memory."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -22,8 +22,6 @@ class Scorer(Protocol):
     def device(self) -> torch.device: ...
 
     def scores(self, users: Int[Tensor, " batch"]) -> Float[Tensor, "batch item"]: ...
-
-    def __iter__(self) -> Iterator[Any]: ...
 
 
 class ScoreError(ValueError, FloatingPointError):

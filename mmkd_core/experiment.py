@@ -227,6 +227,30 @@ def run(
     return train(experiment, Path(store), data, device=device, on_epoch=on_epoch)[1]
 
 
+def model_of(experiment: Experiment, data: Dataset, teacher: Recommender | None = None) -> Recommender:
+    """The model of an experiment as it starts; without `teacher` that of a student is made, too, and is untrained."""
+    if teacher is None and experiment.teacher is not None:
+        teacher = model_of(experiment.teacher, data)
+    return build(experiment.model, data, experiment.hparams, teacher=teacher)
+
+
+def teacher_of(
+    experiment: Experiment,
+    store: Path,
+    data: Dataset,
+    *,
+    device: str | None = None,
+    on_epoch: OnTraining | None = None,
+) -> Recommender | None:
+    """The trained teacher of an experiment, from the store if it is there; None where the experiment names none.
+
+    It lies on the CPU, as if restored, so that all students start from the same numbers.
+    """
+    if experiment.teacher is None:
+        return None
+    return train(experiment.teacher, store, data, device=device, on_epoch=on_epoch)[0].cpu()
+
+
 def train(
     experiment: Experiment,
     store: Path,
@@ -248,12 +272,9 @@ def train(
     for stage in (experiment, experiment.teacher):  # the student's too before its teacher is trained
         if stage is not None:
             check_memory(stage.model, stage.hparams, data)
-    given: dict[str, Any] = {}
-    if experiment.teacher is not None:
-        taught, _ = train(experiment.teacher, store, data, device=device, on_epoch=on_epoch)
-        given["teacher"] = taught.cpu()  # as `restore` gives it: all students then start from the same numbers
+    teacher = teacher_of(experiment, store, data, device=device, on_epoch=on_epoch)
     with measured(target) as cost, seeded(experiment.seed, target):
-        model = build(experiment.model, data, experiment.hparams, **given).to(target)
+        model = model_of(experiment, data, teacher).to(target)
         report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
         history = fit(model, data, experiment.fit, on_epoch=report, device=device)
     with torch.no_grad():
@@ -320,11 +341,8 @@ def restore(record_file: str | Path, data: Dataset | None = None) -> Recommender
             f"{weights_file}: no weights beside the record; train it again, with its settings, into another folder: "
             f"mmkd run {experiment.model} --data {experiment.dataset} --seed {experiment.seed} --store FOLDER"
         )
-    given: dict[str, Any] = {}
     with seeded(experiment.seed):
-        if experiment.teacher is not None:
-            given["teacher"] = build(experiment.teacher.model, data, experiment.teacher.hparams)
-        model = build(experiment.model, data, experiment.hparams, **given)
+        model = model_of(experiment, data)
     try:
         model.load_state_dict(load_file(weights_file))
     except (SafetensorError, RuntimeError) as error:

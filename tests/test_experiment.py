@@ -10,8 +10,10 @@ from made_up_folder import write_folder
 
 from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, load, plan, restore, run
 from mmkd_core import experiment as module
-from mmkd_core.experiment import read_hits, save_hits, tables_of, train
+from mmkd_core.experiment import model_of, read_hits, save_hits, tables_of, teacher_of, train
 from mmkd_core.models import settings_of
+from mmkd_core.models.mmkd import MMKD
+from mmkd_core.models.teacher import Teacher
 from mmkd_core.recipes.cases import REAL
 
 SHORT = FitConfig(epochs=2, batch_size=256, lr=0.01, evaluate_every=1)
@@ -216,6 +218,24 @@ def test_running_leaves_the_global_generator_as_it_was(toy, tmp_path):
     assert torch.equal(torch.get_rng_state(), before)
     restore(tmp_path / f"{record.key}.json", toy)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_teacher_of_an_experiment_is_trained_once_and_starts_its_student(toy, tmp_path, monkeypatch):
+    assert teacher_of(lightgcn(), tmp_path, toy) is None
+    trained = teacher_of(mmkd(), tmp_path, toy)
+    monkeypatch.setattr(module, "fit", no_training)
+    again = teacher_of(mmkd(), tmp_path, toy)
+    assert isinstance(trained, Teacher)
+    assert isinstance(again, Teacher)
+    assert all(torch.equal(one, other) for one, other in zip(trained.embed(), again.embed(), strict=True))
+    student = model_of(mmkd(hparams={"dim": 4, "layers": 0}), toy, trained)
+    torch.testing.assert_close(torch.cat([*student.embed()]), torch.cat([*trained.embed()]))
+
+
+def test_the_teacher_of_a_model_is_untrained_and_has_its_own_settings_unless_one_is_given(toy):
+    model = model_of(mmkd(teacher=teacher(hparams={"dim": 5})), toy)
+    assert isinstance(model, MMKD)
+    assert model.teacher.nodes.weight.shape == (80, 5)
 
 
 def test_progress_names_the_stage(toy, tmp_path):

@@ -24,11 +24,10 @@ from mmkd_core.cost import parameters, timed
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.datasets.shapes import Shape, random_data, shape_of
 from mmkd_core.evaluation import rank
-from mmkd_core.models import base_of, build
+from mmkd_core.experiment import Experiment, model_of
+from mmkd_core.models import base_of
 from mmkd_core.models.base import Recommender
-from mmkd_core.models.teacher import Teacher
-from mmkd_core.sampling import Sampler
-from mmkd_core.training import choose_device, seeded, train_epoch
+from mmkd_core.training import FitConfig, Trainer, choose_device, seeded, train_epoch
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 TOP = 20
@@ -79,6 +78,7 @@ def _train(
         seconds = {"build": build_seconds} | _epoch(model, data, batch, steps, device)
         memory["train"] = _peak(device)
     model.eval()
+    tables: Any
     with torch.no_grad():
         tables, seconds["tables"] = timed(model.embed, device)
     memory["tables"] = _peak(device)
@@ -92,28 +92,25 @@ def _train(
 
 
 def _build(name: str, data: Dataset, settings: Mapping[str, Any]) -> Recommender:
-    teacher = Teacher(data, dim=settings["dim"]) if base_of(name) == "mmkd" else None
-    return build(name, data, settings, teacher=teacher)
+    taught = base_of(name) == "mmkd"
+    teacher = Experiment(data.name, "teacher", hparams={"dim": settings["dim"]}) if taught else None
+    return model_of(Experiment(data.name, name, hparams=settings, teacher=teacher), data)
 
 
 def _epoch(model: Recommender, data: Dataset, batch: int, steps: int, device: torch.device) -> dict[str, float]:
     """Seconds of an epoch's first step, of another one, and of all."""
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], fused=True)
-    sampler = Sampler(data.train.to(device), data.num_items, model.negatives)
-    generator = torch.Generator(device).manual_seed(0)
-    count = _steps(len(sampler.edges), batch)
+    trainer = Trainer(model, data, FitConfig(batch_size=batch))
+    count = _steps(len(trainer.sampler.edges), batch)
     others = min(steps, count - 1)
 
     def begin() -> Iterator[Batch]:
-        model.refresh()
-        batches = sampler.epoch(batch, generator)  # drawn when the first one is asked for
-        train_epoch(model, islice(batches, 1), optimizer)
+        batches = trainer.batches()  # drawn when the first one is asked for
+        train_epoch(model, islice(batches, 1), trainer.optimizer)
         return batches
 
-    model.train()
-    train_epoch(model, islice(begin(), others), optimizer)  # warms up
+    train_epoch(model, islice(begin(), others), trainer.optimizer)  # warms up
     batches, first = timed(begin, device)
-    _, rest = timed(lambda: train_epoch(model, islice(batches, others), optimizer), device)
+    _, rest = timed(lambda: train_epoch(model, islice(batches, others), trainer.optimizer), device)
     other = rest / max(others, 1)
     return {"first step": first, "other step": other, "epoch": first + (count - 1) * other}
 

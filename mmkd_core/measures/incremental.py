@@ -32,8 +32,7 @@ from mmkd_core.evaluation import Scorer, evaluate, rank
 from mmkd_core.experiment import Experiment, run, train
 from mmkd_core.models import build
 from mmkd_core.models.base import Recommender
-from mmkd_core.sampling import Sampler
-from mmkd_core.training import FitConfig, choose_device, fit, seeded, train_epoch
+from mmkd_core.training import FitConfig, Trainer, choose_device, fit, seeded
 
 K = 20
 REPEATS = 5  # a time is the median of so many
@@ -112,17 +111,9 @@ def _times(model: Recommender, whole: Dataset, new: Int[Tensor, "_ 2"], config: 
     """Median milliseconds of the wall clock and of the CPU; `model` is of no use afterwards, being trained further."""
     device = choose_device()
     users = whole.test[:, 0].unique().to(device)
-    sampler = Sampler(whole.train.to(device), whole.num_items, model.negatives, new.to(device))
-    optimizer = torch.optim.AdamW([*model.parameters()], lr=config.lr, weight_decay=config.weight_decay, fused=True)
-    generator = torch.Generator(device).manual_seed(config.seed)
-
-    def epoch() -> None:
-        model.train()
-        model.refresh()
-        train_epoch(model, sampler.epoch(config.batch_size, generator), optimizer)
-
+    trainer = Trainer(model, whole, config, pairs=new)
     with seeded(config.seed, device):
-        found = {"epoch": _median(epoch, device)}
+        found = {"epoch": _median(trainer.epoch, device)}
     with torch.no_grad():
         tables = model.eval().embed()
         found["tables"] = _median(model.embed, device)

@@ -18,8 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmkd_core.data import Batch, Dataset
 from mmkd_core.datasets.shapes import Shape, random_data, shape_of
-from mmkd_core.models import build
-from mmkd_core.models.teacher import Teacher
+from mmkd_core.experiment import Experiment, model_of
 from mmkd_core.training import seeded
 
 SIZES = ("users", "items", "edges", "raw", "dim", "layers")
@@ -95,9 +94,10 @@ def _count(model: str, widths: Sequence[int], sizes: Mapping[str, int]) -> dict[
     data = random_data(Shape(sizes["users"], sizes["items"], sizes["edges"], raw), held_back=0)
     settings = {"dim": sizes["dim"], "layers": sizes["layers"]} | ({"latent": sizes["dim"]} if model == "mmgcn" else {})
     with seeded(0):
-        teacher = Teacher(data, dim=sizes["dim"], layers=sizes["layers"]) if model == "mmkd" else None
+        taught = Experiment(data.name, "teacher", hparams=settings) if model == "mmkd" else None
+        teacher = taught and model_of(taught, data)
         with counted() as building:
-            made = build(model, data, settings, teacher=teacher)
+            made = model_of(Experiment(data.name, model, hparams=settings, teacher=taught), data, teacher)
         made.train()
         made.refresh()
         batch = _batch(data, made.negatives)
