@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,28 +17,9 @@ from mmkd_core.layers import embedding
 from mmkd_core.sparse import listed_scores
 
 
-class Rows(NamedTuple):
-    """The rows of two tables that a batch uses; `items[:, 0]` is the positive, the others are the negatives."""
-
-    users: Float[Tensor, "batch dim"]
-    items: Float[Tensor, "batch list dim"]
-
-
-def take(table: Float[Tensor, "rows dim"], ids: Tensor) -> Tensor:
-    """Rows of a table; `F.embedding` because its backward is much faster than that of indexing."""
+def rows_of(table: Float[Tensor, "rows dim"], ids: Tensor) -> Tensor:
+    """The rows of a table that `ids`, of any shape, name; the backward pass is much faster than that of indexing."""
     return F.embedding(ids, table)
-
-
-def gather(users: Tensor, items: Tensor, batch: Batch) -> Rows:
-    """The rows of a user and an item table that `batch` names."""
-    return Rows(take(users, batch.users), take(items, batch.lists))
-
-
-def logits(
-    users: Float[Tensor, "user feat"], items: Float[Tensor, "item feat"], batch: Batch, parts: int = 1
-) -> Float[Tensor, "batch list parts"]:
-    """Scores of each user's positive (column 0) and negatives, separately for each of `parts` slices of the columns."""
-    return listed_scores(users, items, batch.users, batch.lists, parts)
 
 
 def infonce(
@@ -53,7 +34,7 @@ def infonce(
     `row` is the anchor of a pair, and what is `excluded` is no candidate of an anchor.
     """
     others = candidates.masked_fill(excluded, torch.finfo(scores.dtype).min).logsumexp(1)  # -inf makes NaN gradients
-    return F.softplus(take(others[:, None], row)[:, 0] - scores).mean()
+    return F.softplus(rows_of(others[:, None], row)[:, 0] - scores).mean()
 
 
 def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weight: float) -> dict[str, Tensor]:
@@ -63,7 +44,7 @@ def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weigh
     """
     if not weight:
         return {}
-    rows = take(table, torch.stack([batch.users, num_users + batch.pos, num_users + batch.neg[:, 0]]))
+    rows = rows_of(table, torch.stack([batch.users, num_users + batch.pos, num_users + batch.neg[:, 0]]))
     return {"l2": weight * losses.l2(*rows)}
 
 
@@ -150,6 +131,6 @@ class IdModel(Recommender):
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         tables = self.embed()
-        scores = logits(tables.users, tables.items, batch)[..., 0]
+        scores = listed_scores(tables.users, tables.items, batch.users, batch.lists)[..., 0]
         terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
         return terms | row_l2(self.nodes.weight, self.num_users, batch, self.l2)

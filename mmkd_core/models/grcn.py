@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from mmkd_core.data import Dataset, Embeddings
 from mmkd_core.graph import both_directions
 from mmkd_core.layers import Features, embedding, linear, unit_rows
-from mmkd_core.models.base import IdModel, take
+from mmkd_core.models.base import IdModel, rows_of
 from mmkd_core.sparse import Pattern
 
 
@@ -74,7 +74,7 @@ class GRCN(IdModel):
 
     def refine(self, affinities: list[Tensor]) -> Float[Tensor, " edge"]:
         """w, the weights of the refined graph: an edge that no modality trusts is cut."""
-        confidence = take(self.confidence, self.graph.col)
+        confidence = rows_of(self.confidence, self.graph.col)
         return (torch.stack(affinities, dim=1) * confidence).amax(1).relu()
 
     def embed(self) -> Embeddings:
