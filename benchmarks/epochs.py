@@ -4,43 +4,46 @@
     python -m benchmarks.epochs --data tiktok --device cuda --out book/records/h100/epochs-tiktok.json
 
 CPU seconds of one thread; on a GPU, those that pass. Batch 2,048, d = 64, default settings; the median of `--repeat`
-epochs after one that warms up. `--out` writes the figures and where they were taken. Peers: MMRec
-(enoche/MMRec at e775373) and the released PromptMM code, single runs on one core of a similar machine; they are shown
-beside TikTok, the data set that they were measured on.
+epochs after one that warms up. `--out` writes the figures and where they were taken. The peers' are in `peers.toml`;
+they are shown beside TikTok, the data set that they were measured on.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from mmkd_core import Dataset, evaluate, load
+from mmkd_core import MODELS, Dataset, evaluate, load
 from mmkd_core.cost import environment, timed
 from mmkd_core.files import write_json
 from mmkd_core.models import build
-from mmkd_core.sampling import Sampler
-from mmkd_core.training import choose_device, train_epoch
+from mmkd_core.training import FitConfig, Trainer, choose_device
 
-CASES: dict[str, tuple[str, dict[str, Any], str]] = {
-    "BPR-MF": ("bpr-mf", {}, "MMRec 0.66"),
-    "NGCF": ("ngcf", {}, ""),
-    "LightGCN, 2 layers": ("lightgcn", {"layers": 2}, "MMRec 2.42"),
-    "VBPR": ("vbpr", {}, "MMRec 1.60"),
-    "MMGCN": ("mmgcn", {}, "MMRec 27.7"),
-    "GRCN": ("grcn", {}, "MMRec 22.5"),
-    "LATTICE": ("lattice", {}, "MMRec 109 (two threads)"),
-    "CLCRec": ("clcrec", {}, ""),
-    "SLMRec": ("slmrec", {}, "MMRec 12.6"),
-    "BM3": ("bm3", {}, "MMRec 3.6"),
-    "teacher": ("teacher", {}, "released 11 (d = 32, batch 1,024)"),
-    "MMKD, prompt frozen": ("mmkd", {"prompt_mode": "frozen"}, "released 7-8 (d = 32)"),
-    "MMKD, prompt tuned": ("mmkd", {"prompt_mode": "kd"}, ""),
-}
+PEERS = tomllib.loads((Path(__file__).parent / "peers.toml").read_text())
+PROMPTS = {"prompt frozen": {"prompt_mode": "frozen"}, "prompt tuned": {"prompt_mode": "kd"}}
+
+
+class Row(NamedTuple):
+    """A line of the table: a model with settings, and what a peer takes."""
+
+    title: str
+    model: str
+    settings: Mapping[str, Any] = {}
+    peer: str = ""
+
+
+def rows() -> list[Row]:
+    """Every model that is trained, MMKD with its prompt frozen and tuned."""
+    trained = {name: kind.title for name, kind in MODELS.items() if not kind.deterministic}
+    lines = [Row(title, name) for name, title in trained.items() if name != "mmkd"]
+    lines += [Row(f"{trained['mmkd']}, {prompt}", "mmkd", settings) for prompt, settings in PROMPTS.items()]
+    return [row._replace(**PEERS.get(row.title, {})) for row in lines]
 
 
 def median_seconds(call: Callable[[], Any], device: torch.device, repeat: int) -> float:
@@ -49,21 +52,12 @@ def median_seconds(call: Callable[[], Any], device: torch.device, repeat: int) -
 
 
 def measure(
-    name: str, settings: dict[str, Any], data: Dataset, device: torch.device, repeat: int
+    name: str, settings: Mapping[str, Any], data: Dataset, device: torch.device, repeat: int
 ) -> tuple[float, float]:
     """Seconds of an epoch and of a test evaluation."""
     torch.manual_seed(0)
     model = build(name, data, settings).to(device)
-    sampler = Sampler(data.train.to(device), data.num_items, model.negatives)
-    generator = torch.Generator(device).manual_seed(0)
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3, fused=True)
-
-    def epoch() -> None:
-        model.train()
-        model.refresh()
-        train_epoch(model, sampler.epoch(2048, generator), optimizer)
-
-    seconds = median_seconds(epoch, device, repeat)
+    seconds = median_seconds(Trainer(model, data, FitConfig()).epoch, device, repeat)
     model.eval()
     with torch.no_grad():
         tables = model.embed()
@@ -85,15 +79,15 @@ def main() -> None:
     print(f"{data.name}: {len(data.train):,} training pairs, {users:,} users evaluated, {kind}")
     beside = data.name == "tiktok" and device.type == "cpu"
     print(f"{'':<22}{'epoch':>8}{'evaluation':>12}" + ("   peers, an epoch" if beside else ""))
-    rows = {}
-    for title, (name, settings, peer) in CASES.items():
+    timings = {}
+    for title, name, settings, peer in rows():
         seconds, evaluation = measure(name, settings, data, device, arguments.repeat)
-        rows[title] = {"epoch": round(seconds, 4), "evaluation": round(evaluation, 4)}
+        timings[title] = {"epoch": round(seconds, 4), "evaluation": round(evaluation, 4)}
         print(f"{title:<22}{seconds:>8.3f}{evaluation:>12.3f}" + (f"   {peer}" if beside and peer else ""), flush=True)
     if beside:
         print("Evaluation of the same users in MMRec: 1.6-2.3; in the released code: 17-19.")
     if arguments.out:
-        write_json(arguments.out, {"data": data.name, "kind": kind, "seconds": rows, "environment": where})
+        write_json(arguments.out, {"data": data.name, "kind": kind, "seconds": timings, "environment": where})
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
     python -m benchmarks.search lightgcn --data tiktok
 
-Optuna's tree-structured Parzen estimator with successive halving. The spaces, and for each data set the number of
-trials, their cap and where the first trial starts, are in `spaces.toml`: the same for all models. Numbers are tried
-with two significant digits; ItemKNN only counts, so it has no settings of a training. The study goes to
-`book/records/searches/<data>-<model>.json`, and the best settings become the data set's block of
-`mmkd_core/hparams/<model>.toml`. The test split is never read.
+Optuna's tree-structured Parzen estimator with successive halving. The space is the table [search] of
+`mmkd_core/hparams/<model>.toml`: a list is a choice; {low, high} is uniform in the logarithm, and over whole numbers
+where both are; `start` is the first trial unless the budget says another. The number of trials for each data set, their
+cap and where the first one starts are in `budgets.toml`, the same for all models. Numbers are tried with two
+significant digits; ItemKNN only counts, so it has no settings of a training. The study goes to
+`book/records/searches/<data>-<model>.json`, and the best settings become the data set's block of the model's file. The
+test split is never read.
 """
 
 from __future__ import annotations
@@ -24,12 +26,26 @@ import torch
 
 from mmkd_core import Dataset, History, load, plan
 from mmkd_core.cost import environment, measured
-from mmkd_core.experiment import train
+from mmkd_core.experiment import model_of, tables_of, teacher_of
 from mmkd_core.files import write_json, write_whole
-from mmkd_core.models import build
 from mmkd_core.training import choose_device, fit
 
 ROOT = Path(__file__).parents[1]
+
+
+def space_of(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The space of a model, and where a study of it begins, named as a trial names its parameters: "l2", "fit.lr"."""
+    space = tables_of(model)["search"]
+    start = space.pop("start")
+    training = {f"fit.{name}": value for name, value in start.pop("fit", {}).items()}
+    return space, start | training
+
+
+def in_force(model: str, dataset: str, space: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a model for a data set, of the names in `space`, as a trial names them."""
+    experiment = plan(model, dataset)
+    chosen = {name: experiment.hparams[name] for name in space if name != "fit"}
+    return chosen | {f"fit.{name}": getattr(experiment.fit, name) for name in space.get("fit", {})}
 
 
 def suggest(trial: optuna.Trial, space: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -54,9 +70,7 @@ def one_trial(
     trial.set_user_attr("settings", hparams | ({"fit": chosen} if chosen else {}))
     training = {"epochs": budget["epochs"], "patience": budget["patience"]} | chosen
     experiment = plan(arguments.model, arguments.data, hparams=hparams, fit=training)
-    extra: dict[str, Any] = {}
-    if experiment.teacher is not None:
-        extra["teacher"], _ = train(experiment.teacher, Path(arguments.store), data)
+    teacher = teacher_of(experiment, Path(arguments.store), data)
 
     def report(epoch: int, history: History) -> None:
         last = history.validation[-1]
@@ -67,8 +81,7 @@ def one_trial(
                 raise optuna.TrialPruned
 
     torch.manual_seed(0)
-    model = build(experiment.model, data, experiment.hparams, **extra)
-    history = fit(model, data, experiment.fit, on_epoch=report)
+    history = fit(model_of(experiment, data, teacher), data, experiment.fit, on_epoch=report)
     trial.set_user_attr("best_epoch", history.best_epoch)
     return history.best["recall@20"]
 
@@ -102,17 +115,15 @@ def main() -> None:
     parser.add_argument("--store", default="runs", help="where the teachers of students are kept")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    spaces = tomllib.loads((ROOT / "benchmarks" / "spaces.toml").read_text())
-    space, budget = spaces[arguments.model], spaces["budget"][arguments.data]
+    budget = tomllib.loads((ROOT / "benchmarks" / "budgets.toml").read_text())[arguments.data]
+    space, start = space_of(arguments.model)
     data = load(arguments.data)
-    start = plan(arguments.model, budget["start"])
     study = optuna.create_study(
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=budget.get("sampler", 0), n_startup_trials=4),
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=budget.get("rung", 20), reduction_factor=2),
     )
-    in_force = {name: start.hparams[name] for name in space if name != "fit"}
-    study.enqueue_trial(in_force | {f"fit.{name}": getattr(start.fit, name) for name in space.get("fit", {})})
+    study.enqueue_trial(start if budget["start"] == "default" else in_force(arguments.model, budget["start"], space))
     with measured(choose_device()) as cost:
         study.optimize(lambda trial: one_trial(trial, arguments, space, budget, data), n_trials=budget["trials"])
     trials = [{**t.user_attrs, "state": t.state.name.lower(), "validation recall@20": t.value} for t in study.trials]

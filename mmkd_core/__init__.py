@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from mmkd_core.data import Batch, DataError, Dataset, Embeddings
     from mmkd_core.datasets import load
     from mmkd_core.evaluation import evaluate, rank
-    from mmkd_core.experiment import Experiment, Record, plan, run
+    from mmkd_core.experiment import Experiment, Record, plan, restore, run
     from mmkd_core.models import MODELS
+    from mmkd_core.models.base import recommend
     from mmkd_core.training import FitConfig, History, fit
 
 __version__ = "0.1.0"
@@ -29,6 +30,8 @@ __all__ = [
     "load",
     "plan",
     "rank",
+    "recommend",
+    "restore",
     "run",
 ]
 # Each is imported when it is first asked for: torch takes seconds, and the command line's help needs none of it.
@@ -36,8 +39,9 @@ _HOMES = {
     "data": ("Batch", "DataError", "Dataset", "Embeddings"),
     "datasets": ("load",),
     "evaluation": ("evaluate", "rank"),
-    "experiment": ("Experiment", "Record", "plan", "run"),
+    "experiment": ("Experiment", "Record", "plan", "restore", "run"),
     "models": ("MODELS",),
+    "models.base": ("recommend",),
     "training": ("FitConfig", "History", "fit"),
 }
 

@@ -7,7 +7,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,15 +17,15 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from mmkd_core.graph import Graph
+from mmkd_core.sparse import Graph
 
 T = TypeVar("T")
 
 
-def parameters(model: nn.Module, served: Iterable[Any]) -> dict[str, int]:
+def parameters(model: nn.Module, served: Any) -> dict[str, int]:
     """Numbers held: `trained` (with requires_grad), `frozen`, `constants` (buffers), `served` (the final tables).
 
-    Of a sparse table that serves, the stored entries count.
+    `served` is what `model.embed()` gives, a tuple of tables. Of a sparse table that serves, the stored entries count.
     """
     counts = {"trained": 0, "frozen": 0}
     for parameter in model.parameters():

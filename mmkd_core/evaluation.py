@@ -1,7 +1,5 @@
 """All-ranking evaluation and top-K lists, in blocks of users, without a user-by-item mask in memory."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -10,15 +8,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mmkd_core.data import Dataset, Embeddings
-from mmkd_core.graph import ranges
 from mmkd_core.metrics import ndcg, recall
+from mmkd_core.sparse import ranges
 
 BLOCK = 256  # users ranked at once: 256 x 20,000 scores are 20 MB
 
 
 @runtime_checkable
 class Scorer(Protocol):
-    """Anything that scores all items for some users: `Embeddings`, or ItemKNN's sparse neighbourhood."""
+    """Tables that score all items for some users: `Embeddings`, or ItemKNN's sparse neighbourhood."""
 
     @property
     def device(self) -> torch.device: ...
@@ -38,34 +36,39 @@ class Ranking(NamedTuple):
 
 
 def rank(
-    scorer: Scorer,
+    tables: Scorer,
     users: Int[Tensor, " user"],
-    seen: Int[Tensor, "edge 2"],
+    data: Dataset,
     k: int,
-    num_items: int,
+    *,
+    seen: Int[Tensor, "edge 2"] | None = None,
 ) -> Ranking:
-    """Top-`k` items for each of `users`, the items of `seen` (rows of (user, item)) left out.
+    """The best `k` items for each of `users`, without those that the user has in `data.train`.
 
-    Raises `ValueError` when `k` is not between 1 and `num_items`, and `ScoreError` where a
-    score is NaN or infinite: NaN would come first.
+    `seen`, rows of (user, item), are left out in place of `data.train`. Raises `ValueError` when `k` is not between 1
+    and the number of items, and `ScoreError` where a score is NaN or infinite: NaN would come first.
     """
-    if not 1 <= k <= num_items:
-        raise ValueError(f"k={k} for a catalogue of {num_items} items; expected 1 to {num_items}")
-    seen = seen.to(users.device)
+    _check_cut_off(k, data)
+    seen = (data.train if seen is None else seen).to(users.device)
     seen = seen[seen[:, 0].argsort(stable=True)]
     owners = seen[:, 0].contiguous()
-    bounded = isinstance(scorer, Embeddings) and _bounded(scorer)
-    # one table for all blocks: a small result a block would keep the memory that they free in pieces
+    bounded = isinstance(tables, Embeddings) and _bounded(tables)
+    # one table for all blocks: a small result per block would keep the memory that they free in pieces
     items, values = users.new_empty(len(users), k), torch.empty(len(users), k, device=users.device)
     for start in range(0, len(users), BLOCK):
         block = users[start : start + BLOCK]
-        scores = scorer.scores(block)
+        scores = tables.scores(block)
         if not bounded:
-            _check(scores, block)
+            _check_finite(scores, block)
         row, position = ranges(torch.searchsorted(owners, block), torch.searchsorted(owners, block, right=True))
         scores[row, seen[position, 1]] = -torch.inf
         values[start : start + BLOCK], items[start : start + BLOCK] = scores.topk(k, dim=1)
     return Ranking(items.masked_fill(values == -torch.inf, -1), values)
+
+
+def _check_cut_off(k: int, data: Dataset) -> None:
+    if not 1 <= k <= data.num_items:
+        raise ValueError(f"k={k} for a catalogue of {data.num_items} items; expected 1 to {data.num_items}")
 
 
 def _bounded(tables: Embeddings) -> bool:
@@ -75,7 +78,7 @@ def _bounded(tables: Embeddings) -> bool:
     return users * items * tables.users.shape[1] < torch.finfo(tables.users.dtype).max
 
 
-def _check(scores: Float[Tensor, "batch item"], users: Int[Tensor, " batch"]) -> None:
+def _check_finite(scores: Float[Tensor, "batch item"], users: Int[Tensor, " batch"]) -> None:
     """Raises `ScoreError` naming the first row, of a user or of an item, that makes a score NaN or infinite."""
     if scores.sum().isfinite():  # one number that is not spoils the sum, and a sum is soon done
         return
@@ -96,7 +99,7 @@ def _check(scores: Float[Tensor, "batch item"], users: Int[Tensor, " batch"]) ->
 
 @torch.no_grad()
 def evaluate(
-    embeddings: Scorer,
+    tables: Scorer,
     data: Dataset,
     split: str = "test",
     ks: Sequence[int] = (20, 50),
@@ -107,20 +110,19 @@ def evaluate(
 
     All items are ranked but the user's training items; with `mask_validation=True` the validation items are left out
     too when `split` is "test" (published protocols differ). Returns {"recall@20": tensor, "ndcg@20": ..., ...},
-    float64, one value a user, on the CPU. Raises `ValueError` for an unknown split, an empty one, a K outside 1 to the
-    number of items, and `ScoreError` for a score that is NaN or infinite.
+    float64, one value per user, on the CPU. Raises `ValueError` for an unknown split, an empty one, a K outside 1 to
+    the number of items, and `ScoreError` for a score that is NaN or infinite.
     """
     if not ks:
         raise ValueError("ks is empty; expected cut-offs such as (20, 50)")
-    if min(ks) < 1:
-        raise ValueError(f"k={min(ks)} for a catalogue of {data.num_items} items; expected 1 to {data.num_items}")
-    places = hit_places(embeddings, data, split, max(ks), mask_validation=mask_validation)
-    return of_places(places, getattr(data, split)[:, 0], ks)
+    _check_cut_off(min(ks), data)
+    places = hit_places(tables, data, split, max(ks), mask_validation=mask_validation)
+    return metrics_at(places, getattr(data, split)[:, 0], ks)
 
 
 @torch.no_grad()
 def hit_places(
-    embeddings: Scorer, data: Dataset, split: str = "test", k: int = 50, *, mask_validation: bool = False
+    tables: Scorer, data: Dataset, split: str = "test", k: int = 50, *, mask_validation: bool = False
 ) -> Int[Tensor, " edge"]:
     """Where each interaction of `split` stands in its user's list, 1 for the top; 0 where it is not among the first k.
 
@@ -131,23 +133,23 @@ def hit_places(
     edges = getattr(data, split)
     if len(edges) == 0:
         raise ValueError(f"{data.name}: no interaction in split {split!r}, so nothing can be measured")
-    edges = edges.to(embeddings.device)
+    edges = edges.to(tables.device)
     users = edges[:, 0].unique()
     seen = torch.cat([data.train, data.val]) if mask_validation and split == "test" else data.train
-    ranking = rank(embeddings, users, seen, k, data.num_items)
+    ranking = rank(tables, users, data, k, seen=seen)
     keys = edges[:, 0] * data.num_items + edges[:, 1]  # sorted, as the data set's edges are
     ranked = users[:, None] * data.num_items + ranking.items
-    found = torch.searchsorted(keys, ranked).clamp_max(len(keys) - 1)
-    user, place = ((keys[found] == ranked) & (ranking.items >= 0)).nonzero().T
+    edge = torch.searchsorted(keys, ranked).clamp_max(len(keys) - 1)
+    user, place = ((keys[edge] == ranked) & (ranking.items >= 0)).nonzero().T
     places = torch.zeros(len(keys), dtype=torch.int64, device=keys.device)
-    places[found[user, place]] = place + 1
+    places[edge[user, place]] = place + 1
     return places.cpu()
 
 
-def of_places(
+def metrics_at(
     places: Int[Tensor, " edge"], users: Int[Tensor, " edge"], ks: Sequence[int]
 ) -> dict[str, Float[Tensor, " user"]]:
-    """Recall@K and NDCG@K as `evaluate` returns them, from the places of `hit_places` and the users of the split.
+    """Recall@K and NDCG@K as `evaluate` gives them, from the places of `hit_places` and the users of the split.
 
     No K may be greater than the k that the places were taken with.
     """

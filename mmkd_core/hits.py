@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mmkd_core.evaluation import of_places
+from mmkd_core.evaluation import metrics_at
 from mmkd_core.files import write_whole
 
 KS = (20, 50)
@@ -47,7 +47,7 @@ def read_hits(record_file: str | Path) -> dict[str, Float[Tensor, " user"]] | No
             users, places = arrays["user_steps"].cumsum(dtype=np.int64), arrays["places"].astype(np.int64)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: not the hits of a record ({error}); expected the file that its run wrote") from None
-    return of_places(torch.from_numpy(places), torch.from_numpy(users), KS)
+    return metrics_at(torch.from_numpy(places), torch.from_numpy(users), KS)
 
 
 def packed(history: Mapping[str, Any]) -> dict[str, Any]:

@@ -100,24 +100,17 @@ def fit(
     config = config or FitConfig()
     if len(data.val) == 0:
         raise ValueError(f"{data.name}: no validation interaction, so no epoch can be selected; hold some back as val")
-    target, before = choose_device(device), _place(model)
+    target, before = choose_device(device), _place_of(model)
     model.to(target)
     history = History()
     select = _Selection(model, data, config.patience)
-    parameters = [p for p in model.parameters() if p.requires_grad]
     with seeded(config.seed, target):
         model.refresh()
         select.consider(0, history)
-        if parameters:
-            optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
-            visited = None if pairs is None else pairs.to(target)
-            sampler = Sampler(data.train.to(target), data.num_items, model.negatives, visited)
-            generator = torch.Generator(target).manual_seed(config.seed)
+        if any(parameter.requires_grad for parameter in model.parameters()):
+            trainer = Trainer(model, data, config, pairs=pairs)
             for epoch in range(1, config.epochs + 1):
-                model.train()
-                model.refresh()
-                batches = sampler.epoch(config.batch_size, generator)
-                history.losses.append(train_epoch(model, batches, optimizer, epoch))
+                history.losses.append(trainer.epoch(epoch))
                 if epoch % config.evaluate_every == 0 or epoch == config.epochs:
                     select.consider(epoch, history)
                 if on_epoch is not None:
@@ -129,9 +122,37 @@ def fit(
     return history
 
 
-def _place(model: Recommender) -> torch.device:
+def _place_of(model: Recommender) -> torch.device:
     """Where a model lies; the CPU for one without any tensor."""
     return next((tensor.device for tensor in chain(model.parameters(), model.buffers())), torch.device("cpu"))
+
+
+class Trainer:
+    """What trains a model where it lies: AdamW, the sampler of its triples, and the generator that they are drawn from.
+
+    With `pairs`, some of `data.train`, an epoch visits those alone.
+    """
+
+    def __init__(
+        self, model: Recommender, data: Dataset, config: FitConfig, *, pairs: Int[Tensor, "_ 2"] | None = None
+    ) -> None:
+        device = _place_of(model)
+        self.model, self.batch_size = model, config.batch_size
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+        visited = None if pairs is None else pairs.to(device)
+        self.sampler = Sampler(data.train.to(device), data.num_items, model.negatives, visited)
+        self.generator = torch.Generator(device).manual_seed(config.seed)
+
+    def batches(self) -> Iterator[Batch]:
+        """The batches of the next epoch, drawn when the first is asked for; the model is brought up to date at once."""
+        self.model.train()
+        self.model.refresh()
+        return self.sampler.epoch(self.batch_size, self.generator)
+
+    def epoch(self, number: int = 0) -> dict[str, float]:
+        """Trains for one epoch, as `train_epoch` says."""
+        return train_epoch(self.model, self.batches(), self.optimizer, number)
 
 
 def train_epoch(

@@ -1,5 +1,6 @@
 """The programs of benchmarks/: what they cover, and what a search writes."""
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -8,16 +9,17 @@ from pathlib import Path
 import optuna
 import pytest
 
-from benchmarks.epochs import CASES
-from benchmarks.search import adopt, suggest
+from benchmarks.epochs import PEERS, rows
+from benchmarks.search import adopt, in_force, space_of, suggest
 from mmkd_core import MODELS
+from mmkd_core.experiment import tables_of
 from mmkd_core.models import settings_of
 from mmkd_core.recipes.cases import REAL
 from mmkd_core.training import FitConfig
 
 ROOT = Path(__file__).parents[1]
-SPACES = tomllib.loads((ROOT / "benchmarks" / "spaces.toml").read_text())
-TRAINED = [name for name in MODELS if name not in ("popularity", "itemknn")]
+BUDGETS = tomllib.loads((ROOT / "benchmarks" / "budgets.toml").read_text())
+TRAINED = [name for name, kind in MODELS.items() if not kind.deterministic]
 SET = [name for name in MODELS if settings_of(name)]  # all that a search could help: Popularity has no settings
 STUDIES = ROOT / "book" / "records" / "searches"
 
@@ -29,29 +31,44 @@ def test_a_program_shows_how_to_call_it(program):
     assert f"python -m benchmarks.{program}" in done.stdout
 
 
-def test_the_table_of_seconds_has_every_model_that_is_trained():
-    assert {name for name, _, _ in CASES.values()} == set(TRAINED)
+def test_the_table_of_seconds_has_every_model_that_is_trained_and_every_peer_a_line():
+    lines = rows()
+    assert {row.model for row in lines} == set(TRAINED)
+    assert len({row.title for row in lines}) == len(lines) == len(TRAINED) + 1
+    assert sorted(row.peer for row in lines if row.peer) == sorted(line["peer"] for line in PEERS.values())
 
 
 def test_every_model_with_settings_has_a_space_of_them():
-    assert [name for name in SPACES if name != "budget"] == SET
+    assert [name for name in MODELS if "search" in tables_of(name)] == SET
     assert set(SET) == {*TRAINED, "itemknn"}
     for name in SET:
-        settings = [setting for setting in SPACES[name] if setting != "fit"]
+        space, start = space_of(name)
+        settings = [setting for setting in space if setting != "fit"]
         assert settings
         assert set(settings) <= set(settings_of(name))
-        assert all(hasattr(FitConfig(), setting) for setting in SPACES[name].get("fit", {}))
-        assert ("fit" in SPACES[name]) == (name in TRAINED)
+        assert all(hasattr(FitConfig(), setting) for setting in space.get("fit", {}))
+        assert ("fit" in space) == (name in TRAINED)
+        assert list(start) == [*settings, *(f"fit.{setting}" for setting in space.get("fit", {}))]
+
+
+@pytest.mark.parametrize("name", SET)
+def test_the_studies_began_where_the_space_says_or_where_the_budget_says(name):
+    space, start = space_of(name)
+    for dataset in REAL:
+        begun = BUDGETS[dataset]["start"]
+        trial = optuna.trial.FixedTrial(start if begun == "default" else in_force(name, begun, space))
+        expected = suggest(trial, space) | ({"fit": suggest(trial, space["fit"], "fit.")} if "fit" in space else {})
+        assert json.loads((STUDIES / f"{dataset}-{name}.json").read_text())["trials"][0]["settings"] == expected
 
 
 @pytest.mark.parametrize("dataset", REAL)
 def test_no_model_with_settings_is_without_a_study(dataset):
     assert {name for name in SET if not (STUDIES / f"{dataset}-{name}.json").is_file()} == set()
-    assert set(SPACES["budget"]) == set(REAL)
+    assert set(BUDGETS) == set(REAL)
 
 
 def test_the_range_of_l2_is_the_same_in_every_space():
-    assert len({tuple(SPACES[name]["l2"].values()) for name in TRAINED}) == 1
+    assert len({tuple(space_of(name)[0]["l2"].values()) for name in TRAINED}) == 1
 
 
 def test_numbers_are_tried_with_two_digits():
@@ -68,10 +85,10 @@ def test_a_range_of_whole_numbers_gives_whole_numbers():
     assert isinstance(found["neighbours"], int)
 
 
-BEFORE = "[default]\nl2 = 0.1\n\n[default.fit]\nlr = 0.5\n\n[a]\nl2 = 1\n\n[a.fit]\nlr = 2\n\n[ab]\nl2 = 3\n"
+BEFORE = "[search]\nl2 = [0.1]\nfit.lr = [0.5]\nstart.l2 = 0.1\n\n[a]\nl2 = 1\n\n[a.fit]\nlr = 2\n\n[ab]\nl2 = 3\n"
 
 
-@pytest.mark.parametrize(("dataset", "others"), [("a", ["default", "ab"]), ("new", ["default", "a", "ab"])])
+@pytest.mark.parametrize(("dataset", "others"), [("a", ["search", "ab"]), ("new", ["search", "a", "ab"])])
 def test_a_choice_replaces_the_block_of_its_data_set_alone(dataset, others, tmp_path):
     file = tmp_path / "model.toml"
     file.write_text(BEFORE)

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from command_line import call
 from made_up_folder import ITEMS, write_folder
+from safetensors.torch import load_file
 
 import mmkd_core
-from mmkd_core import MODELS, engine, figures, recipes, tables
+from mmkd_core import MODELS, FitConfig, Record, engine, figures, fit, recipes, tables
 from mmkd_core import experiment as module
 from mmkd_core.__main__ import main
 from mmkd_core.commands import evidence
@@ -278,6 +280,26 @@ def test_a_run_that_diverges_says_so_and_leaves_nothing(folder, tmp_path, capsys
     assert (status, out) == (2, "")
     assert re.search(r"^mmkd: epoch \d+: loss terms .*expected finite numbers. Try a lower lr\n\Z", err, re.MULTILINE)
     assert not list(tmp_path.rglob("*.json")) + list(tmp_path.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("name", ["popularity", "lightgcn", "mmgcn", "mmkd"])
+def test_a_folder_is_trained_as_the_readme_trains(name, folder, tmp_path, capsys):
+    quick = [*QUICK, *(["--set", "teacher.fit.epochs=1"] if name == "mmkd" else [])]
+    assert call(capsys, "run", name, "--data", folder, "--store", tmp_path, *quick)[0] == 0
+    data, config, extra = load(folder), FitConfig(epochs=1, batch_size=512), {}
+    if name == "mmkd":
+        torch.manual_seed(0)
+        extra["teacher"] = MODELS["teacher"](data)
+        fit(extra["teacher"], data, FitConfig(epochs=1))
+    torch.manual_seed(0)
+    model = MODELS[name](data, **extra)
+    history = fit(model, data, config)
+    (record,) = [one for one in map(Record.read, tmp_path.glob("*.json")) if one.experiment.model == name]
+    assert record.history == history.as_dict()
+    trained = load_file(tmp_path / f"{record.key}.safetensors")
+    assert {key: torch.equal(value, trained[key]) for key, value in model.state_dict().items()} == dict.fromkeys(
+        trained, True
+    )
 
 
 # --- recommend ---

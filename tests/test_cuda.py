@@ -7,9 +7,9 @@ from mmkd_core import MODELS, FitConfig, evaluate, fit
 from mmkd_core.datasets import load
 from mmkd_core.evaluation import hit_places
 from mmkd_core.experiment import plan, restore, train
-from mmkd_core.graph import Pattern
 from mmkd_core.models import VARIANTS, build, settings_of
 from mmkd_core.models.teacher import Teacher
+from mmkd_core.sparse import Pattern
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
@@ -115,7 +115,7 @@ def test_what_a_gpu_trained_serves_on_a_cpu(name, tmp_path):
 
 def test_the_second_student_on_a_gpu_starts_from_the_same_teacher_as_the_first(tmp_path):
     small = {"epochs": 2, "batch_size": 64, "evaluate_every": 1}
-    experiment, demo = plan("mmkd", "demo", fit=small, teacher={"fit": small}), load("demo")
+    experiment, demo = plan("mmkd", "demo", fit=small, teacher=plan("teacher", "demo", fit=small)), load("demo")
     histories = []
     for _ in range(2):  # the teacher is trained before the first, and read before the second
         model, record = train(experiment, tmp_path, demo, device="cuda")

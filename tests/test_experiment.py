@@ -2,14 +2,19 @@ import copy
 import dataclasses
 import json
 import re
+import shutil
 
 import pytest
 import torch
+from made_up_folder import write_folder
 
-from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, plan, run
+from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, load, plan, restore, run
 from mmkd_core import experiment as module
-from mmkd_core.experiment import read_hits, restore, save_hits, train
+from mmkd_core.experiment import model_of, read_hits, save_hits, tables_of, teacher_of, train
 from mmkd_core.models import settings_of
+from mmkd_core.models.mmkd import MMKD
+from mmkd_core.models.teacher import Teacher
+from mmkd_core.recipes.cases import REAL
 
 SHORT = FitConfig(epochs=2, batch_size=256, lr=0.01, evaluate_every=1)
 
@@ -192,12 +197,45 @@ def test_the_same_experiment_in_two_stores_gives_the_same_numbers(toy, tmp_path)
     assert (first.metrics, first.history, first.key) == (second.metrics, second.history, second.key)
 
 
+def test_a_record_alone_restores_its_model(tmp_path):
+    folder = write_folder(tmp_path / "tiny")
+    record = run(plan("lightgcn", str(folder), hparams={"dim": 4}, fit={"epochs": 1}), tmp_path)
+    path = tmp_path / f"{record.key}.json"
+    alone, given = restore(path), restore(path, load(str(folder)))
+    assert all(torch.equal(one, other) for one, other in zip(alone.embed(), given.embed(), strict=True))
+    assert not alone.training
+    other = load(str(write_folder(tmp_path / "other", seed=1)))
+    with pytest.raises(ValueError, match=rf"{record.key}\.json: made from other data than other is now"):
+        restore(path, other)
+    shutil.rmtree(folder)
+    with pytest.raises(ValueError, match=rf"{record.key}\.json: its data: unknown data set .*; say where they lie now"):
+        restore(path)
+
+
 def test_running_leaves_the_global_generator_as_it_was(toy, tmp_path):
     before = torch.get_rng_state()
     record = run(lightgcn(), tmp_path, data=toy)
     assert torch.equal(torch.get_rng_state(), before)
     restore(tmp_path / f"{record.key}.json", toy)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_teacher_of_an_experiment_is_trained_once_and_starts_its_student(toy, tmp_path, monkeypatch):
+    assert teacher_of(lightgcn(), tmp_path, toy) is None
+    trained = teacher_of(mmkd(), tmp_path, toy)
+    monkeypatch.setattr(module, "fit", no_training)
+    again = teacher_of(mmkd(), tmp_path, toy)
+    assert isinstance(trained, Teacher)
+    assert isinstance(again, Teacher)
+    assert all(torch.equal(one, other) for one, other in zip(trained.embed(), again.embed(), strict=True))
+    student = model_of(mmkd(hparams={"dim": 4, "layers": 0}), toy, trained)
+    torch.testing.assert_close(torch.cat([*student.embed()]), torch.cat([*trained.embed()]))
+
+
+def test_the_teacher_of_a_model_is_untrained_and_has_its_own_settings_unless_one_is_given(toy):
+    model = model_of(mmkd(teacher=teacher(hparams={"dim": 5})), toy)
+    assert isinstance(model, MMKD)
+    assert model.teacher.nodes.weight.shape == (80, 5)
 
 
 def test_progress_names_the_stage(toy, tmp_path):
@@ -375,21 +413,24 @@ def tuned(tmp_path, monkeypatch):
     """A package folder whose hparams say something of their own."""
     (tmp_path / "hparams").mkdir()
     (tmp_path / "hparams" / "lightgcn.toml").write_text(
-        '[default]\nhow = "none"\nlayers = 3\nl2 = 0.5\nfit = { epochs = 7, lr = 0.5 }\n\n[toy]\nl2 = 0.25\n'
-        "fit = { lr = 0.125 }\n"
+        '[search]\nl2 = [0.5]\nstart.l2 = 0.5\n\n[toy]\nhow = "none"\nl2 = 0.25\nfit = { epochs = 7, lr = 0.125 }\n'
     )
     (tmp_path / "hparams" / "teacher.toml").write_text("[toy]\ndropout = 0.5\nfit = { epochs = 9 }\n")
     monkeypatch.setattr(module.resources, "files", lambda package: tmp_path)
 
 
 @pytest.mark.usefixtures("tuned")
-def test_a_plan_overlays_the_default_with_the_data_sets_block_and_with_what_is_given():
-    assert plan("lightgcn", "other") == Experiment(
-        "other", "lightgcn", hparams={"layers": 3, "l2": 0.5}, fit=FitConfig(epochs=7, lr=0.5)
-    )
+def test_a_plan_overlays_the_defaults_of_the_signature_with_the_data_sets_block_and_with_what_is_given():
+    assert plan("lightgcn", "other") == Experiment("other", "lightgcn")
+    assert plan("lightgcn", "search") == Experiment("search", "lightgcn")
     assert plan("lightgcn", "toy", seed=2, hparams={"layers": 1}, fit={"epochs": 8}) == Experiment(
         "toy", "lightgcn", 2, {"layers": 1, "l2": 0.25}, FitConfig(epochs=8, lr=0.125)
     )
+
+
+def test_settings_are_kept_for_data_sets_and_searches_alone():
+    assert all({*tables_of(name)} <= {"search", "demo", *REAL} for name in MODELS)
+    assert all({*tables_of(name)} >= {*REAL} for name in MODELS if settings_of(name))
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -418,17 +459,39 @@ def test_a_file_of_settings_is_checked_as_arguments_are(text, message, tmp_path,
 
 @pytest.mark.usefixtures("tuned")
 def test_a_plan_of_mmkd_nests_that_of_its_teacher():
-    experiment = plan("mmkd", "toy", seed=3, options={"noise": 0.3}, teacher={"layers": 1, "fit": {"lr": 0.25}})
+    experiment = plan("mmkd", "toy", seed=3, options={"noise": 0.3})
     assert experiment.teacher == Experiment(
-        "toy", "teacher", 3, {"dropout": 0.5, "layers": 1}, FitConfig(epochs=9, lr=0.25), None, {"noise": 0.3}
+        "toy", "teacher", 3, {"dropout": 0.5}, FitConfig(epochs=9), None, {"noise": 0.3}
     )
     assert (experiment.options, experiment.fit.seed) == ({"noise": 0.3}, 3)
 
 
+@pytest.mark.usefixtures("tuned")
+def test_a_plan_of_mmkd_nests_the_teacher_that_it_is_given():
+    same = {"seed": 3, "options": {"noise": 0.3}}
+    teacher = plan("teacher", "toy", hparams={"layers": 1}, fit={"lr": 0.25}, **same)
+    assert plan("mmkd", "toy", teacher=teacher, **same).teacher == Experiment(
+        "toy", "teacher", 3, {"dropout": 0.5, "layers": 1}, FitConfig(epochs=9, lr=0.25), None, {"noise": 0.3}
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"seed": 1}, "seed of mmkd: got 0, and 1 of its teacher; expected the same"),
+        ({"dataset": "other"}, "dataset of mmkd: got 'toy', and 'other' of its teacher; expected the same"),
+        ({"options": {"noise": 0.3}}, r"options of mmkd: got {}, and {'noise': 0.3} of its teacher; expected the same"),
+    ],
+)
+def test_a_teacher_of_other_data_or_another_seed_is_refused(other, message):
+    with pytest.raises(ValueError, match=message):
+        plan("mmkd", "toy", teacher=plan(**{"model": "teacher", "dataset": "toy"} | other))
+
+
 def test_planning_leaves_the_arguments_as_they_were():
-    given = {"layers": 1, "fit": {"lr": 0.25}}
-    plan("mmkd", "toy", teacher=given)
-    assert given == {"layers": 1, "fit": {"lr": 0.25}}
+    given = {"layers": 1}, {"lr": 0.25}, {"noise": 0.3}
+    plan("mmkd", "toy", hparams=given[0], fit=given[1], options=given[2])
+    assert given == ({"layers": 1}, {"lr": 0.25}, {"noise": 0.3})
 
 
 @pytest.mark.parametrize(
@@ -438,9 +501,9 @@ def test_planning_leaves_the_arguments_as_they_were():
         ({"hparams": {"lyers": 1}}, "unknown setting 'lyers' of lightgcn"),
         ({"fit": {"epoch": 1}}, "unknown setting 'epoch' of the training; one of"),
         ({"fit": {"seed": 1}}, "unknown setting 'seed' of the training; one of"),
-        ({"teacher": {"layers": 1}}, "lightgcn has no teacher"),
-        ({"model": "mmkd", "teacher": {"lyers": 1}}, "unknown setting 'lyers' of teacher"),
-        ({"model": "mmkd", "teacher": {"fit": {"epoch": 1}}}, "unknown setting 'epoch' of the training"),
+        ({"teacher": teacher()}, "lightgcn cannot be taught by teacher; expected mmkd and teacher"),
+        ({"model": "teacher", "hparams": {"lyers": 1}}, "unknown setting 'lyers' of teacher"),
+        ({"model": "teacher", "fit": {"epoch": 1}}, "unknown setting 'epoch' of the training"),
     ],
 )
 def test_unknown_names_in_a_plan(arguments, message):

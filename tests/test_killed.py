@@ -18,7 +18,8 @@ FIT = {"epochs": 6, "batch_size": 128, "evaluate_every": 1, "lr": 0.01}
 def work(folder, store, told=None):
     """Teacher, then student: six files. Each epoch is told to whoever wants to know."""
     torch.set_num_threads(1)
-    experiment = plan("mmkd", str(folder), fit=FIT, hparams={"dim": 8}, teacher={"dim": 8, "fit": FIT})
+    teacher = plan("teacher", str(folder), fit=FIT, hparams={"dim": 8})
+    experiment = plan("mmkd", str(folder), fit=FIT, hparams={"dim": 8}, teacher=teacher)
     run(experiment, store, on_epoch=told and (lambda _, epoch, history: told.send(epoch)))
 
 

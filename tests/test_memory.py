@@ -56,7 +56,8 @@ def test_a_model_counts_no_more_than_it_trains(name, data, machine):
 def test_the_student_is_measured_before_its_teacher_is_trained(make_data, machine, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "fit", lambda *_, **__: pytest.fail("trained"))
     machine(2**20)
-    experiment = module.plan("mmkd", "toy", hparams={"dim": 2**20}, teacher={"dim": 2})
+    teacher = module.plan("teacher", "toy", hparams={"dim": 2})
+    experiment = module.plan("mmkd", "toy", hparams={"dim": 2**20}, teacher=teacher)
     with pytest.raises(ValueError, match="dim=1048576 of mmkd would take"):
         module.run(experiment, tmp_path, data=make_data(num_items=60))
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmkd_core import MODELS, Dataset, Embeddings, evaluate, rank
-from mmkd_core.evaluation import ScoreError, hit_places, of_places
+from mmkd_core.evaluation import ScoreError, hit_places, metrics_at
 from mmkd_core.metrics import ndcg, recall
 
 
@@ -55,7 +55,7 @@ WRONG = [math.nan, math.inf, -math.inf]
 CALLS = {
     "evaluate": lambda scorer, data: evaluate(scorer, data, "val", (1,)),
     "hit_places": lambda scorer, data: hit_places(scorer, data, "val", 1),
-    "rank": lambda scorer, data: rank(scorer, data.val[:, 0].unique(), data.train, 1, data.num_items),
+    "rank": lambda scorer, data: rank(scorer, data.val[:, 0].unique(), data, 1),
 }
 
 
@@ -123,7 +123,7 @@ def test_places_are_those_of_brute_force(data, k):
 
 def test_places_of_a_longer_list_serve_any_shorter_cut(data):
     places = hit_places(tables(data), data, "test", 40)
-    short = of_places(places, data.test[:, 0], (5,))
+    short = metrics_at(places, data.test[:, 0], (5,))
     assert all(torch.equal(short[name], values) for name, values in evaluate(tables(data), data, "test", (5,)).items())
 
 
@@ -182,7 +182,7 @@ def test_results_are_float64_on_the_cpu(data):
 
 def test_training_items_never_come_up_even_when_all_scores_are_negative(data):
     embeddings = Embeddings(torch.ones(30, 1), -1 - torch.rand(40, 1))
-    lists = rank(embeddings, torch.arange(30), data.train, 40, 40).items
+    lists = rank(embeddings, torch.arange(30), data, 40).items
     for user in range(30):
         assert sorted(lists[user].tolist()) == sorted(
             -1 if item in items_of(data.train, user) else item for item in range(40)
@@ -190,8 +190,9 @@ def test_training_items_never_come_up_even_when_all_scores_are_negative(data):
 
 
 def test_places_without_a_candidate_hold_minus_one_at_the_end():
-    train = torch.tensor([[0, 0], [0, 1], [0, 3]])
-    ranking = rank(Embeddings(torch.ones(1, 1), torch.arange(5.0)[:, None]), torch.tensor([0]), train, 4, 5)
+    none = torch.empty(0, 2, dtype=torch.int64)
+    toy = Dataset("toy", 1, 5, torch.tensor([[0, 0], [0, 1], [0, 3]]), none, none)
+    ranking = rank(Embeddings(torch.ones(1, 1), torch.arange(5.0)[:, None]), torch.tensor([0]), toy, 4)
     assert ranking.items.tolist() == [[4, 2, -1, -1]]
     assert ranking.scores.tolist() == [[4.0, 2.0, -math.inf, -math.inf]]
 
@@ -203,21 +204,29 @@ def test_a_user_with_fewer_candidates_than_places_can_still_reach_one():
     assert values["ndcg@4"].tolist() == [pytest.approx(1 / math.log2(3))]
 
 
+def test_what_was_seen_is_left_out_in_place_of_what_was_trained_on(data):
+    seen = torch.cat([data.val, data.test])
+    lists = rank(tables(data), torch.arange(30), data, 40, seen=seen).items
+    for user in range(30):
+        left_out = {*items_of(data.val, user), *items_of(data.test, user)}
+        assert {*range(40)} - {*lists[user].tolist()} == left_out
+
+
 def test_users_may_be_ranked_in_any_order_and_more_than_once(data):
     users = torch.tensor([7, 2, 29, 7])
-    every = rank(tables(data), torch.arange(30), data.train, 5, 40).items
-    assert torch.equal(rank(tables(data), users, data.train, 5, 40).items, every[users])
+    every = rank(tables(data), torch.arange(30), data, 5).items
+    assert torch.equal(rank(tables(data), users, data, 5).items, every[users])
 
 
 def test_more_users_than_a_block_rank_as_in_small_blocks(monkeypatch, data):
-    whole = rank(tables(data), torch.arange(30), data.train, 5, 40)
+    whole = rank(tables(data), torch.arange(30), data, 5)
     monkeypatch.setattr("mmkd_core.evaluation.BLOCK", 7)
-    assert torch.equal(rank(tables(data), torch.arange(30), data.train, 5, 40).items, whole.items)
+    assert torch.equal(rank(tables(data), torch.arange(30), data, 5).items, whole.items)
 
 
 def test_ties_are_broken_in_the_same_way_every_time(data):
     equal = Embeddings(torch.ones(30, 1), torch.ones(40, 1))
-    first, second = (rank(equal, torch.arange(30), data.train, 10, 40).items for _ in range(2))
+    first, second = (rank(equal, torch.arange(30), data, 10).items for _ in range(2))
     assert torch.equal(first, second)
 
 
@@ -279,5 +288,5 @@ def test_tables_that_still_have_gradients_are_ranked_without_a_word(data):
     """As `model.embed()` gives them outside `no_grad`; a warning would be an error here."""
     users = torch.randn(data.num_users, 4, requires_grad=True)
     items = torch.randn(data.num_items, 4, requires_grad=True)
-    found = rank(Embeddings(users, items), torch.arange(3), data.train, 5, data.num_items)
+    found = rank(Embeddings(users, items), torch.arange(3), data, 5)
     assert found.items.shape == (3, 5)

@@ -3,24 +3,42 @@
 import re
 from dataclasses import fields, is_dataclass
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from mmkd_core import MODELS, FitConfig, evaluate, fit
+from mmkd_core import MODELS, DataError, FitConfig, evaluate, fit, rank, recommend
 from mmkd_core.cost import parameters
 from mmkd_core.models import build, settings_of
 from mmkd_core.models.teacher import Teacher
 
-UNTRAINED = ("popularity", "itemknn")  # they count; there is no parameter that a gradient could reach
+UNTRAINED = [name for name, kind in MODELS.items() if kind.deterministic]  # they count; nothing is trained
 TRAINED = [name for name in MODELS if name not in UNTRAINED]
+REFERENCES = Path(__file__).parents[1] / "book" / "references.bib"
 SHORT = FitConfig(epochs=2, batch_size=64, lr=0.01, evaluate_every=1)
 
 
 def make(name, data, seed=0, **settings):
     torch.manual_seed(seed)
     return MODELS[name](data, **settings).eval()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_has_a_title_of_its_own_and_a_citation_in_the_bibliography(name):
+    assert [kind.title for kind in MODELS.values()].count(MODELS[name].title) == 1
+    assert f"{{{MODELS[name].citation},\n" in REFERENCES.read_text()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_that_reads_content_needs_some_and_the_others_do_without(name, make_data):
+    bare = make_data(modalities=0)
+    if MODELS[name].reads_content:
+        with pytest.raises(DataError, match="random: no modality; this model needs item features"):
+            make(name, bare)
+    else:
+        assert scores_of(make(name, bare), bare).isfinite().all()
 
 
 def scores_of(model, data):
@@ -100,6 +118,41 @@ def test_solves_a_checkerboard(name, checkerboard):
         values = evaluate(model.embed(), checkerboard, "test", (4,), mask_validation=True)
     # 34 candidates, of which exactly the 4 test items are of the user's colour; chance is 0.12
     assert values["recall@4"].mean() > 0.9
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_recommending_is_ranking_the_tables_that_serve(name, data):
+    model, users = make(name, data), [7, 2, 29, 7]
+    with torch.no_grad():
+        expected = rank(model.embed(), torch.tensor(users), data, 5)
+    model.train()  # dropout would change the tables
+    for given in (users, tuple(users), torch.tensor(users), torch.tensor(users, dtype=torch.int32)):
+        ranking = recommend(model, given, data, 5)
+        assert torch.equal(ranking.items, expected.items)
+        assert torch.equal(ranking.scores, expected.scores)
+        assert not ranking.scores.requires_grad
+        assert model.training
+
+
+def test_recommending_to_nobody_gives_no_list(data):
+    assert recommend(make("lightgcn", data), [], data, 5).items.shape == (0, 5)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("users", "message"),
+    [
+        ([0, 30], "user 30 of random; expected 0 to 29"),
+        ([-1], "user -1 of random; expected 0 to 29"),
+        ([0.5], r"users=\[0.5\]; expected a sequence of whole numbers"),
+        ([True], r"users=\[True\]; expected a sequence of whole numbers"),
+        (3, r"users=3; expected a sequence of whole numbers"),
+        ([[3]], r"users=\[\[3\]\]; expected a sequence of whole numbers"),
+    ],
+)
+def test_who_is_no_user_gets_no_recommendation(users, message, data):
+    with pytest.raises(ValueError, match=message):
+        recommend(make("lightgcn", data), users, data, 5)
 
 
 def test_popularity_ranks_by_the_number_of_training_interactions(data):

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import readme
 
-from benchmarks.search import found_by
+from benchmarks.search import found_by, space_of
 from mmkd_core import recipes, results
 from mmkd_core.claims import ledger
-from mmkd_core.experiment import Experiment, Record, plan, read_hits, run
+from mmkd_core.experiment import Experiment, Record, plan, read_hits, run, tables_of
 from mmkd_core.results import METRICS, collect, fill, is_capped, measurements, read_records, records_folder
 
 ROOT = Path(__file__).parents[1]
 STORE = ROOT / "book" / "records"
-SPACES = tomllib.loads((ROOT / "benchmarks" / "spaces.toml").read_text())
+BUDGETS = tomllib.loads((ROOT / "benchmarks" / "budgets.toml").read_text())
 FILES = sorted(STORE.glob("*.json"))
 
 
@@ -82,16 +82,15 @@ def test_the_settings_in_force_are_the_choice_of_the_study(path):
         chosen["fit"] = {name: getattr(found.fit, name) for name in best["fit"]}
     assert chosen == best
     assert study["best validation"] == max(t["validation recall@20"] or 0 for t in study["trials"])
-    file = tomllib.loads((ROOT / "mmkd_core" / "hparams" / f"{study['model']}.toml").read_text())
-    assert file[study["dataset"]]["how"] == found_by(study["trials"], path.name)
+    assert tables_of(study["model"])[study["dataset"]]["how"] == found_by(study["trials"], path.name)
 
 
 def test_every_study_of_a_data_set_has_the_same_budget_and_the_space_in_force():
     studies = [json.loads(path.read_text()) for path in sorted((STORE / "searches").glob("*.json"))]
     assert studies
     for study in studies:
-        assert study["budget"] == SPACES["budget"][study["dataset"]]
-        assert study["space"] == SPACES[study["model"]]
+        assert study["budget"] == BUDGETS[study["dataset"]]
+        assert study["space"] == space_of(study["model"])[0]
         assert len(study["trials"]) == study["budget"]["trials"]
 
 
@@ -118,7 +117,7 @@ def test_the_hits_beside_a_record_are_those_of_its_metrics(path):
 def trained(path, epochs, best, *, cap=10, patience=2, model="bpr-mf", teacher=None):
     """A record of a run on a made-up data set, evaluated after every second epoch, written to `path`."""
     fit = {"epochs": cap, "patience": patience, "evaluate_every": 2}
-    experiment = plan(model, "demo", fit=fit, teacher={"fit": fit} if teacher else None)
+    experiment = plan(model, "demo", fit=fit, teacher=plan("teacher", "demo", fit=fit) if teacher else None)
     validation = [{"epoch": e, "recall@20": 0.2 if e == best else 0.1} for e in range(0, epochs + 1, 2)]
     record = Record(
         experiment, metrics=dict.fromkeys(METRICS, 0.1), validation={"recall@20": 0.2},

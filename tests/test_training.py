@@ -5,7 +5,7 @@ import torch
 
 from mmkd_core import MODELS, Dataset, Embeddings, FitConfig, evaluate, fit
 from mmkd_core.models.base import Recommender
-from mmkd_core.training import choose_device
+from mmkd_core.training import Trainer, choose_device
 
 SHORT = FitConfig(epochs=4, batch_size=64, lr=0.01, evaluate_every=1)
 
@@ -154,6 +154,29 @@ def test_losses_are_means_over_the_batches_under_the_terms_names(data):
     history = fit(make("mmkd", data), data, SHORT)
     assert all(set(row) == {"bpr", "l2", "pair_kd", "list_kd", "embed_kd"} for row in history.losses)
     assert 0 < history.losses[0]["bpr"] < 1
+
+
+@pytest.mark.parametrize("pairs", [None, 20])
+def test_a_trainer_takes_the_steps_of_a_whole_training(pairs, data):
+    some, config = data.train[:pairs] if pairs else None, FitConfig(epochs=3, batch_size=16, lr=0.05, seed=2)
+    losses = []
+    for by_hand in (True, False):
+        torch.manual_seed(0)
+        model = MODELS["bpr-mf"](data)
+        if by_hand:
+            trainer = Trainer(model, data, config, pairs=some)
+            losses.append([trainer.epoch(number) for number in range(1, 4)])
+        else:
+            losses.append(fit(model, data, config, pairs=some).losses)
+    assert losses[0] == losses[1]
+
+
+def test_the_batches_of_a_trainer_are_of_a_model_in_training_and_up_to_date(data, monkeypatch):
+    model, refreshed = MODELS["bpr-mf"](data).eval(), []
+    monkeypatch.setattr(model, "refresh", lambda: refreshed.append(model.training))
+    batches = Trainer(model, data, FitConfig(batch_size=16)).batches()
+    assert refreshed == [True]
+    assert next(batches).users.shape == (16,)
 
 
 def test_a_history_as_dict_is_plain_numbers(data):

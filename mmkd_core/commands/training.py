@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from mmkd_core.data import Dataset
-    from mmkd_core.experiment import Experiment, Record
+    from mmkd_core.experiment import Experiment
     from mmkd_core.training import History
 
 
@@ -97,6 +97,7 @@ def _run(options: argparse.Namespace) -> int:
 def planned(model: str, dataset: str, seed: int, settings: Sequence[str]) -> Experiment:
     """The experiment that `--set NAME=VALUE` arguments ask for."""
     from mmkd_core.experiment import plan
+    from mmkd_core.models import base_of
 
     groups: dict[str, dict[str, str]] = {"": {}, "fit": {}, "teacher": {}, "teacher.fit": {}, "data": {}}
     for setting in settings:
@@ -106,9 +107,14 @@ def planned(model: str, dataset: str, seed: int, settings: Sequence[str]) -> Exp
             fronts = [group for group in groups if group]
             raise ValueError(f"--set {quoted(setting)}: expected NAME=VALUE, NAME with one of {fronts} in front")
         groups[group][leaf] = text
-    given = _values(model, groups)
-    teacher = given["teacher"] | ({"fit": given["teacher.fit"]} if given["teacher.fit"] else {})
-    return plan(model, dataset, seed=seed, hparams=given[""], fit=given["fit"], teacher=teacher, options=given["data"])
+    given, teacher = _values(model, groups), None
+    common: dict[str, Any] = {"seed": seed, "options": given["data"]}
+    if inner := given["teacher"] | given["teacher.fit"]:
+        if base_of(model) != "mmkd":
+            raise ValueError(f"{model} has no teacher, so settings {quoted(inner)} of one mean nothing")
+        kind = given["teacher"].pop("model", "teacher")
+        teacher = plan(kind, dataset, hparams=given["teacher"], fit=given["teacher.fit"], **common)
+    return plan(model, dataset, hparams=given[""], fit=given["fit"], teacher=teacher, **common)
 
 
 def _values(model: str, groups: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
@@ -131,44 +137,19 @@ def _values(model: str, groups: dict[str, dict[str, str]]) -> dict[str, dict[str
 
 
 def _recommend(options: argparse.Namespace) -> int:
-    import torch
+    from mmkd_core.experiment import data_of, restore
+    from mmkd_core.models.base import recommend
 
-    from mmkd_core.evaluation import rank
-    from mmkd_core.experiment import Record, restore
-
-    record = Record.read(options.record)
-    data = _data_of(record, options)
-    if not 0 <= options.user < data.num_users:
-        raise ValueError(f"user {options.user} of {data.name}; expected 0 to {data.num_users - 1}")
-    history = data.train[data.train[:, 0] == options.user, 1].tolist()
+    data, user = data_of(options.record, options.data), options.user
+    best = recommend(restore(options.record, data), [user], data, options.top)
+    history = data.train[data.train[:, 0] == user, 1].tolist()
     if not history:
-        raise ValueError(f"user {options.user} of {data.name} has no training history, so there is no taste to rank by")
-    model = restore(options.record, data)
-    with torch.no_grad():
-        best = rank(model.embed(), torch.tensor([options.user]), data.train, options.top, data.num_items)
-    print(f"user {options.user} of {data.name}, {len(history)} training items: {_named(data, history[:5])}")
+        raise ValueError(f"user {user} of {data.name} has no training history, so there is no taste to rank by")
+    print(f"user {user} of {data.name}, {len(history)} training items: {_named(data, history[:5])}")
     for place, (item, score) in enumerate(zip(best.items[0].tolist(), best.scores[0].tolist(), strict=True), 1):
         if item >= 0:
             print(f"{place:>3}. {_named(data, [item])}  {score:.3f}")
     return 0
-
-
-def _data_of(record: Record, options: argparse.Namespace) -> Dataset:
-    """The data that a record was made from; raises `ValueError` when they are gone, or others than they were."""
-    from mmkd_core.data import DataError
-    from mmkd_core.datasets import load
-
-    place = options.data or record.experiment.dataset
-    try:
-        data = load(place, **record.experiment.options)
-    except DataError as error:
-        raise ValueError(f"{options.record}: its data: {error}; say where they lie now with --data FOLDER") from None
-    if data.fingerprint != record.data["fingerprint"]:
-        raise ValueError(
-            f"{options.record}: made from other data than {data.name} is now; say where they lie with --data FOLDER, "
-            "or train again on these"
-        )
-    return data
 
 
 def _named(data: Dataset, items: Sequence[int]) -> str:

@@ -15,7 +15,6 @@ from mmkd_core.datasets.layouts import LAYOUTS, load_folder
 from mmkd_core.datasets.options import checked, options_of
 from mmkd_core.datasets.places import address, folder_of, locate, note_shadowed, path_of, places_of, root_of
 from mmkd_core.datasets.remote import sum_problem
-from mmkd_core.datasets.shapes import SHAPES
 from mmkd_core.settings import Setting
 
 __all__ = ["LAYOUTS", "OPTIONS", "address", "check", "checked_options", "controlled", "fetch", "load", "title_of"]
@@ -31,7 +30,7 @@ OPTIONS: dict[str, Setting] = {
 
 def title_of(name: str) -> str:
     """What prose calls a data set: the title of a named one, the paper's name for a shape, else its own name."""
-    return DATASETS[name].title if name in DATASETS else name.capitalize() if name in SHAPES else name
+    return DATASETS[name].title if name in DATASETS else name
 
 
 def checked_options(options: Any, name: str) -> dict[str, Any]:

@@ -172,6 +172,16 @@ def _text(cell: object) -> str:
     return text.replace("|", r"\|")  # |U| is no three cells
 
 
+def plain(text: str) -> str:
+    """Text for a terminal: formulas, which are TeX between dollars for a page, in plain signs."""
+    return re.sub(r"\$([^$]*)\$", lambda formula: _signs(formula[1]), text)
+
+
+def _signs(tex: str) -> str:
+    tex = re.sub(r"\\lvert\\mathcal\{(.)\}\\rvert", r"|\1|", tex).replace(r"\sum", "Σ").replace("{}", "")
+    return re.sub(r"\^(\d)", lambda power: "⁰¹²³"[int(power[1])], tex)
+
+
 def numbered(frame: pd.DataFrame, *, name: str, caption: str) -> str:
     """`frame` as a numbered MyST table that `{numref}` reaches by `name`."""
     return f":::{{table}} {caption}\n:name: {name}\n\n{markdown(frame)}\n:::"

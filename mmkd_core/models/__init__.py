@@ -60,7 +60,7 @@ def checked(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return settings_of(name) | checks.checked(settings, described_settings(name), name)
 
 
-def build(name: str, data: Dataset, settings: Mapping[str, Any], *, teacher: Teacher | None = None) -> Recommender:
+def build(name: str, data: Dataset, settings: Mapping[str, Any], *, teacher: Recommender | None = None) -> Recommender:
     """The model `name` with `settings`; raises `ValueError` as `checked` does."""
     chosen = checked(name, settings)
     extra = {"teacher": teacher} if teacher is not None else {}

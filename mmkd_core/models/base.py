@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,33 +12,14 @@ from torch import Tensor, nn
 
 from mmkd_core import losses, memory, settings
 from mmkd_core.data import Batch, Dataset, Embeddings
-from mmkd_core.evaluation import Scorer
-from mmkd_core.graph import listed_scores
+from mmkd_core.evaluation import Ranking, Scorer, rank
 from mmkd_core.layers import embedding
+from mmkd_core.sparse import listed_scores
 
 
-class Rows(NamedTuple):
-    """The rows of two tables that a batch uses; `items[:, 0]` is the positive, the others are the negatives."""
-
-    users: Float[Tensor, "batch dim"]
-    items: Float[Tensor, "batch list dim"]
-
-
-def take(table: Float[Tensor, "rows dim"], ids: Tensor) -> Tensor:
-    """Rows of a table; `F.embedding` because its backward is much faster than that of indexing."""
+def rows_of(table: Float[Tensor, "rows dim"], ids: Tensor) -> Tensor:
+    """The rows of a table that `ids`, of any shape, name; the backward pass is much faster than that of indexing."""
     return F.embedding(ids, table)
-
-
-def gather(users: Tensor, items: Tensor, batch: Batch) -> Rows:
-    """The rows of a user and an item table that `batch` names."""
-    return Rows(take(users, batch.users), take(items, batch.lists))
-
-
-def logits(
-    users: Float[Tensor, "user feat"], items: Float[Tensor, "item feat"], batch: Batch, parts: int = 1
-) -> Float[Tensor, "batch list parts"]:
-    """Scores of each user's positive (column 0) and negatives, separately for each of `parts` slices of the columns."""
-    return listed_scores(users, items, batch.users, batch.lists, parts)
 
 
 def infonce(
@@ -53,7 +34,7 @@ def infonce(
     `row` is the anchor of a pair, and what is `excluded` is no candidate of an anchor.
     """
     others = candidates.masked_fill(excluded, torch.finfo(scores.dtype).min).logsumexp(1)  # -inf makes NaN gradients
-    return F.softplus(take(others[:, None], row)[:, 0] - scores).mean()
+    return F.softplus(rows_of(others[:, None], row)[:, 0] - scores).mean()
 
 
 def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weight: float) -> dict[str, Tensor]:
@@ -63,13 +44,17 @@ def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weigh
     """
     if not weight:
         return {}
-    rows = take(table, torch.stack([batch.users, num_users + batch.pos, num_users + batch.neg[:, 0]]))
+    rows = rows_of(table, torch.stack([batch.users, num_users + batch.pos, num_users + batch.neg[:, 0]]))
     return {"l2": weight * losses.l2(*rows)}
 
 
 class Recommender(nn.Module):
     """Base of all models. A model's keyword arguments are its settings; `negatives` is what a batch must hold."""
 
+    title: str  # what tables call it
+    citation: str  # its key in book/references.bib
+    reads_content: bool = False
+    deterministic: bool = False  # the same with every seed
     negatives: int = 1
     squares: int = 0  # matrices of dim x dim that it trains, at least
 
@@ -89,8 +74,8 @@ class Recommender(nn.Module):
         super().__init__()
         self.num_users, self.num_items = data.num_users, data.num_items
 
-    def embed(self) -> Any:
-        """The pair of tables that serves: `Embeddings(users, items)`."""
+    def embed(self) -> Scorer:
+        """The tables that serve: `Embeddings(users, items)` but for ItemKNN."""
         raise NotImplementedError
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
@@ -112,6 +97,27 @@ class Recommender(nn.Module):
         return {}
 
 
+@torch.no_grad()
+def recommend(model: Recommender, users: Sequence[int] | Int[Tensor, " user"], data: Dataset, k: int) -> Ranking:
+    """The best `k` items for each of `users`, ids of `data`, without those that the user has in training.
+
+    The model serves as in evaluation mode, and is left in the mode that it is in. Raises `ValueError` for what is no
+    user of `data`, and as `rank` does.
+    """
+    ids = torch.as_tensor(users)
+    if ids.dim() != 1 or (len(ids) and (ids.is_floating_point() or ids.dtype == torch.bool)):
+        raise ValueError(f"users={settings.quoted(users)}; expected a sequence of whole numbers, such as [0, 1]")
+    for user in ids.tolist():
+        if not 0 <= user < data.num_users:
+            raise ValueError(f"user {user} of {data.name}; expected 0 to {data.num_users - 1}")
+    training = model.training
+    try:
+        tables = model.eval().embed()
+    finally:
+        model.train(training)
+    return rank(tables, ids.to(tables.device, torch.int64), data, k)
+
+
 class IdModel(Recommender):
     """A model whose own table holds one row a user and one an item, trained with BPR and L2 of the rows it uses."""
 
@@ -120,8 +126,11 @@ class IdModel(Recommender):
         self.l2 = l2
         self.nodes = embedding(data.num_users + data.num_items, dim)  # users first
 
+    def embed(self) -> Embeddings:
+        raise NotImplementedError
+
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         tables = self.embed()
-        scores = logits(tables.users, tables.items, batch)[..., 0]
+        scores = listed_scores(tables.users, tables.items, batch.users, batch.lists)[..., 0]
         terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
         return terms | row_l2(self.nodes.weight, self.num_users, batch, self.l2)

@@ -26,10 +26,12 @@ from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import bipartite, propagate
 from mmkd_core.layers import Features, embedding, linear, unit_rows
-from mmkd_core.models.base import Recommender, take
+from mmkd_core.models.base import Recommender, rows_of
 
 
 class BM3(Recommender):
+    title, citation = "BM3", "zhou2023bm3"
+    reads_content = True
     squares = 1
 
     def __init__(
@@ -61,8 +63,8 @@ class BM3(Recommender):
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         tables = self.collaborate()
-        users, items = take(tables.users, batch.users), take(tables.items, batch.pos)
-        contents = [project(take(x, batch.pos)) for project, x in zip(self.projections, self.features, strict=True)]
+        users, items = rows_of(tables.users, batch.users), rows_of(tables.items, batch.pos)
+        contents = [project(rows_of(x, batch.pos)) for project, x in zip(self.projections, self.features, strict=True)]
         views = torch.stack([users, items, *contents])  # (2 + modalities, batch, dim)
         targets = unit_rows(F.dropout(views.detach(), self.dropout, self.training))
         predicted = unit_rows(self.predictor(views))

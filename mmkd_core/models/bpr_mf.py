@@ -13,10 +13,12 @@ from torch import Tensor
 
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
-from mmkd_core.models.base import IdModel, take
+from mmkd_core.models.base import IdModel, rows_of
 
 
 class BPRMF(IdModel):
+    title, citation = "BPR-MF", "rendle2009bpr"
+
     def __init__(self, data: Dataset, *, dim: int = 64, l2: float = 1e-4) -> None:
         super().__init__(data, dim=dim, l2=l2)
 
@@ -26,7 +28,7 @@ class BPRMF(IdModel):
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """As `IdModel.loss`; the rows of a triple are taken from the table once, for the scores and for L2."""
         users, pos, neg = batch.users[:, None], self.num_users + batch.pos[:, None], self.num_users + batch.neg
-        rows = take(self.nodes.weight, torch.cat([users, pos, neg], dim=1))  # (batch, 2 + negatives, dim)
+        rows = rows_of(self.nodes.weight, torch.cat([users, pos, neg], dim=1))  # (batch, 2 + negatives, dim)
         scores = (rows[:, 1:] @ rows[:, 0, :, None]).squeeze(-1)
         terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
         return terms | ({"l2": self.l2 * losses.l2(*rows[:, :3].unbind(1))} if self.l2 else {})

@@ -25,12 +25,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mmkd_core.data import Batch, Dataset, Embeddings
-from mmkd_core.graph import Graph, ranges
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
-from mmkd_core.models.base import IdModel, infonce, row_l2, take
+from mmkd_core.models.base import IdModel, infonce, row_l2, rows_of
+from mmkd_core.sparse import Graph, ranges
 
 
 class CLCRec(IdModel):
+    title, citation = "CLCRec", "wei2021clcrec"
+    reads_content = True
+
     def __init__(
         self,
         data: Dataset,
@@ -54,7 +57,7 @@ class CLCRec(IdModel):
 
     def encode(self, items: Int[Tensor, " batch"]) -> Float[Tensor, "batch dim"]:
         """g of the named items."""
-        return self.encoder(take(self.get_buffer("content"), items))
+        return self.encoder(rows_of(self.get_buffer("content"), items))
 
     def embed(self) -> Embeddings:
         users, items = self.split(self.nodes.weight)
@@ -65,23 +68,23 @@ class CLCRec(IdModel):
         negatives = batch.neg.unique()
         nodes = torch.cat([users, self.num_users + items, self.num_users + negatives])
         sizes = [len(users), len(items), len(negatives)]
-        of_users, *ids = take(self.nodes.weight, nodes).split(sizes)
+        of_users, *ids = rows_of(self.nodes.weight, nodes).split(sizes)
         content = self.encode(nodes[len(users) :] - self.num_users).split(sizes[1:])
         terms = {}
         if self.contrast < 1:
             chosen = self._choose(len(nodes) - len(users)).split(sizes[1:])
             pos, neg = (torch.where(c[:, None], g, e) for c, g, e in zip(chosen, content, ids, strict=True))
             known = self._known(users, negatives)
-            terms["user_item"] = (1 - self.contrast) * self._infonce(of_users, row, take(pos, column), neg, known)
+            terms["user_item"] = (1 - self.contrast) * self._infonce(of_users, row, rows_of(pos, column), neg, known)
         if self.contrast:
             anchors, pos, neg = unit_rows(ids[0]), unit_rows(content[0]), unit_rows(content[1])
             known = items[:, None] == negatives
-            terms["contrast"] = self.contrast * self._infonce(anchors, column, take(pos, column), neg, known)
+            terms["contrast"] = self.contrast * self._infonce(anchors, column, rows_of(pos, column), neg, known)
         return terms | row_l2(self.nodes.weight, self.num_users, batch, self.l2)
 
     def _infonce(self, anchors: Tensor, row: Tensor, pos: Tensor, neg: Tensor, known: Tensor) -> Tensor:
         """Mean of InfoNCE of the pairs (anchors[row], pos), all rows of neg being candidates where not `known`."""
-        scores = (take(anchors, row) * pos).sum(1) / self.temperature
+        scores = (rows_of(anchors, row) * pos).sum(1) / self.temperature
         return infonce(scores, anchors / self.temperature @ neg.T, row, known)
 
     def _choose(self, size: int) -> Tensor:

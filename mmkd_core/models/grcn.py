@@ -28,12 +28,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mmkd_core.data import Dataset, Embeddings
-from mmkd_core.graph import Pattern, both_directions
+from mmkd_core.graph import both_directions
 from mmkd_core.layers import Features, embedding, linear, unit_rows
-from mmkd_core.models.base import IdModel, take
+from mmkd_core.models.base import IdModel, rows_of
+from mmkd_core.sparse import Pattern
 
 
 class GRCN(IdModel):
+    title, citation = "GRCN", "wei2020grcn"
+    reads_content = True
+
     def __init__(self, data: Dataset, *, dim: int = 64, layers: int = 2, routing: int = 3, l2: float = 1e-3) -> None:
         super().__init__(data, dim=dim, l2=l2)
         self.layers, self.routing = layers, routing
@@ -70,7 +74,7 @@ class GRCN(IdModel):
 
     def refine(self, affinities: list[Tensor]) -> Float[Tensor, " edge"]:
         """w, the weights of the refined graph: an edge that no modality trusts is cut."""
-        confidence = take(self.confidence, self.graph.col)
+        confidence = rows_of(self.confidence, self.graph.col)
         return (torch.stack(affinities, dim=1) * confidence).amax(1).relu()
 
     def embed(self) -> Embeddings:

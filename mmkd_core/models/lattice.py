@@ -29,9 +29,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mmkd_core.data import Dataset, Embeddings
-from mmkd_core.graph import Graph, bipartite, item_knn, propagate
+from mmkd_core.graph import bipartite, item_knn, propagate
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
-from mmkd_core.models.base import IdModel, take
+from mmkd_core.models.base import IdModel, rows_of
+from mmkd_core.sparse import Graph
 
 
 class Entries(NamedTuple):
@@ -56,6 +57,9 @@ class Entries(NamedTuple):
 
 
 class LATTICE(IdModel):
+    title, citation = "LATTICE", "zhang2021lattice"
+    reads_content = True
+
     def __init__(
         self,
         data: Dataset,
@@ -90,7 +94,7 @@ class LATTICE(IdModel):
             for share, x, project in zip(shares, self.features, self.projections, strict=True):
                 projected = unit_rows(project(x) * x.any(1, keepdim=True))
                 items = item_knn(projected, self.neighbours).items
-                cosines = (take(projected, items) @ projected[:, :, None]).squeeze(-1)  # again, with a gradient
+                cosines = (rows_of(projected, items) @ projected[:, :, None]).squeeze(-1)  # again, with a gradient
                 mined = normalised(items, cosines)
                 cols.append(mined.cols)
                 values.append((1 - self.raw_weight) * share * mined.values)

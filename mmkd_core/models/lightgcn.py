@@ -14,6 +14,8 @@ from mmkd_core.models.base import IdModel
 
 
 class LightGCN(IdModel):
+    title, citation = "LightGCN", "he2020lightgcn"
+
     def __init__(self, data: Dataset, *, dim: int = 64, layers: int = 2, l2: float = 1e-4) -> None:
         super().__init__(data, dim=dim, l2=l2)
         self.layers = layers

@@ -26,9 +26,10 @@ from torch import Tensor, nn
 
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
-from mmkd_core.graph import Graph, both_directions, neighbour_mean
+from mmkd_core.graph import both_directions, neighbour_mean
 from mmkd_core.layers import Features, embedding, unit_rows
-from mmkd_core.models.base import IdModel, row_l2, take
+from mmkd_core.models.base import IdModel, row_l2, rows_of
+from mmkd_core.sparse import Graph
 
 
 class Layer(nn.Module):
@@ -76,10 +77,12 @@ class Branch(nn.Module):
         for layer in inner:
             x = layer(graph @ x, x, ids)
         mean = graph @ x
-        return last(mean, x, ids) if rows is None else last(take(mean, rows), take(x, rows), take(ids, rows))
+        return last(mean, x, ids) if rows is None else last(rows_of(mean, rows), rows_of(x, rows), rows_of(ids, rows))
 
 
 class MMGCN(IdModel):
+    title, citation = "MMGCN", "wei2019mmgcn"
+    reads_content = True
     squares = 1
 
     def __init__(self, data: Dataset, *, dim: int = 64, latent: int = 64, layers: int = 2, l2: float = 1e-3) -> None:
@@ -113,6 +116,6 @@ class MMGCN(IdModel):
         scores = (items @ users[:, :, None]).squeeze(-1)
         terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
         if self.l2:
-            preferences = self.l2 * losses.l2(take(self.preferences.weight, batch.users))
+            preferences = self.l2 * losses.l2(rows_of(self.preferences.weight, batch.users))
             terms["l2"] = preferences + row_l2(self.nodes.weight, self.num_users, batch, self.l2)["l2"]
         return terms

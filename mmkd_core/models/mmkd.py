@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -34,8 +34,9 @@ from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.evaluation import Scorer
 from mmkd_core.graph import bipartite, propagate
 from mmkd_core.layers import embedding
-from mmkd_core.models.base import Recommender, logits, row_l2
+from mmkd_core.models.base import Recommender, row_l2
 from mmkd_core.models.teacher import Knowledge, Teacher
+from mmkd_core.sparse import listed_scores
 
 
 class LightGCNStudent(nn.Module):
@@ -114,39 +115,6 @@ STUDENTS = {"lightgcn": LightGCNStudent, "gcn": GCNStudent}
 TABLES = ("users", "items", "user_content", "item_content")
 
 
-KdTerm = Callable[["MMKD", Knowledge, Embeddings, Tensor, Batch], Tensor]
-
-
-def margins(know: Knowledge, scores: Tensor, batch: Batch) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
-    """The teacher's and the student's score of the positive less that of the first negative."""
-    teacher = know.logits(batch._replace(neg=batch.neg[:, :1]))
-    return teacher[:, 0] - teacher[:, 1], scores[:, 0] - scores[:, 1]
-
-
-def content_and_items(model: MMKD, know: Knowledge, student: Embeddings) -> tuple[Tensor, Tensor]:
-    """F_i^m, and beside each the student's item, in the teacher's width; both (item, modality, dim)."""
-    items = student.items if model.map is None else model.map(student.items)
-    content = know.content_of_items()
-    return content, items[:, None].expand_as(content)
-
-
-def _pair_term(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
-    return losses.pair_kd(*margins(know, scores, batch), model.temperature)
-
-
-def _list_term(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
-    settings: dict[str, Any] = {"alpha": model.alpha, "beta": model.beta, "temperature": model.temperature}
-    by_modality = know.content_logits(batch).unbind(2)
-    return torch.stack([losses.list_kd(teacher, scores, **settings) for teacher in by_modality]).mean()
-
-
-def _embed_term(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
-    return losses.scaled_cosine_error(*content_and_items(model, know, student), model.gamma)
-
-
-KD_TERMS: dict[str, KdTerm] = {"pair_kd": _pair_term, "list_kd": _list_term, "embed_kd": _embed_term}
-
-
 class MMKD(Recommender):
     """A frozen teacher, a live prompt and a student; `embed()` is the student's and `loss()` is Eq. 12.
 
@@ -157,8 +125,9 @@ class MMKD(Recommender):
     teacher's tables in their principal directions and EmbKD goes through one learned linear map.
     """
 
+    title, citation = "MMKD", "wei2024promptmm"
+    reads_content = True
     students = STUDENTS
-    kd_terms = KD_TERMS
 
     def __init__(
         self,
@@ -241,17 +210,42 @@ class MMKD(Recommender):
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         nodes = self.student()
         student = self.split(nodes)
-        scores = logits(student.users, student.items, batch)[..., 0]
+        scores = listed_scores(student.users, student.items, batch.users, batch.lists)[..., 0]
         terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1])}
         terms |= row_l2(self.student.regularised(nodes), self.num_users, batch, self.l2)
         weights = {name: weight for name, weight in self.weights.items() if weight}
         if weights:
             know = self.knowledge()
+            distillation = {"pair_kd": self.pair_kd, "list_kd": self.list_kd, "embed_kd": self.embed_kd}
             terms |= {
-                name: weight * self.kd_terms[name](self, know, student, scores, batch)
-                for name, weight in weights.items()
+                name: weight * distillation[name](know, student, scores, batch) for name, weight in weights.items()
             }
         return terms
+
+    def pair_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
+        """Eq. 5 of the batch's margins; `scores` are the student's, its positive in column 0."""
+        return losses.pair_kd(*self.margins(know, scores, batch), self.temperature)
+
+    def list_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
+        """Eq. 10 of the batch's lists, mean over the modalities; `scores` are the student's."""
+        settings = {"alpha": self.alpha, "beta": self.beta, "temperature": self.temperature}
+        by_modality = know.content_logits(batch).unbind(2)
+        return torch.stack([losses.list_kd(teacher, scores, **settings) for teacher in by_modality]).mean()
+
+    def embed_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
+        """Eq. 11 of all items, mean over the modalities."""
+        return losses.scaled_cosine_error(*self.content_and_items(know, student), self.gamma)
+
+    def margins(self, know: Knowledge, scores: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The teacher's and the student's score of the positive less that of the first negative; both (batch,)."""
+        teacher = know.logits(batch._replace(neg=batch.neg[:, :1]))
+        return teacher[:, 0] - teacher[:, 1], scores[:, 0] - scores[:, 1]
+
+    def content_and_items(self, know: Knowledge, student: Embeddings) -> tuple[Tensor, Tensor]:
+        """F_i^m, and beside each the student's item, in the teacher's width; both (item, modality, dim)."""
+        items = student.items if self.map is None else self.map(student.items)
+        content = know.content_of_items()
+        return content, items[:, None].expand_as(content)
 
     @torch.no_grad()
     def monitor(self, score: Callable[[Scorer], float]) -> dict[str, float]:

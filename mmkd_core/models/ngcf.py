@@ -24,10 +24,11 @@ from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import bipartite
 from mmkd_core.layers import unit_rows
-from mmkd_core.models.base import IdModel, take
+from mmkd_core.models.base import IdModel, rows_of
 
 
 class NGCF(IdModel):
+    title, citation = "NGCF", "wang2019ngcf"
     squares = 2
 
     def __init__(
@@ -55,11 +56,11 @@ class NGCF(IdModel):
         ids = torch.cat([batch.users[:, None], self.num_users + batch.lists], dim=1)
         nodes, place = ids.unique(return_inverse=True)
         blocks = self._blocks(nodes)
-        rows = take(self._concatenate(blocks), place)  # (batch, 2 + negatives, width)
+        rows = rows_of(self._concatenate(blocks), place)  # (batch, 2 + negatives, width)
         scores = (rows[:, 1:] * rows[:, :1]).sum(-1)
         terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
         if self.l2:
-            terms["l2"] = self.l2 * losses.l2(*take(blocks[0], place[:, :3]).unbind(1))
+            terms["l2"] = self.l2 * losses.l2(*rows_of(blocks[0], place[:, :3]).unbind(1))
         return terms
 
     def _blocks(self, nodes: Tensor | None = None) -> list[Tensor]:
@@ -85,4 +86,4 @@ class NGCF(IdModel):
 
 
 def _rows(table: Tensor, nodes: Tensor | None) -> Tensor:
-    return table if nodes is None else take(table, nodes)
+    return table if nodes is None else rows_of(table, nodes)

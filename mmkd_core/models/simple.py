@@ -16,12 +16,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mmkd_core.data import Dataset, Embeddings
-from mmkd_core.graph import Graph
 from mmkd_core.models.base import Recommender
+from mmkd_core.sparse import Graph
 
 
 class Popularity(Recommender):
     """Each item's score is its number of training interactions, the same for all users."""
+
+    title, citation = "Popularity", "dacrema2019progress"
+    deterministic = True
 
     def __init__(self, data: Dataset) -> None:
         super().__init__(data)
@@ -50,6 +53,9 @@ class Neighbourhood(NamedTuple):
 
 class ItemKNN(Recommender):
     """Sum of the similarities between an item and the user's training items."""
+
+    title, citation = "ItemKNN", "sarwar2001itemknn"
+    deterministic = True
 
     def __init__(self, data: Dataset, *, neighbours: int = 20, shrink: float = 10.0) -> None:
         super().__init__(data)

@@ -34,10 +34,12 @@ from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import bipartite, propagate
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
-from mmkd_core.models.base import IdModel, infonce, take
+from mmkd_core.models.base import IdModel, infonce, rows_of
 
 
 class SLMRec(IdModel):
+    title, citation = "SLMRec", "tao2022slmrec"
+    reads_content = True
     squares = 4
 
     def __init__(
@@ -77,7 +79,7 @@ class SLMRec(IdModel):
         even, odd = (total / (self.layers + 1) for total in sums)
         from_users = torch.cat([even[: self.num_users], odd[self.num_users :]])
         tables = [even + odd, from_users, self.get_buffer("content")]
-        ids, from_users, content = tables if nodes is None else [take(table, nodes) for table in tables]
+        ids, from_users, content = tables if nodes is None else [rows_of(table, nodes) for table in tables]
         parts = content.split([weight.shape[1] for weight in self.projections], dim=1)
         return [ids, *(from_users + part @ weight.T for part, weight in zip(parts, self.projections, strict=True))]
 
@@ -96,7 +98,7 @@ class SLMRec(IdModel):
             terms["ssl"] = self.ssl * self._fine_and_coarse(of_items)
         if self.l2:
             nodes = torch.stack([batch.users, self.num_users + batch.pos])
-            terms["l2"] = self.l2 * losses.l2(*take(self.nodes.weight, nodes))
+            terms["l2"] = self.l2 * losses.l2(*rows_of(self.nodes.weight, nodes))
         return terms
 
     def _fine_and_coarse(self, channels: list[Tensor]) -> Tensor:
@@ -111,7 +113,7 @@ class SLMRec(IdModel):
     def _infonce(self, x: Tensor, y: Tensor, row: Tensor, column: Tensor) -> Tensor:
         """InfoNCE of the pairs (x[row], y[column]); the candidates of a pair are the rows of y."""
         x, y = unit_rows(x) / self.temperature, unit_rows(y)
-        scores = (take(x, row) * take(y, column)).sum(1)
+        scores = (rows_of(x, row) * rows_of(y, column)).sum(1)
         known = torch.zeros(len(x), len(y), dtype=torch.bool, device=x.device)
         known[row, column] = True
         return infonce(scores, x @ y.T, row, known)

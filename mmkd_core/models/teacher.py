@@ -31,7 +31,8 @@ from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import bipartite, neighbour_mean, propagate
 from mmkd_core.layers import Reduction, standardise, unit_rows
-from mmkd_core.models.base import IdModel, gather, logits, row_l2
+from mmkd_core.models.base import IdModel, row_l2, rows_of
+from mmkd_core.sparse import listed_scores
 
 
 class Knowledge(NamedTuple):
@@ -56,14 +57,14 @@ class Knowledge(NamedTuple):
 
     def logits(self, batch: Batch) -> Float[Tensor, "batch list"]:
         """Scores by E^T of the positive (column 0) and the negatives."""
-        ids, content = gather(self.users, self.items, batch), gather(self.user_content, self.item_content, batch)
-        users, items = self._fuse(ids.users, content.users), self._fuse(ids.items, content.items)
+        users = self._fuse(rows_of(self.users, batch.users), rows_of(self.user_content, batch.users))
+        items = self._fuse(rows_of(self.items, batch.lists), rows_of(self.item_content, batch.lists))
         return (users[:, None] * items).sum(-1)
 
     def content_logits(self, batch: Batch) -> Float[Tensor, "batch list modality"]:
         """Scores by each modality's content alone, F_u^m . F_i^m, of the positive (column 0) and the negatives."""
         parts = self.user_content.shape[1] // self.users.shape[1]
-        return logits(self.user_content, self.item_content, batch, parts)
+        return listed_scores(self.user_content, self.item_content, batch.users, batch.lists, parts)
 
     def content_of_items(self) -> Float[Tensor, "item modality dim"]:
         """F_i^m of all items."""
@@ -101,6 +102,8 @@ def _semantic_scores(x: Tensor, dim: int) -> Tensor:
 
 
 class Teacher(IdModel):
+    title, citation = "MMKD's teacher", "wei2024promptmm"
+    reads_content = True
     prompt_kind: type[Prompt] = Prompt
     squares = 1
 

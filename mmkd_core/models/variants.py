@@ -20,11 +20,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mmkd_core.data import Batch, Dataset, Embeddings
-from mmkd_core.graph import Graph, edge_weights, propagate
+from mmkd_core.graph import edge_weights, propagate
 from mmkd_core.layers import embedding
 from mmkd_core.models.base import Recommender
-from mmkd_core.models.mmkd import KD_TERMS, MMKD, STUDENTS, LightGCNStudent, content_and_items, margins
+from mmkd_core.models.mmkd import MMKD, STUDENTS, LightGCNStudent
 from mmkd_core.models.teacher import Knowledge, Prompt, Teacher
+from mmkd_core.sparse import Graph
 
 
 class XavierPrompt(Prompt):
@@ -45,15 +46,12 @@ class XavierTeacher(Teacher):
     prompt_kind = XavierPrompt
 
 
-def _squared_error(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
-    content, items = content_and_items(model, know, student)
-    return F.mse_loss(items, content)
-
-
 class MSEDistillation(MMKD):
     """The mean squared error, over items, modalities and channels, in place of the scaled cosine error of Eq. 11."""
 
-    kd_terms = KD_TERMS | {"embed_kd": _squared_error}
+    def embed_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
+        content, items = self.content_and_items(know, student)
+        return F.mse_loss(items, content)
 
 
 def _released_kl(teacher: Tensor, student: Tensor) -> Tensor:
@@ -61,26 +59,20 @@ def _released_kl(teacher: Tensor, student: Tensor) -> Tensor:
     return torch.where(teacher > 0, teacher * (teacher.clamp_min(1e-12).log() - student), 0).mean()
 
 
-def _released_pair(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
-    return _released_kl(*(-F.logsigmoid(margin) for margin in margins(know, scores, batch)))
-
-
-def _released_list(model: MMKD, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Tensor:
-    loss = -(scores.softmax(1) + 1e-8).log()
-    teachers = know.content_logits(batch).unbind(2)
-    return torch.stack([_released_kl(-(logits.softmax(1) + 1e-8).log(), loss) for logits in teachers]).mean()
-
-
 class ReleasedPair(MMKD):
     """Pair-wise distillation as released: the gradient of BPR weighted by minus the teacher's loss."""
 
-    kd_terms = KD_TERMS | {"pair_kd": _released_pair}
+    def pair_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
+        return _released_kl(*(-F.logsigmoid(margin) for margin in self.margins(know, scores, batch)))
 
 
 class ReleasedList(MMKD):
     """List-wise distillation as released, without the disentangled loss of Eq. 10."""
 
-    kd_terms = KD_TERMS | {"list_kd": _released_list}
+    def list_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
+        loss = -(scores.softmax(1) + 1e-8).log()
+        teachers = know.content_logits(batch).unbind(2)
+        return torch.stack([_released_kl(-(logits.softmax(1) + 1e-8).log(), loss) for logits in teachers]).mean()
 
 
 def misordered(data: Dataset) -> Graph:

@@ -22,10 +22,13 @@ from torch import Tensor, nn
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.layers import Features, embedding
-from mmkd_core.models.base import Recommender, take
+from mmkd_core.models.base import Recommender, rows_of
 
 
 class VBPR(Recommender):
+    title, citation = "VBPR", "he2016vbpr"
+    reads_content = True
+
     def __init__(
         self, data: Dataset, *, dim: int = 64, content_dim: int = 64, l2: float = 1e-4, content_l2: float = 0.0
     ) -> None:
@@ -63,7 +66,7 @@ class VBPR(Recommender):
         """s(u, i+) - s(u, i-), (batch, negatives); W is linear, so only the difference of the features meets it."""
         features = self.get_buffer("content")
         items = pos[:, None] - neg
-        content = self.projection(take(features, batch.pos)[:, None] - take(features, batch.neg))
+        content = self.projection(rows_of(features, batch.pos)[:, None] - rows_of(features, batch.neg))
         gamma, theta = users[:, None].split([self.dim, users.shape[1] - self.dim], dim=-1)
         factors = (gamma * items[..., :-1]).sum(-1) + (theta * content[..., :-1]).sum(-1)
         return factors + items[..., -1] + content[..., -1]

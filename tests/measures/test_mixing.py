@@ -210,4 +210,4 @@ def test_the_recipe_measures_settings_in_force_and_pictures_the_first_seed_alone
         assert job.arguments["coordinates"] is pictured
         student, plain = (Experiment.from_dict(job.arguments[name]) for name in ("taught", "unprompted"))
         assert student == plan("mmkd", "tiktok", seed=labels["seed"])
-        assert plain == plan("mmkd", "tiktok", seed=labels["seed"], teacher={"prompt_rate": 0.0}).teacher
+        assert plain == plan("teacher", "tiktok", seed=labels["seed"], hparams={"prompt_rate": 0.0})

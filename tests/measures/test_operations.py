@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from mmkd_core.graph import Graph, Pattern
 from mmkd_core.measures.operations import BATCH, DIM, LAYERS, PHASES, SIZES, counted, operations
 from mmkd_core.models.lattice import Entries
+from mmkd_core.sparse import Graph, Pattern
 
 ROWS, COLS = torch.tensor([0, 0, 1, 3]), torch.tensor([1, 2, 0, 2])  # 4 non-zeros in a 5 x 3 matrix
 

@@ -153,6 +153,6 @@ def test_the_plain_prompt_is_a_trained_table_and_knows_no_content(data):
 
 
 def test_a_student_can_learn_from_a_varied_teacher():
-    experiment = plan("mmkd", "demo", teacher={"model": "teacher+xavier", "layers": 1})
+    experiment = plan("mmkd", "demo", teacher=plan("teacher+xavier", "demo", hparams={"layers": 1}))
     assert experiment.teacher is not None
     assert (experiment.teacher.model, experiment.teacher.hparams["layers"]) == ("teacher+xavier", 1)

@@ -1,64 +1,61 @@
 """Floating-point operations of a training step and of the tables that serve, as one size grows (Table 1).
 
 Counted are the multiplications and additions of products, dense and sparse, as they are carried out: torch's own
-counter knows the dense ones, the formulas of the sparse ones are below. Work on single elements (activations, norms,
+counter knows the dense ones, the formulas of the sparse ones are in `meters`. Work on single elements (activations, norms,
 the optimiser), sorting and the choice of the largest are not products and not counted; neither is the PCA of the
 prompt, which scikit-learn computes once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from math import log
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import pandas as pd
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmkd_core.data import Batch, Dataset
-from mmkd_core.datasets.shapes import Shape, random_data, shape_of
-from mmkd_core.models import build
-from mmkd_core.models.teacher import Teacher
+from mmkd_core.evidence import paper
+from mmkd_core.evidence.cases import Asked, Case, Names, Seeds
+from mmkd_core.evidence.compare import NOT_RUN
+from mmkd_core.evidence.measurement import Measurement
+from mmkd_core.evidence.meters import counted
+from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.shapes import Shape, random_data, shape_of
+from mmkd_core.evidence.store import Store
+from mmkd_core.evidence.tables import Frames
+from mmkd_core.evidence.verdicts import Finding, Judge, verdict
+from mmkd_core.experiment import Experiment, model_of
+from mmkd_core.models import MODELS
 from mmkd_core.training import seeded
 
+COUNTED = ("mmgcn", "grcn", "lattice", "slmrec", "bm3", "teacher", "mmkd")
 SIZES = ("users", "items", "edges", "raw", "dim", "layers")
 PHASES = ("build", "step", "serve")
 PARTS = ("features", "edges", "dense")
 BATCH = 32  # fewer than the users and items of every shape, so that a batch names each once
 DIM, LAYERS = 8, 2
 DOUBLINGS = (1, 2, 4, 8, 16)
-
-aten = torch.ops.aten
-
-
-def _of_sums(table: Sequence[int], indices: Sequence[int], *_: object, **__: object) -> int:
-    """Weighted sums of rows: a multiplication and an addition for each number of each row that is looked up."""
-    return 2 * indices[0] * table[1]
+LESS = {"smoke": {"doublings": (1, 2, 4)}}  # that a measurement in a hurry does
 
 
-def _of_weights(grad: Sequence[int], table: Sequence[int], indices: Sequence[int], *_: object, **__: object) -> int:
-    """Gradients of the weights: an inner product for each row that is looked up."""
-    return 2 * indices[0] * table[1]
-
-
-SPARSE: dict[Any, Callable[..., int]] = {
-    aten._embedding_bag: _of_sums,
-    aten._embedding_bag_forward_only: _of_sums,
-    aten._embedding_bag_backward: _of_sums,  # of the rows of the gradient
-    aten._embedding_bag_per_sample_weights_backward: _of_weights,
-}
-
-
-@contextmanager
-def counted() -> Iterator[dict[str, int]]:
-    """Fills the yielded dict at the end: operations of "sparse" and of "dense" products inside."""
-    counts: dict[str, int] = {}
-    with FlopCounterMode(display=False, custom_mapping=SPARSE) as counter:
-        yield counts
-    by_operator = counter.get_flop_counts().get("Global", {})
-    counts["sparse"] = sum(count for operator, count in by_operator.items() if operator in SPARSE)
-    counts["dense"] = sum(by_operator.values()) - counts["sparse"]
+def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
+    """Operations of each model as one size after the other grows from a small shape. Seeds play no part."""
+    asked, less = Asked(datasets, seeds, budget), LESS.get(budget, {})
+    return [
+        Case(
+            {"dataset": shape, "model": model, "size": size},
+            Measurement.of(operations, model=model, size=size, shape=shape, **less),
+        )
+        for shape in asked.datasets_or(("demo",))
+        if shape_of(shape)
+        for model in COUNTED
+        for size in SIZES
+    ]
 
 
 def operations(
@@ -77,16 +74,16 @@ def operations(
     base = shape_of(shape)
     start = {"users": base.users, "items": base.items, "edges": base.edges, "raw": sum(base.widths)}
     start |= {"dim": DIM, "layers": LAYERS}
-    found: dict[str, Any] = {phase: {part: [] for part in PARTS} for phase in PHASES}
+    counts: dict[str, Any] = {phase: {part: [] for part in PARTS} for phase in PHASES}
     for factor in doublings:
         sizes = start | {size: factor * start[size]}
         once, twice = (_count(model, base.widths, sizes | {"raw": raw}) for raw in (sizes["raw"], 2 * sizes["raw"]))
-        for phase, parts in found.items():
+        for phase, parts in counts.items():
             of_raw = {kind: twice[phase][kind] - count for kind, count in once[phase].items()}
             parts["features"].append(sum(of_raw.values()))
             parts["edges"].append(once[phase]["sparse"] - of_raw["sparse"])
             parts["dense"].append(once[phase]["dense"] - of_raw["dense"])
-    return {"sizes": [factor * start[size] for factor in doublings], **found}
+    return {"sizes": [factor * start[size] for factor in doublings], **counts}
 
 
 def _count(model: str, widths: Sequence[int], sizes: Mapping[str, int]) -> dict[str, dict[str, int]]:
@@ -95,9 +92,10 @@ def _count(model: str, widths: Sequence[int], sizes: Mapping[str, int]) -> dict[
     data = random_data(Shape(sizes["users"], sizes["items"], sizes["edges"], raw), held_back=0)
     settings = {"dim": sizes["dim"], "layers": sizes["layers"]} | ({"latent": sizes["dim"]} if model == "mmgcn" else {})
     with seeded(0):
-        teacher = Teacher(data, dim=sizes["dim"], layers=sizes["layers"]) if model == "mmkd" else None
+        taught = Experiment(data.name, "teacher", hparams=settings) if model == "mmkd" else None
+        teacher = taught and model_of(taught, data)
         with counted() as building:
-            made = build(model, data, settings, teacher=teacher)
+            made = model_of(Experiment(data.name, model, hparams=settings, teacher=taught), data, teacher)
         made.train()
         made.refresh()
         batch = _batch(data, made.negatives)
@@ -114,3 +112,159 @@ def _batch(data: Dataset, negatives: int) -> Batch:
     first = torch.arange(BATCH)
     others = BATCH + torch.arange(BATCH * negatives) % (data.num_items - BATCH)
     return Batch(first, first, others.view(BATCH, negatives))
+
+
+HOW_COUNTED = (
+    "Multiplications and additions of dense and sparse products, counted while a small model runs; |U| users, |I| "
+    "items, |E| interactions, d_m raw width, d width, L layers, B pairs of a batch, k neighbours, r routings; Σ over "
+    "modalities. Work on single elements, sorting and the PCA of the prompt are not counted. The step is the first of "
+    "an epoch, the one in which LATTICE mines its item graph."
+)
+HOW_FITTED = (
+    "A power is the k of a + b x^k through the last three values of x, each twice the one before: a constant part "
+    "cannot hide it. '0': less than a tenth more over all doublings."
+)
+SYMBOLS = dict(
+    zip(SIZES, (r"\lvert\mathcal{U}\rvert", r"\lvert\mathcal{I}\rvert", r"\lvert\mathcal{E}\rvert", "d_m", "d", "L"), strict=True)
+)
+TITLES = {"step": "A training step", "serve": "The tables that serve", "build": "Once, before training"}
+PART_TITLES = {"features": "in proportion to $d_m$", "edges": "sparse products", "dense": "dense products"}
+
+
+class Judged(NamedTuple):
+    """What answers to an entry of the paper: parts by phase; what to say when it is right and when it is not."""
+
+    parts: tuple[tuple[str, ...], ...]
+    right: str = ""
+    wrong: str = ""
+
+
+_READ: dict[str, Any] = tomllib.loads(
+    (resources.files("mmkd_core.evidence") / "complexity.toml").read_text(encoding="utf-8")
+)
+# What this library's models do, by phase and part, as TeX; what is left out is not done.
+FORMS: dict[str, dict[tuple[str, ...], str]] = {
+    model: {(phase, part): form for phase, parts in phases.items() for part, form in parts.items()}
+    for model, phases in _READ["here"].items()
+}
+JUDGED: dict[tuple[str, str], Judged] = {
+    (model, entry): Judged(tuple(tuple(part.split(".")) for part in told.pop("parts")), **told)
+    for model, entries in _READ["judged"].items()
+    for entry, told in entries.items()
+}
+Counts = Mapping[str, Mapping[str, Any] | None]  # what `operations` gave for each size that was varied
+
+
+def frames(cases: Sequence[Case], store: Store) -> Frames:
+    """The paper's entries and what was counted for them; then each model's parts in each phase. Formulas are TeX."""
+    by_dataset: dict[str, dict[str, dict[str, Any]]] = {}
+    for labels, values in store.taken(cases):
+        by_dataset.setdefault(labels["dataset"], {}).setdefault(labels["model"], {})[labels["size"]] = values
+    made: Frames = {}
+    for dataset, models in by_dataset.items():
+        made[f"The paper's Table 1, counted ({dataset})"] = verdicts(models)
+        for phase, title in TITLES.items():
+            made[f"{title} ({dataset})"] = parts_of(models, phase)
+    return made
+
+
+def growth(sizes: Sequence[int], counts: Sequence[int]) -> float:
+    """k of a + b x^k through the last three points, whose x are in geometric progression; a constant part is no matter.
+
+    0 when the counts grow by less than a tenth of the last: LATTICE's item graph has a few per cent more or fewer
+    entries from one draw of the weights to another.
+    """
+    if counts[-1] - counts[0] < 0.1 * counts[-1] or counts[-1] == 0:
+        return 0.0
+    before, last = counts[-2] - counts[-3], counts[-1] - counts[-2]
+    if min(before, last) <= 0:
+        raise ValueError(f"counts {[*counts]} at sizes {[*sizes]}; expected what grows, or stays as it is")
+    return log(last / before) / log(sizes[-1] / sizes[-2])
+
+
+def powers(counts: Counts, parts: Iterable[tuple[str, str]], sizes: Iterable[str] = SIZES) -> dict[str, float] | None:
+    """The power of each size, the highest over `parts` (phase, part); None where a size was not counted."""
+    parts, by_size = tuple(parts), {}
+    for size in sizes:
+        values = counts[size]
+        if values is None:
+            return None
+        by_size[size] = max(growth(values["sizes"], values[phase][part]) for phase, part in parts)
+    return by_size
+
+
+def verdicts(models: Mapping[str, Counts]) -> pd.DataFrame:
+    """A line per entry: as printed, the operations here, the powers counted of the sizes that it names, the verdict."""
+    lines = {}
+    for (model, component), judged in JUDGED.items():
+        if model in models:
+            printed = paper.TABLE_1[model][component]
+            form = "; ".join(FORMS[model].get(part, "0") for part in judged.parts)
+            counted = powers(models[model], judged.parts, printed.powers)
+            verdict = NOT_RUN if counted is None else _verdict(printed, counted, judged)
+            lines[f"{MODELS[model].title}, {component}"] = [printed.text, form, _text(counted), verdict]
+    if "teacher" in models:
+        form = "; ".join(FORMS["teacher"]["step", part] for part in (("edges", "dense", "features")))  # as in JUDGED
+        counted = powers(models["teacher"], [("step", part) for part in PARTS])
+        lines[MODELS["teacher"].title] = ["", form, _text(counted), _READ["missing"]]
+    columns = ["printed", "here", "counted", "verdict"]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("entry")
+
+
+def _verdict(printed: paper.Order, counted: Mapping[str, float], judged: Judged) -> str:
+    if all(abs(counted[size] - power) < 0.5 for size, power in printed.powers.items()):
+        return f"right ({judged.right})" if judged.right else "right"
+    return judged.wrong or "not as counted"
+
+
+def _text(counted: Mapping[str, float] | None) -> str:
+    if counted is None:
+        return NOT_RUN
+    return f"${' '.join(f'{SYMBOLS[size]}^{round(power)}' for size, power in counted.items())}$"
+
+
+def parts_of(models: Mapping[str, Counts], phase: str) -> pd.DataFrame:
+    """A line per part of a model that does something in `phase`: its operations, and the power of each size."""
+    lines = {}
+    for model, counts in models.items():
+        for place, form in FORMS[model].items():
+            if place[0] == phase:
+                counted = powers(counts, [place])
+                cells = [NOT_RUN if counted is None else f"{counted[size]:.1f}".removesuffix(".0") for size in SIZES]
+                lines[f"{MODELS[model].title}: {PART_TITLES[place[1]]}"] = [form, *cells]
+    columns = ["operations", *(f"${symbol}$" for symbol in SYMBOLS.values())]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("part")
+
+
+def serves_by_edges() -> Judge:
+    """MMKD's final tables take no operation in proportion to raw features, and others in proportion to the edges."""
+
+    def judge(store: Store) -> Finding:
+        counted = [
+            (labels["size"], values) for labels, values in store.taken(cases) if values and labels["model"] == "mmkd"
+        ]
+        if not {"edges", "dim", "items"} <= {size for size, _ in counted}:
+            return Finding(NOT_RUN, (NOT_RUN,))
+        features = max(max(values["serve"]["features"]) for _, values in counted)
+        more = {size: values["serve"]["edges"][-1] / values["serve"]["edges"][-2] for size, values in counted}
+        right = features == 0 and all(abs(more[size] - 2) < 0.1 for size in ("edges", "dim"))
+        lines = (
+            f"operations in proportion to raw features: {features}",
+            f"doubling |E|, d, |I| multiplies the others by "
+            f"{more['edges']:.2f}, {more['dim']:.2f}, {more['items']:.2f}",
+        )
+        return Finding(verdict(["+" if right else "-"]), lines, store.files(cases))
+
+    return judge
+
+
+CLAIMS = {
+    "complexity": Claim(
+        "serving needs no feature reduction and takes O(L |E| d)", "Sec. 3.3; Table 1", serves_by_edges(), "Cost",
+        "complexity",
+    ),
+}  # fmt: skip
+
+QUESTION = Question(
+    cases, table="1", measure=operations, frames=frames, notes=(HOW_COUNTED, HOW_FITTED), claims=CLAIMS,
+)  # fmt: skip

@@ -6,14 +6,10 @@ of memory are theirs alone.
 
 from __future__ import annotations
 
-import resource
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from math import ceil
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,20 +21,21 @@ from mmkd_core.cost import parameters, timed
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.evaluation import rank
 from mmkd_core.evidence import paper
-from mmkd_core.evidence.cases import Asked, Case, Names, Seeds
+from mmkd_core.evidence.cases import Asked, Case, Names, Seeds, title_of
 from mmkd_core.evidence.compare import NOT_RUN
+from mmkd_core.evidence.counts import as_printed, counted_shape, counts
 from mmkd_core.evidence.measurement import Measurement
+from mmkd_core.evidence.meters import alone, peak_memory
 from mmkd_core.evidence.question import Claim, Question
 from mmkd_core.evidence.questions import ablations
-from mmkd_core.evidence.shapes import Shape, random_data, shape_of
+from mmkd_core.evidence.shapes import SHAPES, Shape, random_data, shape_of
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import Frames, percent
 from mmkd_core.evidence.verdicts import Finding, Judge, Read, per_dataset, records_of, verdict, where, within
-from mmkd_core.models import MODELS, base_of, build
+from mmkd_core.experiment import Experiment, model_of
+from mmkd_core.models import MODELS, base_of
 from mmkd_core.models.base import Recommender
-from mmkd_core.models.teacher import Teacher
-from mmkd_core.sampling import Sampler
-from mmkd_core.training import choose_device, seeded, train_epoch
+from mmkd_core.training import FitConfig, Trainer, choose_device, seeded, train_epoch
 
 TEACHER, LATTICE, BM3, MMKD = (MODELS[model].title for model in ("teacher", "lattice", "bm3", "mmkd"))
 SYSTEMS: dict[str, dict[str, Any]] = {  # with how they differ from a model's defaults
@@ -63,7 +60,6 @@ def weighed(rows: Mapping[str, Mapping[str, Any]], asked: Names, usual: Sequence
     ]
 
 
-STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 TOP = 20
 RANKINGS = 3
 
@@ -87,15 +83,9 @@ def footprint(
     tables of the same sizes, the top 20 of all users. MMKD comes with an untrained teacher of `dim` columns.
     """
     where, threads = shape_of(shape), torch.get_num_threads()
-    trained = _alone(_train, model, where, {**(settings or {}), "dim": dim}, batch, steps, threads)
+    trained = alone(_train, model, where, {**(settings or {}), "dim": dim}, batch, steps, threads)
     sizes = trained.pop("tables")
-    return trained | {"serving": _alone(_serve, where, sizes, threads)}
-
-
-def _alone(call: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
-    """What `call` gives in a fresh process; what it raises comes through."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(call, *arguments).result()
+    return trained | {"serving": alone(_serve, where, sizes, threads)}
 
 
 def _train(
@@ -103,18 +93,19 @@ def _train(
 ) -> dict[str, Any]:
     torch.set_num_threads(threads)
     device = choose_device()
-    memory = {"imports": _peak(device)}
+    memory = {"imports": peak_memory(device)}
     data = random_data(shape)
-    memory["data"] = _peak(device)
+    memory["data"] = peak_memory(device)
     with seeded(0, device):
         model, build_seconds = timed(lambda: _build(name, data, settings).to(device), device)
-        memory["build"] = _peak(device)
+        memory["build"] = peak_memory(device)
         seconds = {"build": build_seconds} | _epoch(model, data, batch, steps, device)
-        memory["train"] = _peak(device)
+        memory["train"] = peak_memory(device)
     model.eval()
+    tables: Any
     with torch.no_grad():
         tables, seconds["tables"] = timed(model.embed, device)
-    memory["tables"] = _peak(device)
+    memory["tables"] = peak_memory(device)
     return {
         "steps": _steps(len(data.train), batch),
         "numbers": parameters(model, tables),
@@ -125,28 +116,25 @@ def _train(
 
 
 def _build(name: str, data: Dataset, settings: Mapping[str, Any]) -> Recommender:
-    teacher = Teacher(data, dim=settings["dim"]) if base_of(name) == "mmkd" else None
-    return build(name, data, settings, teacher=teacher)
+    taught = base_of(name) == "mmkd"
+    teacher = Experiment(data.name, "teacher", hparams={"dim": settings["dim"]}) if taught else None
+    return model_of(Experiment(data.name, name, hparams=settings, teacher=teacher), data)
 
 
 def _epoch(model: Recommender, data: Dataset, batch: int, steps: int, device: torch.device) -> dict[str, float]:
     """Seconds of an epoch's first step, of another one, and of all."""
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], fused=True)
-    sampler = Sampler(data.train.to(device), data.num_items, model.negatives)
-    generator = torch.Generator(device).manual_seed(0)
-    count = _steps(len(sampler.edges), batch)
+    trainer = Trainer(model, data, FitConfig(batch_size=batch))
+    count = _steps(len(trainer.sampler.edges), batch)
     others = min(steps, count - 1)
 
     def begin() -> Iterator[Batch]:
-        model.refresh()
-        batches = sampler.epoch(batch, generator)  # drawn when the first one is asked for
-        train_epoch(model, islice(batches, 1), optimizer)
+        batches = trainer.batches()  # drawn when the first one is asked for
+        train_epoch(model, islice(batches, 1), trainer.optimizer)
         return batches
 
-    model.train()
-    train_epoch(model, islice(begin(), others), optimizer)  # warms up
+    train_epoch(model, islice(begin(), others), trainer.optimizer)  # warms up
     batches, first = timed(begin, device)
-    _, rest = timed(lambda: train_epoch(model, islice(batches, others), optimizer), device)
+    _, rest = timed(lambda: train_epoch(model, islice(batches, others), trainer.optimizer), device)
     other = rest / max(others, 1)
     return {"first step": first, "other step": other, "epoch": first + (count - 1) * other}
 
@@ -159,32 +147,13 @@ def _serve(shape: Shape, sizes: Sequence[Sequence[int]], threads: int) -> dict[s
     """Ranking for all users, from tables of the given sizes; the median of a few times."""
     torch.set_num_threads(threads)
     device = choose_device()
-    seen = random_data(replace(shape, widths=())).train.to(device)
+    data = random_data(replace(shape, widths=()))
     with seeded(0, device):
         tables = Embeddings(*(torch.randn(*size, device=device) for size in sizes))
-    users = torch.arange(shape.users, device=device)
+    users, seen = torch.arange(shape.users, device=device), data.train.to(device)
     top = min(TOP, shape.items)
-    seconds = [timed(lambda: rank(tables, users, seen, top, shape.items), device)[1] for _ in range(RANKINGS)]
-    return {"users": shape.users, "seconds": median(seconds), "memory": _peak(device)}
-
-
-def _peak(device: torch.device) -> dict[str, int]:
-    """The highest resident MiB, and on a GPU the highest allocated, since the last call.
-
-    Since the start of the process where the system cannot forget a peak. `ru_maxrss` would do for one process, but on
-    Linux a child begins with its parent's.
-    """
-    if STATUS.exists():
-        line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-        peak = {"resident": int(line.split()[1]) // 1024}
-        CLEAR.write_text("5")  # man 5 proc_pid_clear_refs: resets the peak to what is resident now
-    else:
-        kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-        peak = {"resident": round(kilobytes / 1024)}
-    if device.type == "cuda":
-        peak["gpu"] = torch.cuda.max_memory_allocated(device) // 1024**2
-        torch.cuda.reset_peak_memory_stats(device)
-    return peak
+    seconds = [timed(lambda: rank(tables, users, data, top, seen=seen), device)[1] for _ in range(RANKINGS)]
+    return {"users": shape.users, "seconds": median(seconds), "memory": peak_memory(device)}
 
 
 MEMORY = ("build, MiB", "train, MiB", "serve, MiB")
@@ -252,6 +221,22 @@ def _cells(values: Mapping[str, Any], teacher: Mapping[str, Any] | None) -> list
         f"{serving['seconds']:.2f}", *mebibytes,
         f"{numbers['trained']:,}", f"{numbers['frozen'] + numbers['constants']:,}", f"{numbers['served']:,}", *ratios,
     ]  # fmt: skip
+
+
+def counts6() -> pd.DataFrame:
+    """Each count of Table 6: as printed, the number behind it, the right one, and the ratios to the teacher's."""
+    lines = {}
+    for dataset, systems in paper.TABLE_6.items():
+        shape, behind = counted_shape(dataset), as_printed(dataset)
+        right, stated = counts(shape), counts(SHAPES[dataset])
+        for model, line in systems.items():
+            printed = f"{line.ratio!s} %" if line.ratio.text != "-" else ""
+            lines[f"{title_of(dataset)}: {MODELS[model].title}"] = [
+                f"{line.millions!s}M", f"{behind[model]:,}", f"{right[model]:,}", f"{stated[model]:,}",
+                printed, percent(right[model], right["teacher"]),
+            ]  # fmt: skip
+    columns = ["printed", "behind it", "right", "right, stated widths", "printed ratio", "right ratio"]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("model")
 
 
 def cheap_to_distil(share: float) -> Judge:

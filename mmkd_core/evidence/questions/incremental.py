@@ -41,8 +41,7 @@ from mmkd_core.evidence.verdicts import every_seed
 from mmkd_core.experiment import Experiment, run, train
 from mmkd_core.models import MODELS, build
 from mmkd_core.models.base import Recommender
-from mmkd_core.sampling import Sampler
-from mmkd_core.training import FitConfig, choose_device, fit, seeded, train_epoch
+from mmkd_core.training import FitConfig, Trainer, choose_device, fit, seeded
 
 ADAPTED = ("lattice", "bm3", "mmkd", "lightgcn")  # those of the paper's Table 7, and the plain rival
 TUNING = 20  # epochs of fine-tuning at most
@@ -133,21 +132,13 @@ def _times(model: Recommender, whole: Dataset, new: Int[Tensor, "_ 2"], config: 
     """Median milliseconds of the wall clock and of the CPU; `model` is of no use afterwards, being trained further."""
     device = choose_device()
     users = whole.test[:, 0].unique().to(device)
-    sampler = Sampler(whole.train.to(device), whole.num_items, model.negatives, new.to(device))
-    optimizer = torch.optim.AdamW([*model.parameters()], lr=config.lr, weight_decay=config.weight_decay, fused=True)
-    generator = torch.Generator(device).manual_seed(config.seed)
-
-    def epoch() -> None:
-        model.train()
-        model.refresh()
-        train_epoch(model, sampler.epoch(config.batch_size, generator), optimizer)
-
+    trainer = Trainer(model, whole, config, pairs=new)
     with seeded(config.seed, device):
-        found = {"epoch": _median(epoch, device)}
+        found = {"epoch": _median(trainer.epoch, device)}
     with torch.no_grad():
         tables = model.eval().embed()
         found["tables"] = _median(model.embed, device)
-        found["ranking"] = _median(lambda: rank(tables, users, whole.train, K, whole.num_items), device)
+        found["ranking"] = _median(lambda: rank(tables, users, whole, K), device)
     return {clock: {what: pair[place] for what, pair in found.items()} for place, clock in enumerate(("ms", "cpu_ms"))}
 
 

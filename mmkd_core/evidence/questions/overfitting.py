@@ -36,10 +36,9 @@ from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.style import BLUE, VERMILION, entitle, grid, parts, say
 from mmkd_core.evidence.tables import Column, Frames, by_system, cell, column, flat
 from mmkd_core.evidence.verdicts import every_seed
-from mmkd_core.experiment import Experiment, plan, train
-from mmkd_core.graph import ranges
-from mmkd_core.models import build
+from mmkd_core.experiment import Experiment, model_of, plan, teacher_of
 from mmkd_core.sampling import Sampler
+from mmkd_core.sparse import ranges
 from mmkd_core.training import History, choose_device, fit, seeded
 
 # Long enough for most systems here to pass their best epoch. Of TikTok, whose epochs cost thrice as much, two seeds.
@@ -156,14 +155,12 @@ def ask(scorer: Scorer, probe: Probe) -> dict[str, float]:
 
 def watch(experiment: Experiment, store: Path, data: Dataset, probe: Probe) -> tuple[list[dict[str, float]], int]:
     """Trains to the last epoch, and asks at each evaluation, the first included; the rows, and the best epoch."""
-    settings: dict[str, Any] = {}
-    if experiment.teacher is not None:
-        settings["teacher"], _ = train(experiment.teacher, store, data)
+    teacher = teacher_of(experiment, store, data)
     config = replace(experiment.fit, patience=experiment.fit.epochs + 2)  # more than there are evaluations
     device = choose_device()
     answers: dict[int, dict[str, float]] = {}
     with seeded(experiment.seed, device):
-        model = build(experiment.model, data, experiment.hparams, **settings).to(device).eval()
+        model = model_of(experiment, data, teacher).to(device).eval()
 
         @torch.no_grad()
         def look(epoch: int, history: History) -> None:

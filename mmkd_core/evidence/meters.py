@@ -1,0 +1,72 @@
+"""Meters: operations of products, and the peaks of memory of a process of its own."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+aten = torch.ops.aten
+
+
+def _of_sums(table: Sequence[int], indices: Sequence[int], *_: object, **__: object) -> int:
+    """Weighted sums of rows: a multiplication and an addition for each number of each row that is looked up."""
+    return 2 * indices[0] * table[1]
+
+
+def _of_weights(grad: Sequence[int], table: Sequence[int], indices: Sequence[int], *_: object, **__: object) -> int:
+    """Gradients of the weights: an inner product for each row that is looked up."""
+    return 2 * indices[0] * table[1]
+
+
+SPARSE: dict[Any, Callable[..., int]] = {
+    aten._embedding_bag: _of_sums,
+    aten._embedding_bag_forward_only: _of_sums,
+    aten._embedding_bag_backward: _of_sums,  # of the rows of the gradient
+    aten._embedding_bag_per_sample_weights_backward: _of_weights,
+}
+
+
+@contextmanager
+def counted() -> Iterator[dict[str, int]]:
+    """Fills the yielded dict at the end: operations of "sparse" and of "dense" products inside."""
+    counts: dict[str, int] = {}
+    with FlopCounterMode(display=False, custom_mapping=SPARSE) as counter:
+        yield counts
+    by_operator = counter.get_flop_counts().get("Global", {})
+    counts["sparse"] = sum(count for operator, count in by_operator.items() if operator in SPARSE)
+    counts["dense"] = sum(by_operator.values()) - counts["sparse"]
+
+
+def alone(call: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """What `call` gives in a fresh process; what it raises comes through."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(call, *arguments).result()
+
+
+def peak_memory(device: torch.device) -> dict[str, int]:
+    """The highest resident MiB, and on a GPU the highest allocated, since the last call.
+
+    Since the start of the process where the system cannot forget a peak. `ru_maxrss` would do for one process, but on
+    Linux a child begins with its parent's.
+    """
+    if STATUS.exists():
+        line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        peaks = {"resident": int(line.split()[1]) // 1024}
+        CLEAR.write_text("5")  # man 5 proc_pid_clear_refs: resets the peak to what is resident now
+    else:
+        kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+        peaks = {"resident": round(kilobytes / 1024)}
+    if device.type == "cuda":
+        peaks["gpu"] = torch.cuda.max_memory_allocated(device) // 1024**2
+        torch.cuda.reset_peak_memory_stats(device)
+    return peaks
