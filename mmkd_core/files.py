@@ -29,21 +29,20 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Writes `values` as JSON, whole or not at all: what holds nothing but numbers and words is one line."""
+    """Writes `values` as JSON, whole or not at all, a line for each row of a table."""
     text = _lines(values) + "\n"
     write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def _lines(value: Any, indent: str = "\n") -> str:
-    """JSON with a line for each innermost list or object, so that a row of a table is one."""
-    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    if not any(isinstance(part, Mapping | list | tuple) and part for part in parts):
-        return json.dumps(value)
+    """JSON in which each element of a list is a line, and so is an object that holds numbers and words alone."""
     deeper = indent + " "
-    if isinstance(value, Mapping):
+    if isinstance(value, list | tuple) and any(isinstance(part, Mapping | list | tuple) for part in value):
+        return "[" + deeper + ("," + deeper).join(map(json.dumps, value)) + indent + "]"
+    if isinstance(value, Mapping) and any(isinstance(part, Mapping | list | tuple) and part for part in value.values()):
         members = (f"{json.dumps(str(name))}: {_lines(part, deeper)}" for name, part in value.items())
         return "{" + deeper + ("," + deeper).join(members) + indent + "}"
-    return "[" + deeper + ("," + deeper).join(_lines(part, deeper) for part in value) + indent + "]"
+    return json.dumps(value)
 
 
 def read_json(path: str | Path, make: Callable[[Any], T], what: str) -> T:

@@ -55,7 +55,9 @@ def packed(history: Mapping[str, Any]) -> dict[str, Any]:
     rows, losses, last = [], history["losses"], 0
     for row in history["validation"]:
         epochs, last = losses[last : row["epoch"]], row["epoch"]
-        rows.append({**row, "losses": {term: [epoch[term] for epoch in epochs] for term in epochs[0]} if epochs else {}})
+        rows.append(
+            {**row, "losses": {term: [epoch[term] for epoch in epochs] for term in epochs[0]} if epochs else {}}
+        )
     return {**{name: part for name, part in history.items() if name not in ("losses", "validation")}, "rows": rows}
 
 
@@ -63,9 +65,8 @@ def unpacked(history: Mapping[str, Any]) -> dict[str, Any]:
     """The inverse of `packed`."""
     losses, validation = [], []
     for row in history["rows"]:
-        row = dict(row)
-        terms = row.pop("losses")
+        terms = row["losses"]
         losses += [dict(zip(terms, epoch, strict=True)) for epoch in zip(*terms.values(), strict=True)]
-        validation.append(row)
+        validation.append({name: value for name, value in row.items() if name != "losses"})
     others = {name: part for name, part in history.items() if name != "rows"}
     return {"losses": losses, "validation": validation, **others}

@@ -2,9 +2,9 @@
 
 import pandas as pd
 import torch
+from mmkd_core.results import METRICS
 
 from mmkd_core.experiment import save_hits
-from mmkd_core.results import METRICS
 
 USERS = torch.arange(200)
 

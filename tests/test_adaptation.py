@@ -6,10 +6,10 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from mmkd_core.tables import adaptation
 
 from mmkd_core import figures, recipes
 from mmkd_core.experiment import Experiment, plan
-from mmkd_core.tables import adaptation
 
 mpl.use("agg")
 

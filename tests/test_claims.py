@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from made_up_records import system
-
 from mmkd_core.claims import CLAIMS, VERDICTS, costs, ledger, page, rules, trends
 from mmkd_core.claims.rules import NOT_RUN, Evidence
 from mmkd_core.compare import Comparison

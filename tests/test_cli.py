@@ -16,6 +16,7 @@ import pytest
 import torch
 from command_line import call
 from made_up_folder import ITEMS, write_folder
+from mmkd_core.measures import Measurement
 from safetensors.torch import load_file
 
 import mmkd_core
@@ -24,7 +25,6 @@ from mmkd_core import experiment as module
 from mmkd_core.__main__ import main
 from mmkd_core.commands import evidence
 from mmkd_core.datasets import load, places
-from mmkd_core.measures import Measurement
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # a user has no run-time type checks either
 QUICK = ["--set", "fit.epochs=1", "--set", "fit.batch_size=512"]

@@ -5,9 +5,9 @@ from math import log
 import pytest
 import sympy as sp
 import torch
+from mmkd_core.derivation import divergence, equal, printed_eq9, printed_eq10, shares, symbols, value
 
 from mmkd_core import derivation, losses
-from mmkd_core.derivation import divergence, equal, printed_eq9, printed_eq10, shares, symbols, value
 
 
 @pytest.fixture(params=[3, 4])

@@ -5,14 +5,14 @@ import signal
 import sys
 
 import pytest
-
-from mmkd_core import Experiment, FitConfig, recipes
-from mmkd_core import engine as module
 from mmkd_core.engine import carry_out, in_waves
 from mmkd_core.measures import Measurement
 from mmkd_core.recipes import Case
 from mmkd_core.results import read_records
 from mmkd_core.tables.quality import table4
+
+from mmkd_core import Experiment, FitConfig, recipes
+from mmkd_core import engine as module
 
 SHORT = FitConfig(epochs=1, evaluate_every=1)
 

@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 from made_up_folder import write_folder
+from mmkd_core.recipes.cases import REAL
 
 from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, load, plan, restore, run
 from mmkd_core import experiment as module
@@ -14,7 +15,6 @@ from mmkd_core.experiment import model_of, read_hits, save_hits, tables_of, teac
 from mmkd_core.models import settings_of
 from mmkd_core.models.mmkd import MMKD
 from mmkd_core.models.teacher import Teacher
-from mmkd_core.recipes.cases import REAL
 
 SHORT = FitConfig(epochs=2, batch_size=256, lr=0.01, evaluate_every=1)
 

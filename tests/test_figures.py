@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
-
-from mmkd_core import figures, recipes
 from mmkd_core.compare import Comparison
-from mmkd_core.datasets.demo_catalogue import load_demo
-from mmkd_core.experiment import plan
 from mmkd_core.figures import convergence, mixing, settings
 from mmkd_core.figures.style import BLUE, VERMILION, parts
 from mmkd_core.results import read_records
+
+from mmkd_core import figures, recipes
+from mmkd_core.datasets.demo_catalogue import load_demo
+from mmkd_core.experiment import plan
 
 mpl.use("agg")
 RECORDS = Path(__file__).parents[1] / "book" / "records"

@@ -1,9 +1,9 @@
 """The paper's numbers were copied rightly: what its prose says about them can be computed from them."""
 
 import pytest
+from mmkd_core.tables import adaptation
 
 from mmkd_core import paper
-from mmkd_core.tables import adaptation
 
 
 @pytest.mark.parametrize(("dataset", "gain"), [("Netflix", 9.75), ("Tiktok", 13.26), ("Electronics", 11.79)])

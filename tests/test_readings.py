@@ -3,7 +3,6 @@
 import pandas as pd
 import pytest
 from made_up_records import system
-
 from mmkd_core.compare import against_each, compare, compare_all
 from mmkd_core.tables.readings import read, sentences
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from made_up_records import system
-
-from mmkd_core import MODELS, recipes, tables
 from mmkd_core.compare import Comparison
 from mmkd_core.recipes import NAMES
 from mmkd_core.results import METRICS, signed
 from mmkd_core.tables import quality, text
+
+from mmkd_core import MODELS, recipes, tables
 
 
 def row(system, seed, value, dataset="tiktok", capped=False, **labels):

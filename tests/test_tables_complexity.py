@@ -5,14 +5,14 @@ import re
 
 import pandas as pd
 import pytest
+from mmkd_core.datasets.shapes import SHAPES, random_data
+from mmkd_core.measures import measure
+from mmkd_core.tables import complexity, operations
 
 from mmkd_core import paper, recipes, tables
-from mmkd_core.datasets.shapes import SHAPES, random_data
 from mmkd_core.files import write_json
-from mmkd_core.measures import measure
 from mmkd_core.models import build
 from mmkd_core.models.teacher import Teacher
-from mmkd_core.tables import complexity, operations
 
 NETFLIX, ELECTRONICS = SHAPES["netflix"], SHAPES["electronics"]
 

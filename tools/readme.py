@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mmkd_core import recipes
-from mmkd_core.claims import ledger, summary
+from mmkd_core.evidence.ledger import ledger, summary
+from mmkd_core.evidence.questions import comparison
+from mmkd_core.evidence.store import Store
+from mmkd_core.evidence.tables import markdown
 from mmkd_core.files import write_whole
-from mmkd_core.results import collect
-from mmkd_core.tables import markdown, quality
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "book" / "records"
@@ -21,11 +21,12 @@ PAGES = (ROOT / "README.md", ROOT / "book" / "index.md")
 
 def parts() -> dict[str, str]:
     """What is made from the records, by name, as Markdown."""
-    rows = collect(recipes.table4(), RECORDS)
+    store = Store(RECORDS)
+    rows = store.rows(comparison.cases)
     return {
-        "tiktok": markdown(quality.systems(rows, "tiktok")),
-        "overview": markdown(quality.overview(rows)),
-        "ledger": f"**{summary(ledger(RECORDS))}.**",
+        "tiktok": markdown(comparison.systems(rows, "tiktok")),
+        "overview": markdown(comparison.overview(rows)),
+        "ledger": f"**{summary(ledger(store))}.**",
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,12 @@ from mmkd_core.files import write_whole
 from mmkd_core.settings import whole
 
 if TYPE_CHECKING:
-    from mmkd_core.engine import Progress
-    from mmkd_core.recipes import Case
+    from mmkd_core.evidence.cases import Case
+    from mmkd_core.evidence.engine import Progress
+    from mmkd_core.evidence.question import Question
+    from mmkd_core.evidence.store import Store
 
-# The names of `tables.TABLES` and so on, without importing them: a test holds the two together.
-TABLES = ("1", "3", "4", "5", "6", "7", "8", "content", "demo", "overfitting")
-FIGURES = ("3", "4", "5")
+# The names of `questions.TABLES` and so on, without importing them: a test holds the two together.
 BUDGETS = ("smoke", "quick", "paper")
 ENGINES = ("local", "ray")
 
@@ -35,8 +34,9 @@ def _add_table(commands: Any) -> None:
         "table", help="a table of the paper, or a question it leaves open, from records",
         description="Prints a table from records; with --budget it first runs what they lack.",
     )  # fmt: skip
-    parser.add_argument("name", choices=TABLES, help="the number in the paper, or the question")
-    _add_recipe(parser)
+    parser.late_epilog = lambda: f"names: {', '.join(_names('table'))}"
+    parser.add_argument("name", help="the number in the paper, or the question")
+    _add_asked(parser)
     parser.set_defaults(action=_table)
 
 
@@ -45,8 +45,9 @@ def _add_figure(commands: Any) -> None:
         "figure", help="a figure of the paper, drawn from records",
         description="Draws a figure from records into a file; with --budget it first runs what they lack.",
     )  # fmt: skip
-    parser.add_argument("name", choices=FIGURES, help="the number in the paper")
-    _add_recipe(parser)
+    parser.late_epilog = lambda: f"names: {', '.join(_names('figure'))}"
+    parser.add_argument("name", help="the number in the paper")
+    _add_asked(parser)
     parser.add_argument("--out", metavar="FILE", help="SVG or PNG, by its suffix (default figure-N.svg, here)")
     parser.set_defaults(action=_figure)
 
@@ -57,9 +58,9 @@ def _add_claims(commands: Any) -> None:
     parser.set_defaults(action=_claims)
 
 
-def _add_recipe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", nargs="+", metavar="NAME", help="data sets (default: those of the recipe)")
-    parser.add_argument("--seeds", nargs="+", type=whole, metavar="N", help="seeds (default: those of the recipe)")
+def _add_asked(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", nargs="+", metavar="NAME", help="data sets (default: those of the question)")
+    parser.add_argument("--seeds", nargs="+", type=whole, metavar="N", help="seeds (default: those of the question)")
     _add_records(parser)
     budgets = "smoke (seconds), quick (minutes) or paper (hours of a CPU)"
     parser.add_argument("--budget", choices=BUDGETS, help=f"first run what the records lack: {budgets}")
@@ -71,61 +72,71 @@ def _add_records(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--records", metavar="FOLDER", help="default: book/records of the clone")
 
 
-def _table(options: argparse.Namespace) -> int:
-    from mmkd_core import tables
+def _names(kind: str) -> dict[str, Question]:
+    from mmkd_core.evidence.questions import FIGURES, TABLES
 
-    table = tables.TABLES[options.name]
-    cases = _cases(options, table.recipe)
-    for title, frame in table.frames(cases, _records(options)).items():
-        print(f"{title}\n{frame.rename_axis(None).to_string()}\n")
-    for note in table.notes:
+    return {"table": TABLES, "figure": FIGURES}[kind]
+
+
+def _question(kind: str, name: str) -> Question:
+    if name not in _names(kind):
+        raise ValueError(f"unknown {kind} {name!r}; one of {[*_names(kind)]}")
+    return _names(kind)[name]
+
+
+def _table(options: argparse.Namespace) -> int:
+    from mmkd_core.evidence.tables import plain
+
+    question = _question("table", options.name)
+    assert question.frames is not None
+    for title, frame in question.frames(*_asked(options, question)).items():
+        shown = frame.map(plain).rename(columns=plain, index=plain).rename_axis(None)
+        print(f"{title}\n{shown.to_string()}\n")
+    for note in question.notes:
         print(textwrap.fill(note, 110))
     return 0
 
 
 def _figure(options: argparse.Namespace) -> int:
-    from mmkd_core import figures
+    from mmkd_core.evidence.style import FORMATS, encoded
 
+    question = _question("figure", options.name)
+    assert question.draw is not None
     out = Path(options.out or f"figure-{options.name}.svg")
-    if out.suffix not in figures.FORMATS:  # before anything is run
-        raise ValueError(f"--out {out}: unknown suffix {out.suffix!r}; one of {list(figures.FORMATS)}")
-    figure = figures.FIGURES[options.name]
-    drawn = figure.draw(_cases(options, figure.recipe), _records(options))
-    write_whole(out, lambda temporary: temporary.write_bytes(figures.encoded(drawn, out.suffix)))
+    if out.suffix not in FORMATS:  # before anything is run
+        raise ValueError(f"--out {out}: unknown suffix {out.suffix!r}; one of {list(FORMATS)}")
+    drawn = question.draw(*_asked(options, question))
+    write_whole(out, lambda temporary: temporary.write_bytes(encoded(drawn, out.suffix)))
     print(out)
-    for note in figure.notes:
+    for note in question.notes:
         print(textwrap.fill(note, 110))
     return 0
 
 
 def _claims(options: argparse.Namespace) -> int:
-    from mmkd_core.claims import ledger, summary
-    from mmkd_core.results import records_folder
+    from mmkd_core.evidence.ledger import ledger, summary
+    from mmkd_core.evidence.store import Store
 
-    found = ledger(records_folder(options.records))
-    for name, row in found.iterrows():
+    judged = ledger(Store(options.records))
+    for name, row in judged.iterrows():
         print(f"{row['verdict'].upper()}: {row['claim']} ({row['where']})")
-        print(textwrap.fill(row["measured"], 110, initial_indent="    ", subsequent_indent="    "))
+        print(textwrap.fill("; ".join(row["measured"]), 110, initial_indent="    ", subsequent_indent="    "))
         print(f"    {name}; {len(row['records'])} records; notebooks/{row['notebook']}.ipynb\n")
-    print(summary(found))
+    print(summary(judged))
     return 0
 
 
-def _records(options: argparse.Namespace) -> Path:
-    from mmkd_core.results import records_folder
-
-    return records_folder(options.records, new=options.budget is not None)
-
-
-def _cases(options: argparse.Namespace, recipe: Callable[..., list[Case]]) -> list[Case]:
-    """The cases of a recipe; with a budget, after what the records lack has been run."""
+def _asked(options: argparse.Namespace, question: Question) -> tuple[list[Case], Store]:
+    """The cases of a question and the store; with a budget, after what the records lack has been run."""
     from tqdm import tqdm
 
-    from mmkd_core import engine
+    from mmkd_core.evidence import engine
+    from mmkd_core.evidence.store import Store
 
-    cases = recipe(options.data, options.seeds, options.budget or "paper")
+    store = Store(options.records, new=options.budget is not None)
+    cases = question.cases(options.data, options.seeds, options.budget or "paper")
     if options.budget is None:
-        return cases
+        return cases, store
     bars: list[tqdm] = []  # none before the first run: an error's line must not start behind a bar
 
     def show(progress: Progress) -> None:
@@ -136,8 +147,8 @@ def _cases(options: argparse.Namespace, recipe: Callable[..., list[Case]]) -> li
         bars[0].set_postfix(running=progress.running, left=progress.left)
 
     try:
-        engine.carry_out(cases, _records(options), engine=options.engine, workers=options.workers, on_progress=show)
+        engine.run_all(cases, store.folder, engine=options.engine, workers=options.workers, on_progress=show)
     finally:
         for bar in bars:
             bar.close()
-    return cases
+    return cases, store

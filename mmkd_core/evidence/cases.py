@@ -48,7 +48,7 @@ Seeds = Sequence[int] | int | None
 
 @dataclass(frozen=True)
 class Variant:
-    """What a row of a table trains: a model, and how it differs from the settings in force; of MMKD its teacher, too."""
+    """What a row of a table trains: a model, and how it and its teacher differ from the settings in force."""
 
     model: str = "mmkd"
     hparams: Mapping[str, Any] = field(default_factory=dict)

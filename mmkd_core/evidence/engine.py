@@ -92,7 +92,9 @@ def one(job: Job, store: Path) -> None:
     if isinstance(job, Experiment):
         run(job, store, data=_data(job.dataset, json.dumps(job.options, sort_keys=True)))
     else:
-        measure(job, QUESTIONS[job.question].measure, store)
+        function = QUESTIONS[job.question].measure
+        assert function is not None, f"the question {job.question} measures nothing"
+        measure(job, function, store)
 
 
 @lru_cache(maxsize=1)

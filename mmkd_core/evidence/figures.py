@@ -22,10 +22,35 @@ from mmkd_core.datasets.demo_catalogue import DemoDataset
 from mmkd_core.evidence.cases import title_of
 from mmkd_core.evidence.compare import ALPHA, NOT_RUN, Comparison
 from mmkd_core.evidence.style import (
-    BLUE, DASHES, DPI, FORMATS, PALETTE, VERMILION, WIDTH, encoded, entitle, grid, panels, parts, say, styled,
+    BLUE,
+    DASHES,
+    DPI,
+    FORMATS,
+    PALETTE,
+    VERMILION,
+    WIDTH,
+    encoded,
+    entitle,
+    grid,
+    panels,
+    parts,
+    say,
+    styled,
 )
 
-__all__ = ["FORMATS", "bars", "curves", "differences", "encoded", "intervals", "lines", "matrix", "panels", "posters", "sound"]
+__all__ = [
+    "FORMATS",
+    "bars",
+    "curves",
+    "differences",
+    "encoded",
+    "intervals",
+    "lines",
+    "matrix",
+    "panels",
+    "posters",
+    "sound",
+]
 
 NUMBER_WIDTH = 0.28  # inches that a number of two decimals takes above a bar
 UNSURE = "0.45"

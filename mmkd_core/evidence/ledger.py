@@ -61,7 +61,9 @@ def page(judged: pd.DataFrame) -> str:
             f"| [read]({row['notebook']}.ipynb) |"
             for _, row in rows.iterrows()
         ]
-        parts.append("\n".join([f"### {topic}\n", "| claim | verdict | measured | |", "| --- | --- | --- | --- |", *lines]))
+        parts.append(
+            "\n".join([f"### {topic}\n", "| claim | verdict | measured | |", "| --- | --- | --- | --- |", *lines])
+        )
     return "\n\n".join(parts)
 
 

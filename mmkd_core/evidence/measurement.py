@@ -143,7 +143,7 @@ class Measured:
 
 
 def measure(measurement: Measurement, function: Measure, store: str | Path) -> Measured:
-    """The result of `measurement`, by its question's function: read if the store holds it, else taken and saved there."""
+    """The result of `measurement`, by its question's `function`: read if the store holds it, else taken and saved."""
     fingerprint = measurement.fingerprint()
     path = measurement.file(store, fingerprint)
     if path.exists():

@@ -1,6 +1,7 @@
 """Numbers that others printed, as data: the paper's own, and those published for a data set used here.
 
-They stand in `paper.toml`. None of them is a target: the paper's three data sets cannot be had, and budgets and selection differ everywhere.
+They stand in `paper.toml`. None of them is a target: the paper's three data sets cannot be had, and budgets and
+selection differ everywhere.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class Consumption(NamedTuple):
     ratio: Printed
 
 
-_READ: dict[str, Any] = tomllib.loads((resources.files(__package__) / "paper.toml").read_text(encoding="utf-8"))
+_READ: dict[str, Any] = tomllib.loads(
+    (resources.files("mmkd_core.evidence") / "paper.toml").read_text(encoding="utf-8")
+)
 
 
 def _lines(table: dict[str, str]) -> dict[str, tuple[Printed, ...]]:
@@ -62,7 +65,9 @@ TABLE_1 = {m: {part: Order(**order) for part, order in parts.items()} for m, par
 TABLE_3 = {name: dict(zip(STATISTICS, [*values, ""], strict=True)) for name, values in _READ["table_3"].items()}
 TABLE_4 = {name: _lines(table) for name, table in _READ["table_4"].items()}
 TABLE_5 = {name: _lines(table) for name, table in _READ["table_5"].items()}
-TABLE_6 = {name: {m: Consumption(*line) for m, line in _lines(table).items()} for name, table in _READ["table_6"].items()}
+TABLE_6 = {
+    name: {m: Consumption(*line) for m, line in _lines(table).items()} for name, table in _READ["table_6"].items()
+}
 (SEC_4_4_RATIO,) = printed("11.24")  # per cent, where Table 6 says 7.83
 TABLE_7 = _lines(_READ["table_7"])
 TABLE_8 = {

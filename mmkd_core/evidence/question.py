@@ -29,9 +29,9 @@ class Claim:
 class Question:
     """A table or a figure of the paper, or a question that it leaves open, by the name that the command line knows.
 
-    `cases(datasets, seeds, budget)` says which experiments and measurements it is made of; nothing runs there. `measure`
-    takes a measurement. `frames` (by title) or `draw` show what a store holds of the cases, `notes` are what a reader
-    must know, and `claims` what the paper says about it, by name.
+    `cases(datasets, seeds, budget)` says which experiments and measurements it is made of; nothing runs there.
+    `measure` takes a measurement. `frames` (by title) or `draw` show what a store holds of the cases, `notes` are what
+    a reader must know, and `claims` what the paper says about it, by name.
     """
 
     cases: Callable[..., list[Case]]

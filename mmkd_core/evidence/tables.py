@@ -172,9 +172,11 @@ def _text(cell: object) -> str:
     return text.replace("|", r"\|")  # |U| is no three cells
 
 
-def plain(text: str) -> str:
-    """Text for a terminal: formulas, which are TeX between dollars for a page, in plain signs."""
-    return re.sub(r"\$([^$]*)\$", lambda formula: _signs(formula[1]), text)
+def plain(cell: Any) -> Any:
+    """A cell for a terminal: formulas, which are TeX between dollars for a page, in plain signs."""
+    if not isinstance(cell, str):
+        return cell
+    return re.sub(r"\$([^$]*)\$", lambda formula: _signs(formula[1]), cell)
 
 
 def _signs(tex: str) -> str:

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from mmkd_core.datasets.shapes import SHAPES, Shape, random_data, shape_of
 
 

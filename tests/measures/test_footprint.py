@@ -4,7 +4,6 @@ from importlib import import_module
 
 import pytest
 import torch
-
 from mmkd_core.datasets.shapes import SHAPES
 from mmkd_core.measures.footprint import footprint
 from mmkd_core.tables.complexity import raw_features, student_weights, total, trained_teacher

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from mmkd_core.measures import Measurement, measure
+from mmkd_core.measures.incremental import deployed, incremental, new_pairs
 
 from mmkd_core.datasets import controlled
 from mmkd_core.evaluation import evaluate
 from mmkd_core.experiment import Experiment, Record, plan, train
 from mmkd_core.graph import propagate
-from mmkd_core.measures import Measurement, measure
-from mmkd_core.measures.incremental import deployed, incremental, new_pairs
 from mmkd_core.training import FitConfig, fit
 
 MODULE = importlib.import_module("mmkd_core.measures.incremental")  # the package holds the function of this name

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from mmkd_core.measures import Measurement
+from mmkd_core.measures.mixing import METRICS, layers_of, measurable, mixing, mixing_share, picture, raw
 from sklearn.metrics.pairwise import cosine_distances
 
 from mmkd_core import recipes
 from mmkd_core.data import DataError
 from mmkd_core.experiment import Experiment, plan, restore
-from mmkd_core.measures import Measurement
-from mmkd_core.measures.mixing import METRICS, layers_of, measurable, mixing, mixing_share, picture, raw
 from mmkd_core.models import Teacher
 from mmkd_core.training import FitConfig
 

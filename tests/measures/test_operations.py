@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from mmkd_core.measures.operations import BATCH, DIM, LAYERS, PHASES, SIZES, counted, operations
 from torch import nn
 
-from mmkd_core.measures.operations import BATCH, DIM, LAYERS, PHASES, SIZES, counted, operations
 from mmkd_core.models.lattice import Entries
 from mmkd_core.sparse import Graph, Pattern
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-
-from mmkd_core.experiment import Experiment, plan, train
 from mmkd_core.measures import Measurement, measure
 from mmkd_core.measures.overfitting import ask, draw_probe, gap, overfitting, watch
+
+from mmkd_core.experiment import Experiment, plan, train
 from mmkd_core.models.bpr_mf import BPRMF
 from mmkd_core.training import FitConfig, fit
 

@@ -12,7 +12,13 @@ from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.question import Claim, Question
 from mmkd_core.evidence.store import METRICS, Store
 from mmkd_core.evidence.tables import (
-    DIFFERENT_DATA, HOW_TESTED, HOW_TO_READ, Frames, lines, printed_pair, with_differences,
+    DIFFERENT_DATA,
+    HOW_TESTED,
+    HOW_TO_READ,
+    Frames,
+    lines,
+    printed_pair,
+    with_differences,
 )
 from mmkd_core.evidence.verdicts import better
 

@@ -15,10 +15,26 @@ from mmkd_core.evidence.compare import CAPPED, DAGGER, NOT_RUN, Comparison, agai
 from mmkd_core.evidence.question import Claim, Question
 from mmkd_core.evidence.store import METRICS, Store
 from mmkd_core.evidence.tables import (
-    DIFFERENT_DATA, HEADS, HOW_TESTED, HOW_TO_READ, Frames, lines, printed_pair, with_differences,
+    DIFFERENT_DATA,
+    HEADS,
+    HOW_TESTED,
+    HOW_TO_READ,
+    Frames,
+    lines,
+    printed_pair,
+    with_differences,
 )
 from mmkd_core.evidence.verdicts import (
-    Finding, Judge, Pair, better, outcomes, per_dataset, records_of, untestable, verdict, where,
+    Finding,
+    Judge,
+    Pair,
+    better,
+    outcomes,
+    per_dataset,
+    records_of,
+    untestable,
+    verdict,
+    where,
 )
 from mmkd_core.models import MODELS
 
@@ -65,6 +81,7 @@ def overview(rows: pd.DataFrame, metric: str = "recall@20") -> pd.DataFrame:
         columns[title_of(dataset)] = table[HEADS[metric]] + pd.Series(daggers, index=table.index)
     return pd.concat(columns, axis=1, sort=False).fillna(NOT_RUN).rename_axis("system")
 
+
 def frames(cases: Sequence[Case], store: Store) -> Frames:
     """All systems on each data set, MMKD against each; then gains, searches, and the paper's table as printed."""
     rows = store.rows(cases)
@@ -106,10 +123,12 @@ def _gain(against: Mapping[Any, Comparison | None]) -> str:
 def trials(store: Store) -> pd.DataFrame:
     """Trials of the searches for settings, completed of started ("3 of 10"): a line per model, a column per data set.
 
-    The others were broken off where they fell behind. Read from the studies in the folder `searches`; "none" where there is
-    no study. Raises `ValueError` for a file there that is none.
+    The others were broken off where they fell behind. Read from the studies in the folder `searches`; "none" where
+    there is no study. Raises `ValueError` for a file there that is none.
     """
-    frame = pd.DataFrame("none", index=[model.title for model in MODELS.values()], columns=[title_of(name) for name in REAL])
+    frame = pd.DataFrame(
+        "none", index=[model.title for model in MODELS.values()], columns=[title_of(name) for name in REAL]
+    )
     for path in sorted((store.folder / "searches").glob("*.json")):
         try:
             study = json.loads(path.read_text(encoding="utf-8"))
@@ -178,6 +197,7 @@ def ranks_move_more(metric: str = "recall@20") -> Judge:
         return Finding(verdict(["+" if multi > general else "-"]), (text,), records_of(rows))
 
     return judge
+
 
 CLAIMS = {
     "best": Claim(

@@ -1,8 +1,8 @@
 """Floating-point operations of a training step and of the tables that serve, as one size grows (Table 1).
 
 Counted are the multiplications and additions of products, dense and sparse, as they are carried out: torch's own
-counter knows the dense ones, the formulas of the sparse ones are in `meters`. Work on single elements (activations, norms,
-the optimiser), sorting and the choice of the largest are not products and not counted; neither is the PCA of the
+counter knows the dense ones, the formulas of the sparse ones are in `meters`. Work on single elements (activations,
+norms, the optimiser), sorting and the choice of the largest are not products and not counted; neither is the PCA of the
 prompt, which scikit-learn computes once.
 """
 
@@ -124,8 +124,12 @@ HOW_FITTED = (
     "A power is the k of a + b x^k through the last three values of x, each twice the one before: a constant part "
     "cannot hide it. '0': less than a tenth more over all doublings."
 )
-SYMBOLS = dict(
-    zip(SIZES, (r"\lvert\mathcal{U}\rvert", r"\lvert\mathcal{I}\rvert", r"\lvert\mathcal{E}\rvert", "d_m", "d", "L"), strict=True)
+SYMBOLS: dict[str, str] = dict(
+    zip(
+        SIZES,
+        (r"\lvert\mathcal{U}\rvert", r"\lvert\mathcal{I}\rvert", r"\lvert\mathcal{E}\rvert", "d_m", "d", "L"),
+        strict=True,
+    )
 )
 TITLES = {"step": "A training step", "serve": "The tables that serve", "build": "Once, before training"}
 PART_TITLES = {"features": "in proportion to $d_m$", "edges": "sparse products", "dense": "dense products"}
@@ -182,7 +186,7 @@ def growth(sizes: Sequence[int], counts: Sequence[int]) -> float:
     return log(last / before) / log(sizes[-1] / sizes[-2])
 
 
-def powers(counts: Counts, parts: Iterable[tuple[str, str]], sizes: Iterable[str] = SIZES) -> dict[str, float] | None:
+def powers(counts: Counts, parts: Iterable[tuple[str, ...]], sizes: Iterable[str] = SIZES) -> dict[str, float] | None:
     """The power of each size, the highest over `parts` (phase, part); None where a size was not counted."""
     parts, by_size = tuple(parts), {}
     for size in sizes:

@@ -53,7 +53,9 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
 def weighed(rows: Mapping[str, Mapping[str, Any]], asked: Names, usual: Sequence[str], budget: str) -> list[Case]:
     """A case for each shape and system; seeds play no part."""
     return [
-        Case({"dataset": shape, "system": system}, Measurement.of(footprint, shape=shape, **row, **LESS.get(budget, {})))
+        Case(
+            {"dataset": shape, "system": system}, Measurement.of(footprint, shape=shape, **row, **LESS.get(budget, {}))
+        )
         for shape in Asked(asked, None, budget).datasets_or(usual)
         if shape_of(shape)
         for system, row in rows.items()

@@ -17,7 +17,15 @@ from mmkd_core.evidence.question import Claim, Question
 from mmkd_core.evidence.questions.comparison import MMKD, TEACHER
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.style import (
-    BLUE, CAPPED_LABEL, CAPPED_MARK, OURS, VERMILION, a_part_each, entitle, grid, say,
+    BLUE,
+    CAPPED_LABEL,
+    CAPPED_MARK,
+    OURS,
+    VERMILION,
+    a_part_each,
+    entitle,
+    grid,
+    say,
 )
 from mmkd_core.evidence.verdicts import Judge, Pair, paired, per_dataset, where
 from mmkd_core.experiment import plan
@@ -125,7 +133,7 @@ def sensitivity(ax: Axes, rows: pd.DataFrame) -> None:
 
 
 def scale(ax: Axes, values: Sequence[Any]) -> None:
-    """A tick per value of the grid; logarithmic if the positive values span a factor of 8, with a linear place for 0."""
+    """A tick per value; logarithmic if the positive values span a factor of 8, with a linear place for 0."""
     positive, largest = [value for value in values if value > 0], max(values)
     margin = largest / 16
     limits = (min(values) - margin, largest + margin)
@@ -145,6 +153,7 @@ HOW_VARIED = (
     "Recall@20 on test, mean ± standard deviation over seeds, all other settings as in force; those were chosen on "
     "validation. A setting of the student does not touch its teacher, so there is no curve of it."
 )
+
 
 def _curves(store: Store, setting: str, system: str) -> Iterable[tuple[str, pd.DataFrame]]:
     """The rows of one curve, a data set at a time."""
@@ -173,7 +182,7 @@ def grows(setting: str, one: float | int, other: float | int, system: str, share
 
 
 def equal_is_best(*settings: str) -> Judge:
-    """MMKD with the settings in force, where they are equal (the two widths), is better than with any other of either."""
+    """MMKD with the settings in force, which are equal (the two widths), is better than with any other of either."""
 
     def pairs(store: Store) -> Iterable[Pair]:
         for setting in settings:

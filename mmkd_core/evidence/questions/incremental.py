@@ -16,7 +16,7 @@ without a teacher, and its retraining is that of teacher and student. Rate, batc
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -175,10 +175,6 @@ def frames(cases: Sequence[Case], store: Store) -> Frames:
         made[f"{dataset}: test metrics"] = by_system(own, _gained(own))
         made[f"{dataset}: times"] = by_system(own, _spent(own))
     return made | {"The paper's Table 7 (its Netflix)": printed_table7()}
-
-
-def column(rows: pd.DataFrame, name: str) -> pd.Series:
-    return rows[name] if name in rows else pd.Series(float("nan"), index=rows.index)
 
 
 def _gained(rows: pd.DataFrame) -> dict[str, Column]:

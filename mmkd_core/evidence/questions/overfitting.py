@@ -62,14 +62,13 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
     asked, planned = Asked(datasets, seeds, budget), []
     for dataset in asked.datasets_or(("tiktok", "lfm2k")):
         other = plan("teacher", dataset)
+        bare = {"hparams": {name: other.hparams[name] for name in ("dim", "layers", "l2")}}
+        bare["fit"] = {"lr": other.fit.lr, "batch_size": other.fit.batch_size}
         for system, variant in SYSTEMS.items():
-            fit: dict[str, Any] = {}
-            if system == NO_CONTENT:
-                variant = replace(variant, hparams={name: other.hparams[name] for name in ("dim", "layers", "l2")})
-                fit = {"lr": other.fit.lr, "batch_size": other.fit.batch_size}
-            variant = replace(variant, fit=fit | LONG | dict(asked.spent.fit))
-            own = asked.seeds_or(LONG_SEEDS.get(dataset, SEEDS))
-            planned += asked.cases([({"system": system}, variant)], [dataset], own)
+            own = replace(variant, **bare) if system == NO_CONTENT else variant
+            own = replace(own, fit={**own.fit, **LONG, **asked.spent.fit})
+            usual = LONG_SEEDS.get(dataset, SEEDS)
+            planned += asked.cases([({"system": system}, own)], [dataset], asked.seeds_or(usual))
     return [Case(labels, Measurement.of(overfitting, system=job)) for labels, job in planned]
 
 
@@ -212,9 +211,7 @@ def in_pairs(rows: pd.DataFrame) -> pd.DataFrame:
             differences = (column(one, name) - column(other, name)).dropna()
             line[head] = cell(differences, 5, "+")
             line[f"as said, {head.split()[-1]}"] = _count(differences)
-        line["Recall@20 (validation)"] = cell(
-            column(one, "recall@20.best") - column(other, "recall@20.best"), sign="+"
-        )
+        line["Recall@20 (validation)"] = cell(column(one, "recall@20.best") - column(other, "recall@20.best"), sign="+")
         lines[says] = line
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("the paper says")
 

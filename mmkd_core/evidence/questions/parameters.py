@@ -11,7 +11,14 @@ from mmkd_core.evidence import paper
 from mmkd_core.evidence.cases import Case, Names, Seeds, title_of
 from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.counts import (
-    DIM, Weights, gcn_weights, raw_features, student_weights, teacher_weights, total, trained_teacher,
+    DIM,
+    Weights,
+    gcn_weights,
+    raw_features,
+    student_weights,
+    teacher_weights,
+    total,
+    trained_teacher,
 )
 from mmkd_core.evidence.question import Question
 from mmkd_core.evidence.questions import consumption

@@ -65,9 +65,7 @@ PICTURED = 500  # points of a picture: more hide each other, and make the record
 Points = Float[Tensor, "item modality dim"]
 
 
-def mixing(
-    store: Path, *, taught: Experiment, unprompted: Experiment, coordinates: bool = False
-) -> dict[str, Any]:
+def mixing(store: Path, *, taught: Experiment, unprompted: Experiment, coordinates: bool = False) -> dict[str, Any]:
     """`share` by representation and metric, and `full`, what full mixing would give.
 
     `taught` is MMKD's experiment, `unprompted` that of a teacher without prompt; both are trained in `store`,
@@ -90,7 +88,8 @@ def mixing(
     }
     if coordinates:
         values["coordinates"] = {
-            name: dict(zip(values["modalities"], picture(points), strict=True)) for name, points in representations.items()
+            name: dict(zip(values["modalities"], picture(points), strict=True))
+            for name, points in representations.items()
         }
     return values
 
@@ -196,7 +195,7 @@ def shares(cases: Sequence[Case], store: Store) -> pd.DataFrame:
 
 
 def share_table(table: pd.DataFrame) -> pd.DataFrame:
-    """A line per representation: its share by either metric; from `shares` of one data set, mean ± standard deviation."""
+    """A line per representation: its share by either metric; from `shares` of one data set."""
     groups = {name: table[table["representation"] == name] for row in PANELS for name in row if name}
     lines = {
         name: [mean_of(own[metric]) if len(own) else NOT_RUN for metric in ("cosine", "euclidean")]
