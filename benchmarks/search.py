@@ -11,8 +11,6 @@ significant digits; ItemKNN only counts, so it has no settings of a training. Th
 test split is never read.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import re

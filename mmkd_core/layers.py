@@ -1,7 +1,5 @@
 """Layers that more than one model uses, and the feature reduction of Eq. 4."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import torch

@@ -1,7 +1,5 @@
 """Recall@K and NDCG@K of ranked lists, one value a user."""
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Training triples: one vectorised draw for a whole epoch, on the device where training runs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

@@ -1,7 +1,5 @@
 """One training loop for every model: it knows no model, and it never sees the test split."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field

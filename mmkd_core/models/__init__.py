@@ -1,7 +1,5 @@
 """All models under one protocol. A model's keyword arguments are its settings."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

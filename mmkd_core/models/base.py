@@ -1,7 +1,5 @@
 """The one protocol of all models: `embed()` and `loss(batch)`; `refresh()` and `monitor()` for those that need them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

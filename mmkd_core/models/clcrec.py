@@ -18,8 +18,6 @@ rows of a batch; here only the first negative's count. 4. It declares five more 
 without a training interaction are among the negatives here; there they are never drawn.
 """
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn

@@ -19,8 +19,6 @@ rate is constant; there it decays by 4 % in 50 epochs. 8. Projections start Xavi
 PyTorch makes them.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

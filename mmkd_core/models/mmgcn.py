@@ -17,8 +17,6 @@ is a setting. 4. The sum over the modalities, as in the paper, not the mean. 5. 
 weights, not those of the last training step.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int

@@ -18,8 +18,6 @@ is a KL divergence, and the student's graph sends items to users (`variants.py` 
 is no decay beside it; there AdamW's own of 0.01. 9. The GCN student propagates; there it is two linear layers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Literal
@@ -192,7 +190,7 @@ class MMKD(Recommender):
         """What the teacher hands on now: computed afresh while the prompt is live, else the stored constants."""
         return self._compute_knowledge() if self.prompt_is_live else self._stored("known_")
 
-    def train(self, mode: bool = True) -> MMKD:
+    def train(self, mode: bool = True) -> "MMKD":
         """Sets the student's mode; the teacher stays in evaluation mode, or dropout would blur its targets."""
         super().train(mode)
         self.teacher.eval()

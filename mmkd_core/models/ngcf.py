@@ -13,8 +13,6 @@ Differs from the public code (huangtinglin/NGCF-PyTorch): 1. L is the paper's, n
 biases. 3. Dropout is off when the model serves. 4. L2 is of rows of E^(0), not of the concatenation.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float

@@ -5,8 +5,6 @@ Ferrari Dacrema et al., RecSys 2019: s(i, j) = |U_i and U_j| / (sqrt(|U_i| |U_j|
 item. A user's score of item i is the sum of s(i, j) over the items j of the user's training set.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

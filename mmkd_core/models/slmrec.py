@@ -23,8 +23,6 @@ tables that serve are the trained ones, not those of the last training step. 5. 
 in the order of their names: audio, image, text; there image, audio, text.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
