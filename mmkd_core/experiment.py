@@ -113,9 +113,9 @@ def plan(
     training = settings.mapping(chosen.pop("fit", {}), "setting", TRAINING)
     if teacher is None and base_of(model) == "mmkd":
         teacher = plan("teacher", dataset, seed=seed, options=options)
-    known = {name: setting for name, setting in SETTINGS.items() if name != "seed"}
+    described = {name: setting for name, setting in SETTINGS.items() if name != "seed"}
     training |= settings.mapping({} if fit is None else fit, "setting", TRAINING)
-    training = settings.checked(training, known, TRAINING)
+    training = settings.checked(training, described, TRAINING)
     chosen |= settings.mapping({} if hparams is None else hparams, "setting", model)
     options = {} if options is None else options
     experiment = Experiment(dataset, model, seed, chosen, FitConfig(**training), teacher, options)

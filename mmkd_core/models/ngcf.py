@@ -4,7 +4,7 @@
     e       = e^(0) || e^(1) / |e^(1)| || ... || e^(layers) / |e^(layers)|
 
 * is the element-wise product. L has no self loop, so a node's message to itself is W1 e alone, and p_ui W1 e_i +
-p_ui W2 (e_i * e_u) comes from each neighbour; one dropout a layer stands for message dropout.
+p_ui W2 (e_i * e_u) comes from each neighbour; one dropout per layer stands for message dropout.
 
 Differs from the paper: 1. Each layer's output has unit norm in the concatenation, as in the public code; the next layer
 reads it as it is. 2. Message dropout acts on the entries of a layer's output, as in the public code, not on whole

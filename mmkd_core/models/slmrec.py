@@ -112,6 +112,6 @@ class SLMRec(IdModel):
         """InfoNCE of the pairs (x[row], y[column]); the candidates of a pair are the rows of y."""
         x, y = unit_rows(x) / self.temperature, unit_rows(y)
         scores = (rows_of(x, row) * rows_of(y, column)).sum(1)
-        known = torch.zeros(len(x), len(y), dtype=torch.bool, device=x.device)
-        known[row, column] = True
-        return infonce(scores, x @ y.T, row, known)
+        excluded = torch.zeros(len(x), len(y), dtype=torch.bool, device=x.device)
+        excluded[row, column] = True
+        return infonce(scores, x @ y.T, row, excluded)

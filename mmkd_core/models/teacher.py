@@ -70,7 +70,7 @@ class Knowledge(NamedTuple):
 
 
 class Prompt(nn.Module):
-    """Soft prompt of Eq. 3, one row an item: a linear layer over the mean of the modalities' PCA scores.
+    """Soft prompt of Eq. 3, one row per item: a linear layer over the mean of the modalities' PCA scores.
 
     A modality narrower than `dim` fills its first columns alone. The scores are constants.
     """
