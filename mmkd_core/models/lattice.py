@@ -1,7 +1,7 @@
 """LATTICE: Zhang et al., Mining Latent Structures for Multimedia Recommendation, ACM MM 2021.
 
     S^m    = Lap(knn(cos(X^m)))      R^m = Lap(knn(cos(X^m W^m + b^m)))      Lap(A) = D^-1/2 A D^-1/2
-    S      = sum over m of a_m (raw_weight S^m + (1 - raw_weight) R^m)       a = softmax of one weight a modality
+    S      = sum over m of a_m (raw_weight S^m + (1 - raw_weight) R^m)       a = softmax of a weight per modality
     h_i    = (S^item_layers E_items)_i                                       knn keeps `neighbours` entries per row
     e_u, e_i = LightGCN(E)_u, LightGCN(E)_i + h_i / ||h_i||                  L = BPR + l2 term
 
@@ -34,7 +34,7 @@ from mmkd_core.sparse import Graph
 
 
 class Entries(NamedTuple):
-    """A sparse item-item matrix with as many entries a row; one column may come more than once and then adds up."""
+    """A sparse item-item matrix with as many entries per row; one column may come more than once and then adds up."""
 
     cols: Int[Tensor, "item list"]
     values: Float[Tensor, "item list"]

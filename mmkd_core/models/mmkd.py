@@ -226,9 +226,11 @@ class MMKD(Recommender):
 
     def list_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
         """Eq. 10 of the batch's lists, mean over the modalities; `scores` are the student's."""
-        settings = {"alpha": self.alpha, "beta": self.beta, "temperature": self.temperature}
-        by_modality = know.content_logits(batch).unbind(2)
-        return torch.stack([losses.list_kd(teacher, scores, **settings) for teacher in by_modality]).mean()
+        by_modality = [
+            losses.list_kd(teacher, scores, self.alpha, self.beta, self.temperature)
+            for teacher in know.content_logits(batch).unbind(2)
+        ]
+        return torch.stack(by_modality).mean()
 
     def embed_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
         """Eq. 11 of all items, mean over the modalities."""
