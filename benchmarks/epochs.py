@@ -8,8 +8,6 @@ epochs after one that warms up. `--out` writes the figures and where they were t
 they are shown beside TikTok, the data set that they were measured on.
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 import tomllib

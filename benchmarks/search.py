@@ -11,8 +11,6 @@ significant digits; ItemKNN only counts, so it has no settings of a training. Th
 test split is never read.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import re
@@ -90,8 +88,8 @@ def adopt(file: Path, dataset: str, how: str, settings: dict[str, Any]) -> None:
     """Makes `settings` the block of `dataset` in a model's file, in place of the one that is there."""
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     kept = re.sub(rf"^\[{re.escape(dataset)}(\.fit)?\]\n(?:(?!\[).*\n)*", "", text, flags=re.MULTILINE).rstrip()
-    own = {"how": how} | {name: value for name, value in settings.items() if name != "fit"}
-    blocks = {dataset: own} | ({f"{dataset}.fit": settings["fit"]} if "fit" in settings else {})
+    block = {"how": how} | {name: value for name, value in settings.items() if name != "fit"}
+    blocks = {dataset: block} | ({f"{dataset}.fit": settings["fit"]} if "fit" in settings else {})
     lines = [
         f"[{title}]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
         for title, values in blocks.items()

@@ -1,7 +1,5 @@
 """MMKD for multi-modal recommendation: models, losses, data, training and evaluation, small enough to read."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

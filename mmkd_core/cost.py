@@ -1,7 +1,5 @@
 """What a model costs: parameters, seconds, memory, and the machine that it ran on."""
 
-from __future__ import annotations
-
 import platform
 import resource
 import subprocess

@@ -132,9 +132,9 @@ def plan(
     training = settings.mapping(chosen.pop("fit", {}), "setting", TRAINING)
     if teacher is None and base_of(model) == "mmkd":
         teacher = plan("teacher", dataset, seed=seed, options=options)
-    known = {name: setting for name, setting in SETTINGS.items() if name != "seed"}
+    described = {name: setting for name, setting in SETTINGS.items() if name != "seed"}
     training |= settings.mapping({} if fit is None else fit, "setting", TRAINING)
-    training = settings.checked(training, known, TRAINING)
+    training = settings.checked(training, described, TRAINING)
     chosen |= settings.mapping({} if hparams is None else hparams, "setting", model)
     options = {} if options is None else options
     experiment = Experiment(dataset, model, seed, chosen, FitConfig(**training), teacher, options)
@@ -297,39 +297,30 @@ def train(
 
 
 def data_of(record_file: str | Path, dataset: str | None = None) -> Dataset:
-    """The data that a record was made from, or those of a name or folder where they lie now.
+    """The data of a record, loaded from where they lay or, by `dataset`, from where they lie now.
 
-    Raises `ValueError` when they are gone, or others than they were.
+    Raises `ValueError` when they are gone; whether they are the same, `restore` says.
     """
-    record = Record.read(record_file)
+    experiment = Record.read(record_file).experiment
     try:
-        data = load(dataset or record.experiment.dataset, **record.experiment.options)
+        return load(dataset or experiment.dataset, **experiment.options)
     except DataError as error:
         raise ValueError(f"{record_file}: its data: {error}; say where they lie now with --data FOLDER") from None
-    _check_same(record_file, record, data)
-    return data
-
-
-def _check_same(record_file: str | Path, record: Record, data: Dataset) -> None:
-    if data.fingerprint != record.data["fingerprint"]:
-        raise ValueError(
-            f"{record_file}: made from other data than {data.name} is now; say where they lie with --data FOLDER, "
-            "or train again on these"
-        )
 
 
 def restore(record_file: str | Path, data: Dataset | None = None) -> Recommender:
     """The trained model of a record, rebuilt from the weights that lie beside it, in evaluation mode.
 
-    `data` spares loading the record's data set again, and is needed where that lies elsewhere now. Raises `ValueError`
-    for other data than the record was made from, and when the weights are not there, for example because the record
-    was committed without them.
+    The record's data are loaded unless given. Raises `ValueError` for other `data` than the record was made from, and
+    when the weights are not there, for example because the record was committed without them.
     """
     record = Record.read(record_file)
-    experiment = record.experiment
-    if data is None:
-        data = data_of(record_file)
-    _check_same(record_file, record, data)
+    experiment, data = record.experiment, data_of(record_file) if data is None else data
+    if data.fingerprint != record.data["fingerprint"]:
+        raise ValueError(
+            f"{record_file}: made from other data than {data.name} is now; say where they lie with --data FOLDER, "
+            "or train again on these"
+        )
     weights_file = Path(record_file).with_suffix(".safetensors")
     if not weights_file.exists():
         raise ValueError(

@@ -1,7 +1,5 @@
 """Layers that more than one model uses, and the feature reduction of Eq. 4."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import torch
@@ -62,7 +60,7 @@ def standardise(x: Float[Tensor, "item feat"]) -> Float[Tensor, "item feat"]:
 
 
 class Features(nn.Module):
-    """The items' raw features as constants: one matrix (item, d_m) a modality, in the order of the modalities' names.
+    """The items' raw features as constants: one matrix (item, d_m) per modality, in the order of the modalities' names.
 
     `transform` is applied once, here. They are buffers: not trained, and not part of a `state_dict`. A row of zeros is
     a missing modality. Raises `DataError` when the data set has no modality.

@@ -3,8 +3,6 @@
 The teacher always comes first. Each function says what it averages over and what it replaces in the paper.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float

@@ -1,6 +1,4 @@
-"""Recall@K and NDCG@K of ranked lists, one value a user."""
-
-from __future__ import annotations
+"""Recall@K and NDCG@K of ranked lists, one value per user."""
 
 import torch
 from jaxtyping import Bool, Float, Int

@@ -1,7 +1,5 @@
 """Training triples: one vectorised draw for a whole epoch, on the device where training runs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch
@@ -12,7 +10,7 @@ from mmkd_core.data import Batch
 
 
 class Sampler:
-    """Draws each training pair once an epoch, in random order, with uniform negatives outside the user's train set.
+    """Draws each training pair once per epoch, in random order, with uniform negatives outside the user's train set.
 
     A user who has every item in the training set has no negative; such a user's pairs are left out.
     With `pairs`, some of `train`, an epoch visits those alone; negatives stay outside the whole of `train`.
@@ -40,9 +38,9 @@ class Sampler:
         self.negatives = negatives
 
     def _is_positive(self, users: Tensor, items: Tensor) -> Tensor:
-        wanted = users * self.num_items + items
-        found = torch.searchsorted(self.keys, wanted).clamp_max(len(self.keys) - 1)
-        return self.keys[found] == wanted
+        keys = users * self.num_items + items
+        place = torch.searchsorted(self.keys, keys).clamp_max(len(self.keys) - 1)
+        return self.keys[place] == keys
 
     def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         """One pass over the training pairs as batches of at most `batch_size`; `neg` has `negatives` columns."""

@@ -1,7 +1,5 @@
 """One training loop for every model: it knows no model, and it never sees the test split."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -48,10 +46,10 @@ SETTINGS = settings.settings_of_fields(FitConfig)
 
 @dataclass
 class History:
-    """What happened: mean loss terms an epoch, the metrics of each evaluation, and the epoch that was kept.
+    """What happened: mean loss terms per epoch, the metrics of each evaluation, and the epoch that was kept.
 
-    `losses[e]` maps each named (weighted) term of epoch e + 1 to its mean over the batches. `validation` has one row an
-    evaluation, with its `epoch`. `best_epoch` is 0 when the untrained state was never beaten or nothing is trained.
+    `losses[e]` maps each named (weighted) term of epoch e + 1 to its mean over the batches. `validation` has one row
+    per evaluation, with its `epoch`. `best_epoch` is 0 when the untrained state was never beaten or nothing is trained.
     """
 
     losses: list[dict[str, float]] = field(default_factory=list)

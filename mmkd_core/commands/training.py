@@ -158,5 +158,5 @@ def _named(data: Dataset, items: Sequence[int]) -> str:
 
     titles = [data.title(item) if isinstance(data, DemoDataset) else "item" for item in items]
     ids = data.item_ids
-    known = [f" ({int(ids[item])} in the files)" if ids is not None else "" for item in items]
-    return ", ".join(f"{title} {item}{own}" for title, item, own in zip(titles, items, known, strict=True))
+    in_files = [f" ({int(ids[item])} in the files)" if ids is not None else "" for item in items]
+    return ", ".join(f"{title} {item}{number}" for title, item, number in zip(titles, items, in_files, strict=True))

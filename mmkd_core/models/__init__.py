@@ -1,7 +1,5 @@
 """All models under one protocol. A model's keyword arguments are its settings."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,9 +60,8 @@ def checked(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def build(name: str, data: Dataset, settings: Mapping[str, Any], *, teacher: Recommender | None = None) -> Recommender:
     """The model `name` with `settings`; raises `ValueError` as `checked` does."""
-    chosen = checked(name, settings)
-    extra = {"teacher": teacher} if teacher is not None else {}
-    return _kind(name)(data, **chosen, **extra)
+    taught = {} if teacher is None else {"teacher": teacher}
+    return _kind(name)(data, **checked(name, settings), **taught)
 
 
 def check_memory(name: str, settings: Mapping[str, Any], data: Dataset) -> None:

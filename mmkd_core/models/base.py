@@ -1,7 +1,5 @@
 """The one protocol of all models: `embed()` and `loss(batch)`; `refresh()` and `monitor()` for those that need them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -58,15 +56,15 @@ class Recommender(nn.Module):
     negatives: int = 1
     squares: int = 0  # matrices of dim x dim that it trains, at least
 
-    def __new__(cls, *arguments: Any, **given: Any) -> Any:
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
         """Checks the settings before anything is allocated; raises `ValueError` as `settings.checked` does.
 
         `copy` and `pickle` call it without arguments.
         """
-        known = settings.of_model(cls)
-        chosen = {name: value for name, value in given.items() if name in known}
-        settings.checked(chosen, known, cls.__name__)
-        for data in (part for part in (*arguments, given.get("data")) if isinstance(part, Dataset)):
+        described = settings.of_model(cls)
+        chosen = {name: value for name, value in keywords.items() if name in described}
+        settings.checked(chosen, described, cls.__name__)
+        for data in (part for part in (*arguments, keywords.get("data")) if isinstance(part, Dataset)):
             memory.check_sizes(chosen, data, cls.__name__, squares=cls.squares)
         return super().__new__(cls)
 
@@ -119,7 +117,7 @@ def recommend(model: Recommender, users: Sequence[int] | Int[Tensor, " user"], d
 
 
 class IdModel(Recommender):
-    """A model whose own table holds one row a user and one an item, trained with BPR and L2 of the rows it uses."""
+    """A model whose own table holds one row per user and per item, trained with BPR and L2 of the rows it uses."""
 
     def __init__(self, data: Dataset, *, dim: int, l2: float) -> None:
         super().__init__(data)

@@ -15,8 +15,6 @@ rows, as in the paper; there it is the norm of whole tables. 4. P and the projec
 5. The content terms weigh `content_weight`; there 2.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float

@@ -5,8 +5,6 @@
 Differs from the paper: 1. AdamW on mini-batches of uniformly drawn pairs in place of bootstrap SGD. 2. No item bias.
 """
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Float
 from torch import Tensor

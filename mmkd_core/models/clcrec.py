@@ -18,8 +18,6 @@ rows of a batch; here only the first negative's count. 4. It declares five more 
 without a training interaction are among the negatives here; there they are never drawn.
 """
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -74,18 +72,18 @@ class CLCRec(IdModel):
         if self.contrast < 1:
             chosen = self._choose(len(nodes) - len(users)).split(sizes[1:])
             pos, neg = (torch.where(c[:, None], g, e) for c, g, e in zip(chosen, content, ids, strict=True))
-            known = self._known(users, negatives)
-            terms["user_item"] = (1 - self.contrast) * self._infonce(of_users, row, rows_of(pos, column), neg, known)
+            excluded = self._in_train(users, negatives)
+            terms["user_item"] = (1 - self.contrast) * self._infonce(of_users, row, rows_of(pos, column), neg, excluded)
         if self.contrast:
             anchors, pos, neg = unit_rows(ids[0]), unit_rows(content[0]), unit_rows(content[1])
-            known = items[:, None] == negatives
-            terms["contrast"] = self.contrast * self._infonce(anchors, column, rows_of(pos, column), neg, known)
+            excluded = items[:, None] == negatives
+            terms["contrast"] = self.contrast * self._infonce(anchors, column, rows_of(pos, column), neg, excluded)
         return terms | row_l2(self.nodes.weight, self.num_users, batch, self.l2)
 
-    def _infonce(self, anchors: Tensor, row: Tensor, pos: Tensor, neg: Tensor, known: Tensor) -> Tensor:
-        """Mean of InfoNCE of the pairs (anchors[row], pos), all rows of neg being candidates where not `known`."""
+    def _infonce(self, anchors: Tensor, row: Tensor, pos: Tensor, neg: Tensor, excluded: Tensor) -> Tensor:
+        """Mean of InfoNCE of the pairs (anchors[row], pos), all rows of neg being candidates where not `excluded`."""
         scores = (rows_of(anchors, row) * pos).sum(1) / self.temperature
-        return infonce(scores, anchors / self.temperature @ neg.T, row, known)
+        return infonce(scores, anchors / self.temperature @ neg.T, row, excluded)
 
     def _choose(self, size: int) -> Tensor:
         """A random choice of exactly the share `replaced` of `size`, as a mask."""
@@ -93,12 +91,12 @@ class CLCRec(IdModel):
         chosen[torch.randperm(size, device=chosen.device)[: round(self.replaced * size)]] = True
         return chosen
 
-    def _known(self, users: Tensor, items: Tensor) -> Tensor:
+    def _in_train(self, users: Tensor, items: Tensor) -> Tensor:
         """Which of the items (distinct) each of the users has in train, (users, items)."""
         place = torch.full((self.num_items,), len(items), device=items.device)
         place[items] = torch.arange(len(items), device=items.device)
         crow, col = self.train_items.crow, self.train_items.col
         row, position = ranges(crow[users].long(), crow[users + 1].long())
-        known = torch.zeros(len(users), len(items) + 1, dtype=torch.bool, device=items.device)
-        known[row, place[col[position].long()]] = True  # the last column takes what is not among the items
-        return known[:, :-1]
+        excluded = torch.zeros(len(users), len(items) + 1, dtype=torch.bool, device=items.device)
+        excluded[row, place[col[position].long()]] = True  # the last column takes what is not among the items
+        return excluded[:, :-1]

@@ -20,8 +20,6 @@ preferences stay as they were. 2. k starts at 1, not at Xavier's random values, 
 tables that serve are those of the current weights, not of the last training step.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float

@@ -1,11 +1,11 @@
 """LATTICE: Zhang et al., Mining Latent Structures for Multimedia Recommendation, ACM MM 2021.
 
     S^m    = Lap(knn(cos(X^m)))      R^m = Lap(knn(cos(X^m W^m + b^m)))      Lap(A) = D^-1/2 A D^-1/2
-    S      = sum over m of a_m (raw_weight S^m + (1 - raw_weight) R^m)       a = softmax of one weight a modality
-    h_i    = (S^item_layers E_items)_i                                       knn keeps `neighbours` entries a row
+    S      = sum over m of a_m (raw_weight S^m + (1 - raw_weight) R^m)       a = softmax of a weight per modality
+    h_i    = (S^item_layers E_items)_i                                       knn keeps `neighbours` entries per row
     e_u, e_i = LightGCN(E)_u, LightGCN(E)_i + h_i / ||h_i||                  L = BPR + l2 term
 
-S^m is frozen; R^m is mined again once an epoch. An item is its own first neighbour; negative cosines become 0, since a
+S^m is frozen; R^m is mined again once per epoch. An item is its own first neighbour; negative cosines become 0, since a
 negative degree has no root; an item without a modality has no neighbour there.
 
 Differs from the paper: 1. R^m is mined and the projections and a are trained at the first step of each epoch, where the
@@ -14,12 +14,10 @@ they are projected. 3. Of the paper's three backends LightGCN alone, its best.
 Differs from the public code: 1. The raw features are constants: there they are trained too, so its count of parameters
 is ours and the features' numbers. 2. It takes Lap of the weighted sum of the R^m; the paper of each. 3. Its LightGCN is
 D^-1 (A + I). 4. No matrix of items by items is ever held. 5. The tables that serve use the R^m of the current weights,
-mined once an evaluation. 6. L2 takes the batch's rows of E, layer 0; there of the tables that serve. 7. The learning
+mined once per evaluation. 6. L2 takes the batch's rows of E, layer 0; there of the tables that serve. 7. The learning
 rate is constant; there it decays by 4 % in 50 epochs. 8. Projections start Xavier-uniform with a zero bias; there as
 PyTorch makes them.
 """
-
-from __future__ import annotations
 
 from typing import NamedTuple
 
@@ -36,7 +34,7 @@ from mmkd_core.sparse import Graph
 
 
 class Entries(NamedTuple):
-    """A sparse item-item matrix with as many entries a row; one column may come more than once and then adds up."""
+    """A sparse item-item matrix with as many entries per row; one column may come more than once and then adds up."""
 
     cols: Int[Tensor, "item list"]
     values: Float[Tensor, "item list"]

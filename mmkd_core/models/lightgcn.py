@@ -6,8 +6,6 @@ Differs from the paper: 1. An epoch visits each training pair once, where the au
 2. Xavier-uniform start (the MMKD paper's choice) in place of a normal distribution of deviation 0.1.
 """
 
-from __future__ import annotations
-
 from mmkd_core.data import Dataset, Embeddings
 from mmkd_core.graph import bipartite, propagate
 from mmkd_core.models.base import IdModel

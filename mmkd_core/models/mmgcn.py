@@ -17,8 +17,6 @@ is a setting. 4. The sum over the modalities, as in the paper, not the mean. 5. 
 weights, not those of the last training step.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -45,9 +43,9 @@ class Layer(nn.Module):
         self, mean: Float[Tensor, "rows width"], x: Float[Tensor, "rows width"], ids: Float[Tensor, "rows dim"]
     ) -> Float[Tensor, "rows dim"]:
         h = F.leaky_relu(self.aggregate(mean))  # the mean of the products is the product of the mean
-        own = F.leaky_relu(self.own(x)) + ids
-        left, right = self.combine.weight.split([h.shape[1], own.shape[1]], dim=1)  # spares [h | xhat]
-        return F.leaky_relu(torch.addmm(F.linear(own, right, self.combine.bias), h, left.T))
+        xhat = F.leaky_relu(self.own(x)) + ids
+        left, right = self.combine.weight.split([h.shape[1], xhat.shape[1]], dim=1)  # spares [h | xhat]
+        return F.leaky_relu(torch.addmm(F.linear(xhat, right, self.combine.bias), h, left.T))
 
 
 class Branch(nn.Module):

@@ -18,8 +18,6 @@ is a KL divergence, and the student's graph sends items to users (`variants.py` 
 is no decay beside it; there AdamW's own of 0.01. 9. The GCN student propagates; there it is two linear layers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Literal
@@ -192,7 +190,7 @@ class MMKD(Recommender):
         """What the teacher hands on now: computed afresh while the prompt is live, else the stored constants."""
         return self._compute_knowledge() if self.prompt_is_live else self._stored("known_")
 
-    def train(self, mode: bool = True) -> MMKD:
+    def train(self, mode: bool = True) -> "MMKD":
         """Sets the student's mode; the teacher stays in evaluation mode, or dropout would blur its targets."""
         super().train(mode)
         self.teacher.eval()
@@ -228,9 +226,11 @@ class MMKD(Recommender):
 
     def list_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
         """Eq. 10 of the batch's lists, mean over the modalities; `scores` are the student's."""
-        settings = {"alpha": self.alpha, "beta": self.beta, "temperature": self.temperature}
-        by_modality = know.content_logits(batch).unbind(2)
-        return torch.stack([losses.list_kd(teacher, scores, **settings) for teacher in by_modality]).mean()
+        by_modality = [
+            losses.list_kd(teacher, scores, self.alpha, self.beta, self.temperature)
+            for teacher in know.content_logits(batch).unbind(2)
+        ]
+        return torch.stack(by_modality).mean()
 
     def embed_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
         """Eq. 11 of all items, mean over the modalities."""

@@ -4,7 +4,7 @@
     e       = e^(0) || e^(1) / |e^(1)| || ... || e^(layers) / |e^(layers)|
 
 * is the element-wise product. L has no self loop, so a node's message to itself is W1 e alone, and p_ui W1 e_i +
-p_ui W2 (e_i * e_u) comes from each neighbour; one dropout a layer stands for message dropout.
+p_ui W2 (e_i * e_u) comes from each neighbour; one dropout per layer stands for message dropout.
 
 Differs from the paper: 1. Each layer's output has unit norm in the concatenation, as in the public code; the next layer
 reads it as it is. 2. Message dropout acts on the entries of a layer's output, as in the public code, not on whole
@@ -12,8 +12,6 @@ messages; there is no node dropout. 3. L2 is of the batch's rows of E^(0), not o
 Differs from the public code (huangtinglin/NGCF-PyTorch): 1. L is the paper's, not D^-1 (A + I) in both terms. 2. No
 biases. 3. Dropout is off when the model serves. 4. L2 is of rows of E^(0), not of the concatenation.
 """
-
-from __future__ import annotations
 
 import torch
 import torch.nn.functional as F

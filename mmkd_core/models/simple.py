@@ -1,11 +1,9 @@
 """Popularity and ItemKNN: nothing is trained, and every table shows them.
 
 ItemKNN: Sarwar et al., WWW 2001; cosine between the items' columns of the train matrix with a shrinkage term, as in
-Ferrari Dacrema et al., RecSys 2019: s(i, j) = |U_i and U_j| / (sqrt(|U_i| |U_j|) + shrink), the `neighbours` largest an
-item. A user's score of item i is the sum of s(i, j) over the items j of the user's training set.
+Ferrari Dacrema et al., RecSys 2019: s(i, j) = |U_i and U_j| / (sqrt(|U_i| |U_j|) + shrink), the `neighbours` largest
+per item. A user's score of item i is the sum of s(i, j) over the items j of the user's training set.
 """
-
-from __future__ import annotations
 
 from typing import NamedTuple
 

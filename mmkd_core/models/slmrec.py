@@ -23,8 +23,6 @@ tables that serve are the trained ones, not those of the last training step. 5. 
 in the order of their names: audio, image, text; there image, audio, text.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -114,6 +112,6 @@ class SLMRec(IdModel):
         """InfoNCE of the pairs (x[row], y[column]); the candidates of a pair are the rows of y."""
         x, y = unit_rows(x) / self.temperature, unit_rows(y)
         scores = (rows_of(x, row) * rows_of(y, column)).sum(1)
-        known = torch.zeros(len(x), len(y), dtype=torch.bool, device=x.device)
-        known[row, column] = True
-        return infonce(scores, x @ y.T, row, known)
+        excluded = torch.zeros(len(x), len(y), dtype=torch.bool, device=x.device)
+        excluded[row, column] = True
+        return infonce(scores, x @ y.T, row, excluded)

@@ -17,8 +17,6 @@ content F. 7. Its L2 takes rows of E^T; ours those of layer 0, and AdamW's decay
 are D^-1/2 A and D^-1/2 A^T, and the items of a layer see the users of the same layer.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -72,7 +70,7 @@ class Knowledge(NamedTuple):
 
 
 class Prompt(nn.Module):
-    """Soft prompt of Eq. 3, one row an item: a linear layer over the mean of the modalities' PCA scores.
+    """Soft prompt of Eq. 3, one row per item: a linear layer over the mean of the modalities' PCA scores.
 
     A modality narrower than `dim` fills its first columns alone. The scores are constants.
     """

@@ -12,8 +12,6 @@ changed. Those of the released code (HKUDS/PromptMM at 70da100; `mmkd+released-.
 That the prompt gets no gradient there is `prompt_mode="frozen"`, and that it selects on test is `load(..., swap=True)`.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float

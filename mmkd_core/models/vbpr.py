@@ -13,8 +13,6 @@ Differs from the public code (DevilEEE/VBPR): 1. Xavier-uniform starts (biases: 
 [0, 1). 2. The negative item's rows are regularised as the positive's, not a tenth as much.
 """
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
