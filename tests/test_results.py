@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import readme
+from every import holds_for_every
 
 from benchmarks.search import found_by
 from mmkd_core import recipes, results
@@ -27,30 +28,32 @@ def read(path):
     return Record.read(path)
 
 
-def test_there_are_records():
-    assert FILES
+def test_a_record_is_named_by_its_experiment_and_data_and_is_small():
+    def named_and_small(path):
+        record = read(path)
+        assert path.stem == record.key
+        assert path.stat().st_size < 100_000
+        assert not record.environment["commit"].endswith("dirty")
+
+    holds_for_every(FILES, named_and_small)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_record_is_named_by_its_experiment_and_data_and_is_small(path):
-    record = read(path)
-    assert path.stem == record.key
-    assert path.stat().st_size < 100_000
-    assert not record.environment["commit"].endswith("dirty")
+def test_a_record_keeps_the_best_validation_epoch():
+    def keeps_the_best(path):
+        record = read(path)
+        rows = {row["epoch"]: row["recall@20"] for row in record.history["validation"]}
+        assert rows[record.history["best_epoch"]] == max(rows.values()) == record.validation["recall@20"]
+
+    holds_for_every(FILES, keeps_the_best)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_record_keeps_the_best_validation_epoch(path):
-    record = read(path)
-    rows = {row["epoch"]: row["recall@20"] for row in record.history["validation"]}
-    assert rows[record.history["best_epoch"]] == max(rows.values()) == record.validation["recall@20"]
+def test_a_student_learned_from_a_teacher_whose_record_is_committed():
+    def has_its_teacher(path):
+        record = read(path)
+        assert record.experiment.teacher is not None
+        assert (STORE / f"{record.experiment.teacher.key(record.data['fingerprint'])}.json").exists()
 
-
-@pytest.mark.parametrize("path", [p for p in FILES if json.loads(p.read_text())["experiment"]["teacher"]], ids=str)
-def test_a_student_learned_from_a_teacher_whose_record_is_committed(path):
-    record = read(path)
-    assert record.experiment.teacher is not None
-    assert (STORE / f"{record.experiment.teacher.key(record.data['fingerprint'])}.json").exists()
+    holds_for_every([p for p in FILES if json.loads(p.read_text())["experiment"]["teacher"]], has_its_teacher)
 
 
 @pytest.mark.parametrize(("model", "dataset"), [("lightgcn", "demo"), ("bpr-mf", "lfm2k")])
@@ -103,16 +106,20 @@ def planned():
     return {str(job) for job in [*jobs, *(job.teacher for job in jobs if job.teacher)]}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_record_fills_a_cell_of_some_table_or_figure(path, planned):
-    assert str(read(path).experiment) in planned
+def test_a_record_fills_a_cell_of_some_table_or_figure(planned):
+    def is_planned(path):
+        assert str(read(path).experiment) in planned
+
+    holds_for_every(FILES, is_planned)
 
 
-@pytest.mark.parametrize("path", sorted(STORE.glob("*.npz")), ids=lambda path: path.stem)
-def test_the_hits_beside_a_record_are_those_of_its_metrics(path):
-    record, hits = read(path.with_suffix(".json")), read_hits(path)
-    assert hits is not None
-    assert {name: float(values.mean()) for name, values in hits.items()} == pytest.approx(record.metrics, abs=1e-12)
+def test_the_hits_beside_a_record_are_those_of_its_metrics():
+    def agree(path):
+        record, hits = read(path.with_suffix(".json")), read_hits(path)
+        assert hits is not None
+        assert {name: float(values.mean()) for name, values in hits.items()} == pytest.approx(record.metrics, abs=1e-12)
+
+    holds_for_every(sorted(STORE.glob("*.npz")), agree)
 
 
 def trained(path, epochs, best, *, cap=10, patience=2, model="bpr-mf", teacher=None):
