@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 import readme
-from mmkd_core.claims import ledger
-from mmkd_core.results import METRICS, collect, fill, is_capped, measurements, read_records, records_folder
+from every import holds_for_every
 
-from benchmarks.search import found_by, space_of
+from benchmarks.search import found_by
 from mmkd_core import recipes, results
-from mmkd_core.experiment import Experiment, Record, plan, read_hits, run, tables_of
+from mmkd_core.claims import ledger
+from mmkd_core.experiment import Experiment, Record, plan, read_hits, run
+from mmkd_core.results import METRICS, collect, fill, is_capped, measurements, read_records, records_folder
 
 ROOT = Path(__file__).parents[1]
 STORE = ROOT / "book" / "records"
-BUDGETS = tomllib.loads((ROOT / "benchmarks" / "budgets.toml").read_text())
+SPACES = tomllib.loads((ROOT / "benchmarks" / "spaces.toml").read_text())
 FILES = sorted(STORE.glob("*.json"))
 
 
@@ -27,30 +28,32 @@ def read(path):
     return Record.read(path)
 
 
-def test_there_are_records():
-    assert FILES
+def test_a_record_is_named_by_its_experiment_and_data_and_is_small():
+    def named_and_small(path):
+        record = read(path)
+        assert path.stem == record.key
+        assert path.stat().st_size < 100_000
+        assert not record.environment["commit"].endswith("dirty")
+
+    holds_for_every(FILES, named_and_small)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_record_is_named_by_its_experiment_and_data_and_is_small(path):
-    record = read(path)
-    assert path.stem == record.key
-    assert path.stat().st_size < 100_000
-    assert not record.environment["commit"].endswith("dirty")
+def test_a_record_keeps_the_best_validation_epoch():
+    def keeps_the_best(path):
+        record = read(path)
+        rows = {row["epoch"]: row["recall@20"] for row in record.history["validation"]}
+        assert rows[record.history["best_epoch"]] == max(rows.values()) == record.validation["recall@20"]
+
+    holds_for_every(FILES, keeps_the_best)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_record_keeps_the_best_validation_epoch(path):
-    record = read(path)
-    rows = {row["epoch"]: row["recall@20"] for row in record.history["validation"]}
-    assert rows[record.history["best_epoch"]] == max(rows.values()) == record.validation["recall@20"]
+def test_a_student_learned_from_a_teacher_whose_record_is_committed():
+    def has_its_teacher(path):
+        record = read(path)
+        assert record.experiment.teacher is not None
+        assert (STORE / f"{record.experiment.teacher.key(record.data['fingerprint'])}.json").exists()
 
-
-@pytest.mark.parametrize("path", [p for p in FILES if json.loads(p.read_text())["experiment"]["teacher"]], ids=str)
-def test_a_student_learned_from_a_teacher_whose_record_is_committed(path):
-    record = read(path)
-    assert record.experiment.teacher is not None
-    assert (STORE / f"{record.experiment.teacher.key(record.data['fingerprint'])}.json").exists()
+    holds_for_every([p for p in FILES if json.loads(p.read_text())["experiment"]["teacher"]], has_its_teacher)
 
 
 @pytest.mark.parametrize(("model", "dataset"), [("lightgcn", "demo"), ("bpr-mf", "lfm2k")])
@@ -82,15 +85,16 @@ def test_the_settings_in_force_are_the_choice_of_the_study(path):
         chosen["fit"] = {name: getattr(found.fit, name) for name in best["fit"]}
     assert chosen == best
     assert study["best validation"] == max(t["validation recall@20"] or 0 for t in study["trials"])
-    assert tables_of(study["model"])[study["dataset"]]["how"] == found_by(study["trials"], path.name)
+    file = tomllib.loads((ROOT / "mmkd_core" / "hparams" / f"{study['model']}.toml").read_text())
+    assert file[study["dataset"]]["how"] == found_by(study["trials"], path.name)
 
 
 def test_every_study_of_a_data_set_has_the_same_budget_and_the_space_in_force():
     studies = [json.loads(path.read_text()) for path in sorted((STORE / "searches").glob("*.json"))]
     assert studies
     for study in studies:
-        assert study["budget"] == BUDGETS[study["dataset"]]
-        assert study["space"] == space_of(study["model"])[0]
+        assert study["budget"] == SPACES["budget"][study["dataset"]]
+        assert study["space"] == SPACES[study["model"]]
         assert len(study["trials"]) == study["budget"]["trials"]
 
 
@@ -102,22 +106,26 @@ def planned():
     return {str(job) for job in [*jobs, *(job.teacher for job in jobs if job.teacher)]}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_record_fills_a_cell_of_some_table_or_figure(path, planned):
-    assert str(read(path).experiment) in planned
+def test_a_record_fills_a_cell_of_some_table_or_figure(planned):
+    def is_planned(path):
+        assert str(read(path).experiment) in planned
+
+    holds_for_every(FILES, is_planned)
 
 
-@pytest.mark.parametrize("path", sorted(STORE.glob("*.npz")), ids=lambda path: path.stem)
-def test_the_hits_beside_a_record_are_those_of_its_metrics(path):
-    record, hits = read(path.with_suffix(".json")), read_hits(path)
-    assert hits is not None
-    assert {name: float(values.mean()) for name, values in hits.items()} == pytest.approx(record.metrics, abs=1e-12)
+def test_the_hits_beside_a_record_are_those_of_its_metrics():
+    def agree(path):
+        record, hits = read(path.with_suffix(".json")), read_hits(path)
+        assert hits is not None
+        assert {name: float(values.mean()) for name, values in hits.items()} == pytest.approx(record.metrics, abs=1e-12)
+
+    holds_for_every(sorted(STORE.glob("*.npz")), agree)
 
 
 def trained(path, epochs, best, *, cap=10, patience=2, model="bpr-mf", teacher=None):
     """A record of a run on a made-up data set, evaluated after every second epoch, written to `path`."""
     fit = {"epochs": cap, "patience": patience, "evaluate_every": 2}
-    experiment = plan(model, "demo", fit=fit, teacher=plan("teacher", "demo", fit=fit) if teacher else None)
+    experiment = plan(model, "demo", fit=fit, teacher={"fit": fit} if teacher else None)
     validation = [{"epoch": e, "recall@20": 0.2 if e == best else 0.1} for e in range(0, epochs + 1, 2)]
     record = Record(
         experiment, metrics=dict.fromkeys(METRICS, 0.1), validation={"recall@20": 0.2},
