@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import readme
 from every import holds_for_every
+from mmkd_core.claims import ledger
+from mmkd_core.results import METRICS, collect, fill, is_capped, measurements, read_records, records_folder
 
 from benchmarks.search import found_by
 from mmkd_core import recipes, results
-from mmkd_core.claims import ledger
 from mmkd_core.experiment import Experiment, Record, plan, read_hits, run
-from mmkd_core.results import METRICS, collect, fill, is_capped, measurements, read_records, records_folder
 
 ROOT = Path(__file__).parents[1]
 STORE = ROOT / "book" / "records"
