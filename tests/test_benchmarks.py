@@ -8,11 +8,11 @@ from pathlib import Path
 
 import optuna
 import pytest
-from mmkd_core.recipes.cases import REAL
 
 from benchmarks.epochs import PEERS, rows
 from benchmarks.search import adopt, in_force, space_of, suggest
 from mmkd_core import MODELS
+from mmkd_core.evidence.cases import REAL
 from mmkd_core.experiment import tables_of
 from mmkd_core.models import settings_of
 from mmkd_core.training import FitConfig

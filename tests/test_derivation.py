@@ -5,9 +5,10 @@ from math import log
 import pytest
 import sympy as sp
 import torch
-from mmkd_core.derivation import divergence, equal, printed_eq9, printed_eq10, shares, symbols, value
 
-from mmkd_core import derivation, losses
+from mmkd_core import losses
+from mmkd_core.evidence.questions import derivation
+from mmkd_core.evidence.questions.derivation import divergence, equal, printed_eq9, printed_eq10, shares, symbols, value
 
 
 @pytest.fixture(params=[3, 4])

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from mmkd_core.datasets.shapes import SHAPES, Shape, random_data, shape_of
+
+from mmkd_core.evidence.shapes import SHAPES, Shape, random_data, shape_of
 
 
 @pytest.mark.parametrize("shape", [SHAPES["demo"], Shape(5, 4, 20, ()), Shape(40, 30, 700, (3, 1, 2))])
@@ -17,7 +18,7 @@ def test_the_shape_is_exact_and_no_pair_comes_twice(shape):
 def test_a_fifth_is_held_back_half_of_it_for_either_split():
     data = random_data(Shape(40, 30, 100, ()))
     assert [len(part) for part in (data.train, data.val, data.test)] == [80, 10, 10]
-    assert len(random_data(Shape(40, 30, 100, ()), held_back=0).train) == 100
+    assert len(random_data(Shape(40, 30, 100, ()), held_back=0.0).train) == 100
 
 
 def test_the_same_shape_gives_the_same_data_whatever_the_global_seed():

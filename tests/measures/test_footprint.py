@@ -1,14 +1,14 @@
 """What a footprint holds, on a shape on which it takes seconds."""
 
-from importlib import import_module
-
 import pytest
 import torch
-from mmkd_core.datasets.shapes import SHAPES
-from mmkd_core.measures.footprint import footprint
-from mmkd_core.tables.complexity import raw_features, student_weights, total, trained_teacher
 
-module = import_module("mmkd_core.measures.footprint")  # the package's attribute of that name is the function
+from mmkd_core.evidence import meters
+from mmkd_core.evidence.counts import raw_features, student_weights, total, trained_teacher
+from mmkd_core.evidence.questions import consumption
+from mmkd_core.evidence.questions.consumption import footprint
+from mmkd_core.evidence.shapes import SHAPES
+
 DEMO = SHAPES["demo"]
 DIM = 4
 TRAIN = 410  # four fifths of 512
@@ -51,23 +51,23 @@ def test_what_serves_holds_final_tables_alone(teacher):
 
 
 def test_a_process_of_its_own_does_not_start_with_the_peak_of_its_parent():
-    module._peak(torch.device("cpu"))  # forgets the peak of the tests before
-    before = module._peak(torch.device("cpu"))["resident"]
+    meters.peak_memory(torch.device("cpu"))  # forgets the peak of the tests before
+    before = meters.peak_memory(torch.device("cpu"))["resident"]
     block = torch.ones(64 * 2**20)  # 256 MiB
-    child = module._alone(module._peak, torch.device("cpu"))["resident"]
-    here = module._peak(torch.device("cpu"))["resident"]
+    child = meters.alone(meters.peak_memory, torch.device("cpu"))["resident"]
+    here = meters.peak_memory(torch.device("cpu"))["resident"]
     del block
     assert here > before + 200
     assert child < here - 100
 
 
-@pytest.mark.skipif(not module.CLEAR.exists(), reason="this system cannot forget a peak")
+@pytest.mark.skipif(not meters.CLEAR.exists(), reason="this system cannot forget a peak")
 def test_a_peak_is_that_of_the_time_since_the_last_one():
     device = torch.device("cpu")
-    module._peak(device)
+    meters.peak_memory(device)
     block = torch.ones(64 * 2**20)
     del block
-    first, second = module._peak(device)["resident"], module._peak(device)["resident"]
+    first, second = meters.peak_memory(device)["resident"], meters.peak_memory(device)["resident"]
     assert second < first - 200
 
 
@@ -77,7 +77,7 @@ def test_with_fewer_steps_than_asked_for_those_there_are_count(make_data):
     data = make_data()
     device = torch.device("cpu")
     for batch in (len(data.train), 64):
-        seconds = module._epoch(build("bpr-mf", data, {}), data, batch, 100, device)
+        seconds = consumption._epoch(build("bpr-mf", data, {}), data, batch, 100, device)
         others = -(-len(data.train) // batch) - 1
         assert seconds["epoch"] == pytest.approx(seconds["first step"] + others * seconds["other step"])
 

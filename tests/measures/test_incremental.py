@@ -1,20 +1,19 @@
 """Fine-tuning on new interactions: what is new, what is deployed, what it may see, what is reported."""
 
-import importlib
 from dataclasses import replace
 
 import pytest
 import torch
-from mmkd_core.measures import Measurement, measure
-from mmkd_core.measures.incremental import deployed, incremental, new_pairs
 
 from mmkd_core.datasets import controlled
 from mmkd_core.evaluation import evaluate
+from mmkd_core.evidence.measurement import Measurement, measure
+from mmkd_core.evidence.questions import incremental as module
+from mmkd_core.evidence.questions.incremental import deployed, incremental, new_pairs
 from mmkd_core.experiment import Experiment, Record, plan, train
 from mmkd_core.graph import propagate
 from mmkd_core.training import FitConfig, fit
 
-MODULE = importlib.import_module("mmkd_core.measures.incremental")  # the package holds the function of this name
 SHORT = FitConfig(epochs=2, batch_size=64, lr=1e-2, evaluate_every=1)
 WAYS = ["stale", "edges", "fine-tuned", "retrained"]
 
@@ -35,8 +34,8 @@ def experiment(model, **settings):
 
 
 def taken(monkeypatch, data, system, store, **arguments):
-    monkeypatch.setattr(MODULE, "load", lambda name, **options: controlled(data, **options))
-    return incremental(store, system=system.as_dict(), **arguments)
+    monkeypatch.setattr(module, "load", lambda name, **options: controlled(data, **options))
+    return incremental(store, system=system, **arguments)
 
 
 def test_new_is_what_the_older_interactions_lack(old, whole):
@@ -117,7 +116,7 @@ def test_the_epoch_is_the_best_on_validation_and_test_plays_no_part(whole, tmp_p
 
 def test_retraining_is_the_systems_own_record_and_costs_what_the_teachers_adds(whole, tmp_path, monkeypatch):
     values = taken(monkeypatch, whole, experiment("mmkd"), tmp_path, epochs=0)
-    records = [Record.read(path) for path in tmp_path.glob("*.json")]
+    records = [Record.read(path) for path in tmp_path.glob("*/*/*.json")]
     again = {record.experiment.model: record for record in records if not record.experiment.options}
     assert set(again) == {"mmkd", "teacher"}
     assert values["metrics"]["retrained"]["recall@20"] == again["mmkd"].metrics["recall@20"]
@@ -130,12 +129,12 @@ def test_retraining_is_the_systems_own_record_and_costs_what_the_teachers_adds(w
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.5])
 def test_a_share_that_leaves_nothing_new_or_nothing_old_is_refused(share, tmp_path):
     with pytest.raises(ValueError, match=f"share={share}; expected more than 0 and less than 1"):
-        incremental(tmp_path, system=experiment("lightgcn").as_dict(), share=share)
+        incremental(tmp_path, system=experiment("lightgcn"), share=share)
 
 
 def test_on_the_demo_every_time_is_there_and_positive(tmp_path):
-    system = plan("lightgcn", "demo", fit={"epochs": 1, "evaluate_every": 1}).as_dict()
-    values = measure(Measurement("incremental", {"system": system, "epochs": 1}), tmp_path).values
+    system = plan("lightgcn", "demo", fit={"epochs": 1, "evaluate_every": 1})
+    values = measure(Measurement.of(incremental, system=system, epochs=1), incremental, tmp_path).values
     for clock in ("ms", "cpu_ms"):
         assert set(values[clock]) == {"epoch", "tables", "ranking"}
         assert min(values[clock].values()) > 0

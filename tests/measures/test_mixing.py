@@ -1,22 +1,20 @@
 """How far modalities mix: the number against what must come out, and the representations it is taken of."""
 
-import importlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from mmkd_core.measures import Measurement
-from mmkd_core.measures.mixing import METRICS, layers_of, measurable, mixing, mixing_share, picture, raw
 from sklearn.metrics.pairwise import cosine_distances
 
-from mmkd_core import recipes
 from mmkd_core.data import DataError
+from mmkd_core.evidence.measurement import Measurement
+from mmkd_core.evidence.questions import tsne
+from mmkd_core.evidence.questions.tsne import METRICS, layers_of, measurable, mixing, mixing_share, picture, raw
 from mmkd_core.experiment import Experiment, plan, restore
-from mmkd_core.models import Teacher
+from mmkd_core.models.teacher import Teacher
 from mmkd_core.training import FitConfig
 
-MODULE = importlib.import_module("mmkd_core.measures.mixing")  # the package holds the function of this name
 SHORT = FitConfig(epochs=2, batch_size=64, lr=1e-2, evaluate_every=1)
 
 
@@ -154,9 +152,9 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def take(jobs, catalogue, store):
-    arguments = {"taught": jobs[0].as_dict(), "unprompted": jobs[1].as_dict()}
+    arguments = {"taught": jobs[0], "unprompted": jobs[1]}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MODULE, "load", lambda name, **options: catalogue)
+        patch.setattr(tsne, "load", lambda name, **options: catalogue)
         yield lambda **more: mixing(store, **arguments | more)
 
 
@@ -179,9 +177,9 @@ def test_the_representations_are_those_of_the_trained_teachers(taken, jobs, cata
     student, plain = jobs
     items = measurable(catalogue)
     teachers = {
-        "w/o-Prompt": restore(store / f"{plain.key(catalogue.fingerprint)}.json", catalogue),
-        "prompt": restore(store / f"{student.teacher.key(catalogue.fingerprint)}.json", catalogue),
-        "prompt tuned": restore(store / f"{student.key(catalogue.fingerprint)}.json", catalogue).teacher,
+        "w/o-Prompt": restore(plain.file(store, catalogue.fingerprint), catalogue),
+        "prompt": restore(student.teacher.file(store, catalogue.fingerprint), catalogue),
+        "prompt tuned": restore(student.file(store, catalogue.fingerprint), catalogue).teacher,
     }
     before, after = (layers_of(teachers[stage])["F"] for stage in ("prompt", "prompt tuned"))
     assert not torch.equal(before, after)  # the student's stage moved the prompt
@@ -191,23 +189,23 @@ def test_the_representations_are_those_of_the_trained_teachers(taken, jobs, cata
 
 
 def test_trained_teachers_are_found_again_and_points_are_there_on_demand_alone(taken, take, store):
-    before = {path: path.stat().st_mtime_ns for path in store.iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
     again = take()
     assert again == {name: value for name, value in taken.items() if name != "coordinates"}
-    assert {path: path.stat().st_mtime_ns for path in store.iterdir()} == before
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
 
 
 def test_a_student_without_a_teacher_is_refused(take, jobs):
     with pytest.raises(ValueError, match="an experiment of teacher; expected one of mmkd"):
-        take(taught=jobs[1].as_dict())
+        take(taught=jobs[1])
 
 
 def test_the_recipe_measures_settings_in_force_and_pictures_the_first_seed_alone():
-    cases = recipes.figure3()
+    cases = tsne.cases()
     assert [(case.labels["dataset"], case.labels["seed"]) for case in cases] == [("tiktok", seed) for seed in (0, 1, 2)]
     for (labels, job), pictured in zip(cases, (True, False, False), strict=True):
         assert isinstance(job, Measurement)
         assert job.arguments["coordinates"] is pictured
-        student, plain = (Experiment.from_dict(job.arguments[name]) for name in ("taught", "unprompted"))
+        student, plain = (job.arguments[name] for name in ("taught", "unprompted"))
         assert student == plan("mmkd", "tiktok", seed=labels["seed"])
         assert plain == plan("teacher", "tiktok", seed=labels["seed"], hparams={"prompt_rate": 0.0})

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from mmkd_core.measures.operations import BATCH, DIM, LAYERS, PHASES, SIZES, counted, operations
 from torch import nn
 
+from mmkd_core.evidence.meters import counted
+from mmkd_core.evidence.questions.complexity import BATCH, DIM, LAYERS, PHASES, SIZES, operations
 from mmkd_core.models.lattice import Entries
 from mmkd_core.sparse import Graph, Pattern
 

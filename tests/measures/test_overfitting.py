@@ -1,19 +1,18 @@
 """The gap between pairs trained on and pairs held out: what is asked, and what an answer means."""
 
-import importlib
 import math
 from dataclasses import replace
 
 import pytest
 import torch
-from mmkd_core.measures import Measurement, measure
-from mmkd_core.measures.overfitting import ask, draw_probe, gap, overfitting, watch
 
+from mmkd_core.evidence.measurement import Measurement, measure
+from mmkd_core.evidence.questions import overfitting as module
+from mmkd_core.evidence.questions.overfitting import ask, draw_probe, gap, overfitting, watch
 from mmkd_core.experiment import Experiment, plan, train
 from mmkd_core.models.bpr_mf import BPRMF
 from mmkd_core.training import FitConfig, fit
 
-MODULE = importlib.import_module("mmkd_core.measures.overfitting")  # the package holds the function of this name
 SHORT = FitConfig(epochs=6, batch_size=64, lr=1e-2, evaluate_every=2, patience=1)
 
 
@@ -113,8 +112,8 @@ def test_being_asked_does_not_change_a_training_and_nothing_stops_it(model, make
 
 
 def test_what_is_reported_is_read_off_the_curves(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(MODULE, "load", lambda name, **options: data)
-    values = overfitting(tmp_path, system=Experiment("toy", "bpr-mf", 0, {"dim": 8}, SHORT).as_dict(), negatives=10)
+    monkeypatch.setattr(module, "load", lambda name, **options: data)
+    values = overfitting(tmp_path, system=Experiment("toy", "bpr-mf", 0, {"dim": 8}, SHORT), negatives=10)
     rows = {row["epoch"]: row for row in values["curves"]}
     recall = {epoch: row["recall@20"] for epoch, row in rows.items()}
     assert recall[values["best_epoch"]] == max(recall.values()) == values["recall@20"]["best"]
@@ -129,10 +128,10 @@ def test_a_gap_is_worse_the_larger_in_both_quantities():
 
 
 def test_on_the_demo_a_second_time_reads_what_was_measured(tmp_path, monkeypatch):
-    system = plan("lightgcn", "demo", fit={"epochs": 1, "evaluate_every": 1}).as_dict()
-    measurement = Measurement("overfitting", {"system": system})
-    first = measure(measurement, tmp_path)
+    system = plan("lightgcn", "demo", fit={"epochs": 1, "evaluate_every": 1})
+    measurement = Measurement.of(overfitting, system=system)
+    first = measure(measurement, overfitting, tmp_path)
     assert [row["epoch"] for row in first.values["curves"]] == [0, 1]
     assert first.values["gap"]["end"]["auc"] > 0.1  # training pairs are edges of the graph
-    monkeypatch.setattr(MODULE, "fit", None)
-    assert measure(measurement, tmp_path) == first
+    monkeypatch.setattr(module, "fit", None)
+    assert measure(measurement, overfitting, tmp_path) == first

@@ -89,7 +89,7 @@ def operations(
 def _count(model: str, widths: Sequence[int], sizes: Mapping[str, int]) -> dict[str, dict[str, int]]:
     """The counts of each phase at the given sizes; `widths` say in which proportion the modalities share "raw"."""
     raw = tuple(width * sizes["raw"] // sum(widths) for width in widths)
-    data = random_data(Shape(sizes["users"], sizes["items"], sizes["edges"], raw), held_back=0)
+    data = random_data(Shape(sizes["users"], sizes["items"], sizes["edges"], raw), held_back=0.0)
     settings = {"dim": sizes["dim"], "layers": sizes["layers"]} | ({"latent": sizes["dim"]} if model == "mmgcn" else {})
     with seeded(0):
         taught = Experiment(data.name, "teacher", hparams=settings) if model == "mmkd" else None
