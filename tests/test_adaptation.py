@@ -1,15 +1,15 @@
 """Tables of adaptation and of overfitting, and the picture of the gaps, from made-up measurements."""
 
-import json
-
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
-from mmkd_core.tables import adaptation
 
-from mmkd_core import figures, recipes
-from mmkd_core.experiment import Experiment, plan
+from mmkd_core.evidence.measurement import Measured
+from mmkd_core.evidence.questions import comparison, incremental, overfitting
+from mmkd_core.evidence.store import Store
+from mmkd_core.evidence.tables import flat
+from mmkd_core.experiment import plan
 
 mpl.use("agg")
 
@@ -22,14 +22,11 @@ def _close():
 
 def keep(case, values, store):
     """Writes a result as `measure` would."""
-    path = case.job.file(store)
-    path.parent.mkdir(exist_ok=True)
-    measurement = {"kind": case.job.kind, "arguments": case.job.arguments}
-    path.write_text(json.dumps({"measurement": measurement, "values": values, "cost": {}, "environment": {}}))
+    Measured(case.job, values, {}, {}, {"fingerprint": "made up"}).save(store)
 
 
 def adapted(stale, tuned, epochs):
-    metrics = dict(zip(adaptation.WAYS, (stale, stale, tuned, 0.5), strict=True))
+    metrics = dict(zip(incremental.WAYS, (stale, stale, tuned, 0.5), strict=True))
     return {
         "metrics": {way: {"recall@20": value, "ndcg@20": value / 2} for way, value in metrics.items()},
         "best_epoch": epochs,
@@ -39,11 +36,11 @@ def adapted(stale, tuned, epochs):
 
 
 def test_table_7_is_means_over_seeds_gains_are_of_one_seed_and_an_update_is_what_was_kept(tmp_path):
-    cases = recipes.table7(["lfm2k"], [0, 1])
+    cases = incremental.cases(["lfm2k"], [0, 1])
     ours = [case for case in cases if case.labels["system"] == "MMKD"]
     for case, values in zip(ours, (adapted(0.25, 0.5, 0), adapted(0.5, 0.75, 4)), strict=True):
         keep(case, values, tmp_path)
-    frames = adaptation.table7(cases, tmp_path)
+    frames = incremental.frames(cases, Store(tmp_path))
     line = frames["lfm2k: test metrics"].loc["MMKD"]
     assert line["seeds"] == "2"
     assert line["Recall@20, stale"] == "0.3750 ± 0.1768"
@@ -57,33 +54,33 @@ def test_table_7_is_means_over_seeds_gains_are_of_one_seed_and_an_update_is_what
 
 
 def test_steps_are_differences_between_neighbouring_ways_of_one_seed(tmp_path):
-    cases = recipes.table7(["lfm2k"], [0])
+    cases = incremental.cases(["lfm2k"], [0])
     for case in cases:
         keep(case, adapted(0.25, 0.375, 1), tmp_path)
-    line = adaptation.steps(adaptation.flat(cases, tmp_path)).loc["BM3"]
+    line = incremental.steps(flat(Store(tmp_path).taken(cases))).loc["BM3"]
     assert line.tolist() == ["1", "0.0000", "+0.1250", "+0.1250"]
 
 
 def test_conclusions_name_who_is_best_and_fastest_once_all_were_measured(tmp_path):
-    cases = recipes.table7(["lfm2k"], [0])
+    cases = incremental.cases(["lfm2k"], [0])
     found = {"LATTICE": (0.25, 9.0), "BM3": (0.125, 2.0), "MMKD": (0.375, 3.0), "LightGCN": (0.5, 1.0)}
     for case in cases[1:]:
         tuned, epoch = found[case.labels["system"]]
         values = adapted(0.25, tuned, 1)
         values["cpu_ms"]["epoch"] = epoch
         keep(case, values, tmp_path)
-    assert adaptation.conclusions(adaptation.flat(cases, tmp_path)) == ["not run"]
+    assert incremental.conclusions(flat(Store(tmp_path).taken(cases))) == ["not run"]
     values = adapted(0.25, 0.25, 1)
     values["cpu_ms"]["epoch"] = 9.0
     keep(cases[0], values, tmp_path)
-    best, fastest, helped = adaptation.conclusions(adaptation.flat(cases, tmp_path))
+    best, fastest, helped = incremental.conclusions(flat(Store(tmp_path).taken(cases)))
     assert best.endswith(": LightGCN, MMKD, LATTICE, BM3")
     assert fastest.endswith(": LightGCN, BM3, MMKD, LATTICE")
     assert helped.endswith(": MMKD, LightGCN")
 
 
 def test_the_papers_table_7_as_printed():
-    frame = adaptation.printed_table7()
+    frame = incremental.printed_table7()
     assert list(frame.index) == ["LATTICE", "BM3", "MMKD"]
     assert frame.loc["LATTICE"].tolist() == ["0.1210", "0.0487", "1,605.26 ms"]
 
@@ -100,7 +97,7 @@ def overfitted(auc, recall, end):
 
 @pytest.fixture
 def measured(tmp_path):
-    cases = recipes.overfitting(["lfm2k"], [0, 1])
+    cases = overfitting.cases(["lfm2k"], [0, 1])
     made = {"teacher": (0.25, 0.25), "teacher, no dropout": (0.5, 0.125), "student": (0.5, 0.125)}
     for case in cases:
         if case.labels["system"] in made:
@@ -110,14 +107,14 @@ def measured(tmp_path):
 
 
 def test_gaps_are_means_and_a_fall_is_in_per_cent_of_the_best(measured, tmp_path):
-    table = adaptation.overfitting(measured, tmp_path)["lfm2k: gaps"]
+    table = overfitting.frames(measured, Store(tmp_path))["lfm2k: gaps"]
     assert table.loc["teacher, no dropout", "AUC gap, best"] == "0.3125 ± 0.2652"
     assert table.loc["teacher", "fall, %"] == "25.0 ± 0.0"
     assert table.loc["VBPR"].tolist() == ["0", *["not run"] * 8]
 
 
 def test_a_pair_says_in_how_many_seeds_the_gap_is_as_the_paper_has_it(measured, tmp_path):
-    pairs = adaptation.overfitting(measured, tmp_path)["lfm2k: in pairs"]
+    pairs = overfitting.frames(measured, Store(tmp_path))["lfm2k: in pairs"]
     dropout = pairs.loc["dropout keeps it small"]
     assert dropout["which"] == "teacher, no dropout minus teacher"
     assert (dropout["AUC gap, best"], dropout["as said, best"]) == ("+0.06250 ± 0.26517", "1 of 2")
@@ -127,17 +124,17 @@ def test_a_pair_says_in_how_many_seeds_the_gap_is_as_the_paper_has_it(measured, 
 
 
 def test_every_pair_is_of_systems_that_are_measured():
-    assert {name for pair in adaptation.PAIRS.values() for name in pair} <= set(recipes.OVERFITTING)
+    assert {name for pair in overfitting.PAIRS.values() for name in pair} <= set(overfitting.SYSTEMS)
 
 
 def test_curves_are_means_over_seeds_and_the_picture_shades_the_gap(measured, tmp_path):
-    curves = adaptation.curves(measured, tmp_path, "lfm2k")
-    assert list(curves) == list(recipes.OVERFITTING)
+    curves = overfitting.curves(measured, Store(tmp_path), "lfm2k")
+    assert list(curves) == list(overfitting.SYSTEMS)
     assert curves["VBPR"] is None
     assert curves["teacher, no dropout"]["val_auc"].tolist() == pytest.approx([0.5875] * 3)
-    figure = figures.gaps(curves)
+    figure = overfitting.draw_gaps(curves)
     axes = {ax.get_title("left").replace("\n", " "): ax for ax in figure.axes if ax.get_title("left")}
-    assert list(axes) == list(recipes.OVERFITTING)
+    assert list(axes) == list(overfitting.SYSTEMS)
     teacher = axes["teacher"]
     train, val, star = teacher.lines
     assert train.get_ydata().tolist() == pytest.approx([0.9] * 3)
@@ -150,24 +147,24 @@ def test_curves_are_means_over_seeds_and_the_picture_shades_the_gap(measured, tm
 
 def test_a_picture_of_another_quantity_is_refused():
     with pytest.raises(ValueError, match=r"unknown quantity 'loss'; one of \['auc', 'bpr'\]"):
-        figures.gaps({"a": pd.DataFrame()}, "loss")
+        overfitting.draw_gaps({"a": pd.DataFrame()}, "loss")
 
 
 def test_the_teacher_without_content_has_the_teachers_settings():
     for dataset in ("tiktok", "lfm2k"):
-        cases = {case.labels["system"]: case.job.arguments["system"] for case in recipes.overfitting([dataset], [0])}
-        bare, teacher = (Experiment.from_dict(cases[name]) for name in (recipes.BODY, "teacher"))
+        cases = {case.labels["system"]: case.job.arguments["system"] for case in overfitting.cases([dataset], [0])}
+        bare, teacher = (cases[name] for name in (overfitting.NO_CONTENT, "teacher"))
         assert bare.model == "lightgcn"
         assert {name: teacher.hparams[name] for name in bare.hparams} == bare.hparams
         assert (bare.fit.lr, bare.fit.batch_size, bare.fit.epochs) == (teacher.fit.lr, teacher.fit.batch_size, 200)
 
 
 def test_long_trainings_are_of_the_system_alone_its_teacher_is_that_of_table_4():
-    cases = recipes.overfitting(["lfm2k"], [1])
+    cases = overfitting.cases(["lfm2k"], [1])
     student = next(case.job.arguments["system"] for case in cases if case.labels["system"] == "student")
-    assert Experiment.from_dict(student).teacher == plan("mmkd", "lfm2k", seed=1).teacher
+    assert student.teacher == plan("mmkd", "lfm2k", seed=1).teacher
 
 
 def test_table_7_retrains_what_table_4_holds():
-    held = {str(case.job.as_dict()) for case in recipes.table4()}
-    assert {str(case.job.arguments["system"]) for case in recipes.table7()} <= held
+    held = {case.job.canonical for case in comparison.cases()}
+    assert {case.job.arguments["system"].canonical for case in incremental.cases()} <= held

@@ -5,14 +5,15 @@ import signal
 import sys
 
 import pytest
-from mmkd_core.engine import carry_out, in_waves
-from mmkd_core.measures import Measurement
-from mmkd_core.recipes import Case
-from mmkd_core.results import read_records
-from mmkd_core.tables.quality import table4
 
-from mmkd_core import Experiment, FitConfig, recipes
-from mmkd_core import engine as module
+from mmkd_core import Experiment, FitConfig
+from mmkd_core.evidence import engine as module
+from mmkd_core.evidence.cases import Case
+from mmkd_core.evidence.engine import in_waves, run_all
+from mmkd_core.evidence.measurement import Measurement
+from mmkd_core.evidence.questions import TABLES
+from mmkd_core.evidence.questions.data import statistics
+from mmkd_core.evidence.store import Store
 
 SHORT = FitConfig(epochs=1, evaluate_every=1)
 
@@ -40,7 +41,7 @@ def test_each_job_comes_once_and_teachers_come_first():
 def test_progress_counts_done_running_and_left(tmp_path, monkeypatch):
     seen, ran = [], []
     monkeypatch.setattr(module, "one", lambda job, store: ran.append(job))
-    carry_out(cases(lightgcn(0), lightgcn(1)), tmp_path, on_progress=seen.append)
+    run_all(cases(lightgcn(0), lightgcn(1)), tmp_path, on_progress=seen.append)
     assert ran == [lightgcn(0), lightgcn(1)]
     assert [(p.done, p.running, p.left) for p in seen] == [(0, 1, 1), (1, 0, 1), (1, 1, 0), (2, 0, 0)]
     assert seen[0].seconds_left is None
@@ -48,32 +49,33 @@ def test_progress_counts_done_running_and_left(tmp_path, monkeypatch):
 
 
 def test_carrying_out_leaves_the_records_and_does_nothing_the_second_time(tmp_path, monkeypatch):
-    work = cases(lightgcn(0), Measurement("statistics", {"dataset": "demo"}))
-    carry_out(work, tmp_path)
-    assert len(list(tmp_path.glob("*.json"))) == len(list((tmp_path / "measured").glob("*.json"))) == 1
+    work = cases(lightgcn(0), Measurement.of(statistics, dataset="demo"))
+    run_all(work, tmp_path)
+    assert len(list(tmp_path.glob("demo/lightgcn/*.json"))) == len(list(tmp_path.glob("data/*.json"))) == 1
+    assert len(list(tmp_path.rglob("*.json"))) == 2
 
     def no_training(*_, **__):
         raise AssertionError("trained again")
 
     monkeypatch.setattr("mmkd_core.experiment.fit", no_training)
-    carry_out(work, tmp_path)
+    run_all(work, tmp_path)
 
 
 def test_an_unknown_engine_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"unknown engine 'dask'; one of \['local', 'ray'\]"):
-        carry_out([], tmp_path, engine="dask")
+        run_all([], tmp_path, engine="dask")
 
 
 def test_without_ray_the_error_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(ValueError, match=r"needs Ray, which is not installed: pip install 'mmkd-book\[ray\]'"):
-        carry_out(cases(lightgcn(0)), tmp_path, engine="ray")
+        run_all(cases(lightgcn(0)), tmp_path, engine="ray")
 
 
 def test_smoke_table_4_on_the_demo_runs_every_system(tmp_path):
-    work = recipes.table4(budget="smoke")
-    carry_out(work, tmp_path)
-    frame = table4(work, tmp_path)["demo"]
+    work = TABLES["4"].cases(budget="smoke")
+    run_all(work, tmp_path)
+    frame = TABLES["4"].frames(work, Store(tmp_path))["demo"]
     assert not (frame[["Recall@20", "MMKD minus it, Recall@20"]] == "not run").any(axis=None)
 
 
@@ -106,8 +108,8 @@ def dies_the_first_time(job, store):
 def test_ray_leaves_the_same_records_as_the_local_engine(tmp_path):
     work = cases(student(), lightgcn(0))
     for name in module.ENGINES:
-        carry_out(work, tmp_path / name, engine=name)
-    local, spread = (read_records(tmp_path / name) for name in module.ENGINES)
+        run_all(work, tmp_path / name, engine=name)
+    local, spread = (Store(tmp_path / name).records for name in module.ENGINES)
     assert len(local) == 3  # the teacher too
     assert [r.metrics for r in local.values()] == [r.metrics for r in spread.values()]
     assert [path.name for path in local] == [path.name for path in spread]
@@ -117,7 +119,7 @@ def test_ray_leaves_the_same_records_as_the_local_engine(tmp_path):
 def test_a_job_whose_worker_is_killed_is_run_again(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "one", dies_the_first_time)
     seen = []
-    carry_out(cases(*map(lightgcn, range(3))), tmp_path, engine="ray", on_progress=seen.append)
+    run_all(cases(*map(lightgcn, range(3))), tmp_path, engine="ray", on_progress=seen.append)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "0 first", "1", "2"]
     assert (seen[-1].done, seen[-1].running, seen[-1].left) == (3, 0, 0)
     assert max(progress.running for progress in seen) == 2
@@ -126,4 +128,4 @@ def test_a_job_whose_worker_is_killed_is_run_again(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("cluster")
 def test_what_a_job_raises_comes_through(tmp_path):
     with pytest.raises(ValueError, match="no such"):
-        carry_out(cases(Experiment("no such folder", "lightgcn", 0, {"dim": 4}, SHORT)), tmp_path, engine="ray")
+        run_all(cases(Experiment("no such folder", "lightgcn", 0, {"dim": 4}, SHORT)), tmp_path, engine="ray")

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
-from mmkd_core.compare import Comparison
-from mmkd_core.figures import convergence, mixing, settings
-from mmkd_core.figures.style import BLUE, VERMILION, parts
-from mmkd_core.results import read_records
 
-from mmkd_core import figures, recipes
 from mmkd_core.datasets.demo_catalogue import load_demo
+from mmkd_core.evidence import figures
+from mmkd_core.evidence.compare import Comparison
+from mmkd_core.evidence.questions import FIGURES, convergence, hyperparameters, tsne
+from mmkd_core.evidence.questions.hyperparameters import GRIDS
+from mmkd_core.evidence.store import Store
+from mmkd_core.evidence.style import BLUE, VERMILION, parts
 from mmkd_core.experiment import plan
 
 mpl.use("agg")
@@ -108,7 +109,7 @@ def shares(values, name="X"):
 
 def test_representations_are_panels_of_all_points_by_modality_with_the_share_in_the_title(part):
     points = {"image": np.arange(20.0).reshape(2, 10), "text": np.zeros((2, 10))}
-    mixing.representations(part, {"X": points}, shares([0.25, 0.35]))
+    tsne.draw_points(part, {"X": points}, shares([0.25, 0.35]))
     first, *others = part.axes
     assert first.get_title("left") == "X$^m$, raw\nmixing 0.30 ± 0.07"
     by_color = {}
@@ -124,7 +125,7 @@ def test_representations_are_panels_of_all_points_by_modality_with_the_share_in_
 
 
 def test_a_share_without_points_is_told_and_a_single_seed_has_no_spread(part):
-    mixing.representations(part, {}, shares([0.25], "F, prompt"))
+    tsne.draw_points(part, {}, shares([0.25], "F, prompt"))
     panel = part.axes[6]
     assert panel.get_title("left") == "F$^m$, prompt\nmixing 0.25"
     assert panel.texts[0].get_text() == "no points"
@@ -135,7 +136,7 @@ def test_what_the_prompt_changes_is_told_only_if_all_seeds_agree():
         "f, w/o-Prompt": [0.1, 0.2], "f, prompt": [0.2, 0.4], "f, prompt tuned": [0.2, 0.1],
         "F, w/o-Prompt": [0.3, 0.3], "F, prompt": [0.1, 0.2],
     }  # fmt: skip
-    found = figures.share_differences(pd.concat([shares(values, name) for name, values in by_name.items()]))
+    found = tsne.share_differences(pd.concat([shares(values, name) for name, values in by_name.items()]))
     assert found.T.to_dict("list") == {
         "f, prompt minus without": ["+0.15 ± 0.07", "2 of 2", "more"],
         "f, prompt tuned minus without": ["+0.00 ± 0.14", "1 of 2", "not told apart"],
@@ -143,11 +144,11 @@ def test_what_the_prompt_changes_is_told_only_if_all_seeds_agree():
         "F, prompt tuned minus without": ["not run", "", "not run"],
     }
     single = pd.concat([shares([0.1], "f, w/o-Prompt"), shares([0.3], "f, prompt")])
-    assert figures.share_differences(single)["overlap"].tolist() == ["not told apart", *["not run"] * 3]
+    assert tsne.share_differences(single)["overlap"].tolist() == ["not told apart", *["not run"] * 3]
 
 
 def test_the_table_of_shares_has_every_representation_run_or_not():
-    table = figures.share_table(shares([0.25, 0.35], "F, prompt").assign(euclidean=0.5))
+    table = tsne.share_table(shares([0.25, 0.35], "F, prompt").assign(euclidean=0.5))
     assert table.loc["F, prompt"].tolist() == ["0.30 ± 0.07", "0.50 ± 0.00"]
     assert len(table) == 7
     assert (table.drop(index="F, prompt") == "not run").all(axis=None)
@@ -155,7 +156,7 @@ def test_the_table_of_shares_has_every_representation_run_or_not():
 
 def test_marks_differ_as_colours_do(part):
     ax = part.subplots()
-    mixing.scatter(ax, {name: np.random.default_rng(0).normal(size=(2, 8)) for name in ("a", "b", "c")})
+    tsne.scatter(ax, {name: np.random.default_rng(0).normal(size=(2, 8)) for name in ("a", "b", "c")})
     shapes = {(to_hex(c.get_facecolor()[0]), len(c.get_paths()[0])) for c in ax.collections}
     assert len(shapes) == len({color for color, _ in shapes}) == 3
 
@@ -164,7 +165,7 @@ def test_marks_differ_as_colours_do(part):
 
 
 def grid_rows(setting, values, in_force, **results):
-    """Rows as `results.collect` gives them; `results` maps a system to its values' lists of Recall, one a seed."""
+    """Rows as `Store.rows` gives them; `results` maps a system to its values' lists of Recall, one a seed."""
     return pd.DataFrame(
         [
             {"setting": setting, "value": value, "in force": value == in_force, "system": system, "recall@20": recall}
@@ -179,7 +180,7 @@ def grid_rows(setting, values, in_force, **results):
 def test_a_setting_is_a_curve_a_system_with_its_spread_and_hollow_where_there_is_one_seed(part):
     ax = part.subplots()
     rows = grid_rows("pair", [0.0, 1.0, 10.0], 1.0, MMKD=[[0.2], [0.3, 0.5], [float("nan")]])
-    settings.sensitivity(ax, rows)
+    hyperparameters.sensitivity(ax, rows)
     in_force, curve, *_ = ax.lines
     assert list(in_force.get_xdata()) == [1.0, 1.0]
     assert curve.get_xydata().tolist() == [[0.0, 0.2], [1.0, 0.4]]
@@ -192,12 +193,12 @@ def test_a_setting_is_a_curve_a_system_with_its_spread_and_hollow_where_there_is
 
 
 def test_a_dagger_stands_above_a_mean_of_a_capped_run_and_the_legend_explains_it(part):
-    rows = [grid_rows(name, grid, grid[1], MMKD=[[0.2]] * len(grid)) for name, (_, grid) in recipes.GRIDS.items()]
+    rows = [grid_rows(name, grid, grid[1], MMKD=[[0.2]] * len(grid)) for name, (_, grid) in GRIDS.items()]
     rows = pd.concat(rows, ignore_index=True)
     rows.loc[2, "capped"] = True
-    settings.sensitivities(part, rows)
+    hyperparameters.sensitivities(part, rows)
     marks = [line.get_xydata().tolist() for line in part.axes[0].lines if line.get_marker() == r"$\dagger$"]
-    assert [[x for x, _ in points] for points in marks] == [[recipes.GRIDS["teacher.dim"][1][2]]]
+    assert [[x for x, _ in points] for points in marks] == [[GRIDS["teacher.dim"][1][2]]]
     assert marks[0][0][1] > 0.2
     assert "run ended at its cap of epochs" in [text.get_text() for text in part.legends[0].get_texts()]
 
@@ -205,12 +206,12 @@ def test_a_dagger_stands_above_a_mean_of_a_capped_run_and_the_legend_explains_it
 def test_every_setting_has_its_panel_and_one_without_record_says_so(part):
     rows = [
         grid_rows(name, grid, grid[1], **{"MMKD's teacher": [[float("nan")]] * len(grid)})
-        for name, (_, grid) in recipes.GRIDS.items()
+        for name, (_, grid) in GRIDS.items()
     ]
-    settings.sensitivities(part, pd.concat(rows))
-    assert [ax.get_title("left") for ax in part.axes] == [label for label, _ in recipes.GRIDS.values()]
-    assert [ax.texts[0].get_text() for ax in part.axes] == ["not run"] * len(recipes.GRIDS)
-    for ax, (_, grid) in zip(part.axes, recipes.GRIDS.values(), strict=True):
+    hyperparameters.sensitivities(part, pd.concat(rows))
+    assert [ax.get_title("left") for ax in part.axes] == [label for label, _ in GRIDS.values()]
+    assert [ax.texts[0].get_text() for ax in part.axes] == ["not run"] * len(GRIDS)
+    for ax, (_, grid) in zip(part.axes, GRIDS.values(), strict=True):
         assert ax.get_xticks().tolist() == list(grid)
 
 
@@ -220,7 +221,7 @@ def test_every_setting_has_its_panel_and_one_without_record_says_so(part):
 )
 def test_the_axis_suits_the_grid_and_0_has_a_place_on_it(part, values, kind):
     ax = part.subplots()
-    settings.scale(ax, values)
+    hyperparameters.scale(ax, values)
     assert ax.get_xscale() == kind
     places = ax.transData.transform([(value, 0) for value in values])[:, 0]
     assert (np.diff(places) > 20).all()  # pixels
@@ -272,10 +273,9 @@ def test_a_single_epoch_is_a_point(part):
 
 
 def test_progress_reads_the_way_of_a_run_from_its_record():
-    found = figures.progress(recipes.figure5(["tiktok"], [0]), RECORDS).set_index("system").loc["MMKD"]
-    record = next(
-        record for record in read_records(RECORDS).values() if record.experiment == plan("mmkd", "tiktok", seed=0)
-    )
+    store = Store(RECORDS)
+    found = convergence.progress(convergence.cases(["tiktok"], [0]), store).set_index("system").loc["MMKD"]
+    record = next(record for record in store.records.values() if record.experiment == plan("mmkd", "tiktok", seed=0))
     validation, losses = record.history["validation"], record.history["losses"]
     assert (found["kept"], found["epochs"]) == (record.history["best_epoch"], len(losses))
     assert found["best"] == record.validation["recall@20"]
@@ -284,10 +284,10 @@ def test_progress_reads_the_way_of_a_run_from_its_record():
     assert found["loss last"] == pytest.approx(sum(losses[-1].values()))
 
 
-@pytest.mark.parametrize("name", figures.FIGURES)
+@pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_has_one_part_a_data_set_and_says_whose_it_is(name, tmp_path):
-    figure = figures.FIGURES[name]
-    drawn = figure.draw(figure.recipe(["demo", "tiktok"], [0]), tmp_path)
+    figure = FIGURES[name]
+    drawn = figure.draw(figure.cases(["demo", "tiktok"], [0]), Store(tmp_path))
     assert [part.get_suptitle() for part in drawn.subfigs] == ["Demo", "TikTok"]
     assert any("our records alone" in note for note in figure.notes)
 
