@@ -1,6 +1,6 @@
 """What more than one chapter draws, from plain values: each function returns a `Figure`, or draws into a panel.
 
-Posters, sounds, training curves, intervals, differences between systems, lines, bars and matrices.
+Posters, sounds, training curves, intervals, differences between systems, lines, bars, points and matrices.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from mmkd_core.evidence.style import (
     DASHES,
     DPI,
     FORMATS,
+    MARKS,
     PALETTE,
     VERMILION,
     WIDTH,
@@ -49,6 +50,7 @@ __all__ = [
     "matrix",
     "panels",
     "posters",
+    "scatter",
     "sound",
 ]
 
@@ -149,6 +151,16 @@ def bars(ax: Axes, names: Sequence[str], series: Mapping[str, ArrayLike], title:
     ax.grid(visible=False, axis="x")
     ax.margins(y=0.15 if upright else 0.1)
     entitle(ax, title, **labels)
+
+
+def scatter(ax: Axes, points: Mapping[str, Any]) -> None:
+    """Draws the points of each modality, [all x, all y], told apart by colour and mark; no modality lies on top."""
+    xy = [np.asarray(values) for values in points.values()]
+    for turn in range(4):  # a quarter of each modality at a time
+        for place, values in enumerate(xy):
+            x, y = values[:, turn::4]
+            ax.scatter(x, y, s=7, color=PALETTE[place], marker=MARKS[place], linewidths=0, alpha=0.75)
+    ax.set_aspect("equal", adjustable="datalim")
 
 
 def matrix(ax: Axes, values: ArrayLike, names: Sequence[str], split: int, title: str) -> None:

@@ -52,18 +52,16 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
 
 def weighed(rows: Mapping[str, Mapping[str, Any]], asked: Names, usual: Sequence[str], budget: str) -> list[Case]:
     """A case for each shape and system; seeds play no part."""
+    less = LESS.get(budget, {})
     return [
-        Case(
-            {"dataset": shape, "system": system}, Measurement.of(footprint, shape=shape, **row, **LESS.get(budget, {}))
-        )
+        Case({"dataset": shape, "system": system}, Measurement.of(footprint, shape=shape, **row, **less))
         for shape in Asked(asked, None, budget).datasets_or(usual)
         if shape_of(shape)
         for system, row in rows.items()
     ]
 
 
-TOP = 20
-RANKINGS = 3
+TOP, RANKINGS = 20, 3
 
 
 def footprint(
@@ -109,7 +107,7 @@ def _train(
         tables, seconds["tables"] = timed(model.embed, device)
     memory["tables"] = peak_memory(device)
     return {
-        "steps": _steps(len(data.train), batch),
+        "steps": ceil(len(data.train) / batch),
         "numbers": parameters(model, tables),
         "seconds": seconds,
         "memory": memory,
@@ -126,7 +124,7 @@ def _build(name: str, data: Dataset, settings: Mapping[str, Any]) -> Recommender
 def _epoch(model: Recommender, data: Dataset, batch: int, steps: int, device: torch.device) -> dict[str, float]:
     """Seconds of an epoch's first step, of another one, and of all."""
     trainer = Trainer(model, data, FitConfig(batch_size=batch))
-    count = _steps(len(trainer.sampler.edges), batch)
+    count = ceil(len(trainer.sampler.edges) / batch)
     others = min(steps, count - 1)
 
     def begin() -> Iterator[Batch]:
@@ -139,10 +137,6 @@ def _epoch(model: Recommender, data: Dataset, batch: int, steps: int, device: to
     _, rest = timed(lambda: train_epoch(model, islice(batches, others), trainer.optimizer), device)
     other = rest / max(others, 1)
     return {"first step": first, "other step": other, "epoch": first + (count - 1) * other}
-
-
-def _steps(pairs: int, batch: int) -> int:
-    return ceil(pairs / batch)
 
 
 def _serve(shape: Shape, sizes: Sequence[Sequence[int]], threads: int) -> dict[str, Any]:
@@ -203,11 +197,10 @@ def spent(systems: Mapping[str, Any], dataset: str) -> pd.DataFrame:
         "epoch, s", "first step, s", "tables, s", "ranking all users, s", *MEMORY,
         "trained", "kept", "served", "trained / teacher's", "served / teacher's", "paper, s", "paper, GB",
     ]  # fmt: skip
-    teacher = systems.get(TEACHER)
     printed = {MODELS[model].title: line for model, line in paper.TABLE_6.get(dataset, {}).items()}
     lines = {}
     for system, values in systems.items():
-        own = _cells(values, teacher) if values is not None else [NOT_RUN] * (len(columns) - 2)
+        own = _cells(values, systems.get(TEACHER)) if values is not None else [NOT_RUN] * (len(columns) - 2)
         beside = [printed[system].seconds, printed[system].gigabytes] if system in printed else ["", ""]
         lines[system] = [*own, *map(str, beside)]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("system")

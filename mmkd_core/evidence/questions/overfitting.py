@@ -227,10 +227,7 @@ def curves(cases: Sequence[Case], store: Store, dataset: str) -> dict[str, pd.Da
         if labels["dataset"] == dataset:
             curve = [pd.DataFrame(values["curves"]).set_index("epoch")] if values else []
             runs.setdefault(labels["system"], []).extend(curve)
-    return {
-        system: pd.concat(own).groupby("epoch").mean() if own else None
-        for system, own in runs.items()
-    }  # fmt: skip
+    return {system: pd.concat(own).groupby("epoch").mean() if own else None for system, own in runs.items()}
 
 
 QUANTITIES = {"auc": "AUC", "bpr": "BPR loss"}

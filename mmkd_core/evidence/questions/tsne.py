@@ -29,6 +29,7 @@ from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets import load
 from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant, title_of
 from mmkd_core.evidence.compare import LEAST_SEEDS, NOT_RUN
+from mmkd_core.evidence.figures import scatter
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.question import Claim, Question
 from mmkd_core.evidence.store import Store
@@ -42,9 +43,8 @@ from mmkd_core.models.teacher import Teacher
 
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
     """MMKD, whose teacher has a prompt, and a teacher without; points of pictures for the first seed alone."""
-    asked = Asked(datasets, seeds, budget)
+    asked, planned = Asked(datasets, seeds, budget), []
     own = asked.seeds_or(SEEDS)
-    planned = []
     for dataset in asked.datasets_or(("tiktok",)):
         for seed in own:
             taught = asked.planned(dataset, seed, Variant())
@@ -87,20 +87,16 @@ def mixing(store: Path, *, taught: Experiment, unprompted: Experiment, coordinat
         "share": {name: {by: mixing_share(points, by) for by in METRICS} for name, points in representations.items()},
     }
     if coordinates:
-        values["coordinates"] = {
-            name: dict(zip(values["modalities"], picture(points), strict=True))
-            for name, points in representations.items()
-        }
+        drawn = {name: picture(points) for name, points in representations.items()}
+        values["coordinates"] = {n: dict(zip(values["modalities"], xy, strict=True)) for n, xy in drawn.items()}
     return values
 
 
 def _teachers(student: Experiment, plain: Experiment, store: Path, data: Dataset) -> dict[str, Teacher]:
-    """The teacher of each of `STAGES`."""
+    """The teacher of each of `STAGES`: "prompt" anew from the store, since MMKD has moved the prompt of its own."""
     if student.teacher is None:
         raise ValueError(f"an experiment of {student.model}; expected one of mmkd, which has a teacher")
-    model, _ = train(student, store, data)
-    first, _ = train(student.teacher, store, data)  # anew from the store: MMKD has moved the prompt of its own
-    bare, _ = train(plain, store, data)
+    model, first, bare = (train(one, store, data)[0] for one in (student, student.teacher, plain))
     return cast("dict[str, Teacher]", dict(zip(STAGES, (bare, first, cast("MMKD", model).teacher), strict=True)))
 
 
@@ -108,10 +104,9 @@ def measurable(data: Dataset) -> Int[Tensor, " chosen"]:
     """The items with interactions in training and all modalities (a row of zeros is a missing one)."""
     if len(data.features) < 2:
         raise DataError(f"{data.name}: modalities {sorted(data.features)}; expected two at least, or none can mix")
-    there = torch.bincount(data.train[:, 1], minlength=data.num_items) > 0
-    for x in data.features.values():
-        there &= (x != 0).any(dim=1)
-    items = there.nonzero()[:, 0]
+    trained_on = torch.bincount(data.train[:, 1], minlength=data.num_items) > 0
+    there = torch.stack([trained_on, *((x != 0).any(dim=1) for x in data.features.values())])
+    items = there.all(dim=0).nonzero()[:, 0]
     if len(items) * len(data.features) <= NEIGHBOURS:
         raise DataError(f"{data.name}: {len(items)} items with all modalities; {NEIGHBOURS} neighbours need more")
     return items
@@ -147,8 +142,8 @@ def mixing_share(points: Points, metric: str) -> float:
         raise ValueError(f"unknown metric {metric!r}; one of {list(METRICS)}")
     count, parts, _ = points.shape
     # of unit vectors the nearest by Euclidean distance are the nearest by cosine, and are found ten times faster
-    vectors = unit_rows(points.double()) if metric == "cosine" else points.double()
-    near = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(vectors.flatten(0, 1).numpy())
+    vectors = (unit_rows(points.double()) if metric == "cosine" else points.double()).flatten(0, 1).numpy()
+    near = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(vectors)
     found = near.kneighbors(return_distance=False)  # no point is its own
     modality = np.tile(np.arange(parts), count)
     return float((modality[found] != modality[:, None]).mean())
@@ -168,8 +163,7 @@ def picture(points: Points) -> list[list[list[float]]]:
     parts, drawn = points.shape[1], pictured(points)
     some = unit_rows(points[drawn].double()).flatten(0, 1).numpy()
     plane = TSNE(init="pca", perplexity=min(30, len(some) / 4), random_state=0).fit_transform(some)
-    by_modality = np.round(plane.astype(float), 2).reshape(len(drawn), parts, 2).transpose(1, 2, 0)
-    return by_modality.tolist()
+    return np.round(plane.astype(float), 2).reshape(len(drawn), parts, 2).transpose(1, 2, 0).tolist()
 
 
 # The representations that `mixing` gives, by place in the picture; None is the place of the legend.
@@ -196,11 +190,10 @@ def shares(cases: Sequence[Case], store: Store) -> pd.DataFrame:
 
 def share_table(table: pd.DataFrame) -> pd.DataFrame:
     """A line per representation: its share by either metric; from `shares` of one data set."""
-    groups = {name: table[table["representation"] == name] for row in PANELS for name in row if name}
-    lines = {
-        name: [mean_of(own[metric]) if len(own) else NOT_RUN for metric in ("cosine", "euclidean")]
-        for name, own in groups.items()
-    }
+    lines = {}
+    for name in (name for row in PANELS for name in row if name):
+        own = table[table["representation"] == name]
+        lines[name] = [mean_of(own[metric]) if len(own) else NOT_RUN for metric in METRICS]
     return pd.DataFrame.from_dict(lines, orient="index", columns=["cosine", "Euclidean"]).rename_axis("representation")
 
 
@@ -220,9 +213,8 @@ def share_differences(table: pd.DataFrame, metric: str = METRIC) -> pd.DataFrame
         agreed = "more" if gains.gt(0).all() else "less" if gains.lt(0).all() else None
         reading = agreed if agreed and len(gains) > 1 else "not told apart"
         lines[line] = [mean_of(gains, "+"), f"{gains.gt(0).sum()} of {len(gains)}", reading]
-    return pd.DataFrame.from_dict(
-        lines, orient="index", columns=["difference", "seeds with more", "overlap"]
-    ).rename_axis("representation")
+    columns = ["difference", "seeds with more", "overlap"]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("representation")
 
 
 def draw(cases: Sequence[Case], store: Store) -> Figure:
@@ -252,16 +244,6 @@ def draw_points(part: SubFigure, coordinates: Mapping[str, Mapping[str, Any]], t
                 scatter(ax, coordinates[name])
             else:
                 say(ax, "no points" if len(own) else NOT_RUN)
-
-
-def scatter(ax: Axes, points: Mapping[str, Any]) -> None:
-    """Draws the points of each modality, [all x, all y], told apart by colour and mark; no modality lies on top."""
-    xy = [np.asarray(values) for values in points.values()]
-    for turn in range(4):  # a quarter of each modality at a time
-        for place, values in enumerate(xy):
-            x, y = values[:, turn::4]
-            ax.scatter(x, y, s=7, color=PALETTE[place], marker=MARKS[place], linewidths=0, alpha=0.75)
-    ax.set_aspect("equal", adjustable="datalim")
 
 
 def mean_of(values: pd.Series, sign: str = "") -> str:
