@@ -157,6 +157,7 @@ def test_formulas_are_in_plain_signs_on_a_terminal(expected, typeset):
 def test_every_formula_is_set_whole(model):
     for form in complexity.FORMS[model].values():
         assert re.sub(r"\$[^$]*\$|; ", "", form).strip() == ""
+        assert not any(" + " in term for term in re.findall(r"\$([^$]*)\$", form))  # a line breaks between terms
 
 
 @pytest.mark.parametrize(
