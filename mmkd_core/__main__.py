@@ -23,7 +23,7 @@ examples:
   mmkd run lightgcn --data demo                    train on the embedded demo, test once, write a record
   mmkd run mmkd --data tiktok --seed 1             teacher first, then the student that learns from it
   mmkd run mmkd --data demo --set list=0.1 --set teacher.layers=3 --set fit.lr=0.002 --set data.noise=0.3
-  mmkd recommend runs/RECORD.json --user 7         what the trained model would show to user 7
+  mmkd recommend RECORD --user 7                   what the trained model would show to user 7
   mmkd table 4                                     the committed records beside the paper's Table 4
   mmkd table 5 --budget quick --records runs       run what the table needs first, in minutes
   mmkd figure 5 --data tiktok --out curves.png     the paper's Figure 5 from our records

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmkd_core.settings import Setting, quoted, read, whole
@@ -90,7 +89,7 @@ def _run(options: argparse.Namespace) -> int:
     print("test        " + "  ".join(f"{name} {value:.4f}" for name, value in record.metrics.items()))
     print("validation  " + "  ".join(f"{name} {value:.4f}" for name, value in record.validation.items()))
     print(f"cost        {record.cost['seconds']:.0f} s, {record.cost['parameters']['trained']:,} parameters trained")
-    print(f"record      {Path(options.store) / record.key}.json")
+    print(f"record      {record.file(options.store)}")
     return 0
 
 
