@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-ARGUMENTS = {"datasets", "seeds", "budget", "records"}  # of every chapter of evidence: those of its recipe
+ARGUMENTS = {"datasets", "seeds", "budget", "records"}  # of every chapter of evidence: those of its cases
 
 
 def parameters(notebook):

@@ -9,13 +9,13 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from mmkd_core.figures import widgets
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from mmkd_core import load, losses
+from mmkd_core.evidence import widgets
 
 CHAPTERS = Path(__file__).parents[2] / "notebooks"
 TEACHER, STUDENT = [2.0, 1.2, 0.3, -0.4, -1.0], [0.4, 0.1, 1.1, 0.3, -0.2]
