@@ -2,15 +2,15 @@
 
 import pandas as pd
 import torch
-from mmkd_core.results import METRICS
 
-from mmkd_core.experiment import save_hits
+from mmkd_core.evidence.store import METRICS
+from mmkd_core.hits import save_hits
 
 USERS = torch.arange(200)
 
 
 def system(folder, name, rate, seeds, *, capped=False):
-    """Rows of one system, as `collect` gives them: each of 200 users has one test item, hit first with chance `rate`.
+    """Rows of one system, as `Store.rows` gives them: 200 users with one test item each, hit first with chance `rate`.
 
     `capped` says that its runs ended at their cap of epochs. The same uniform numbers decide for every system, so that
     one with a higher rate hits wherever another does.

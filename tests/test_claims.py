@@ -6,31 +6,53 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from made_up_records import system
-from mmkd_core.claims import CLAIMS, VERDICTS, costs, ledger, page, rules, trends
-from mmkd_core.claims.rules import NOT_RUN, Evidence
-from mmkd_core.compare import Comparison
-from mmkd_core.recipes import NAMES
-from mmkd_core.tables.quality import gains
+
+from mmkd_core.evidence.compare import NOT_RUN, Comparison
+from mmkd_core.evidence.ledger import claims, ledger, page
+from mmkd_core.evidence.questions import ablations, comparison, complexity, consumption, demo, overfitting
+from mmkd_core.evidence.questions.comparison import (
+    GENERAL_TITLES,
+    MMKD,
+    MULTIMODAL_TITLES,
+    gains,
+    most_pairs,
+    ranks_move_more,
+)
+from mmkd_core.evidence.questions.hyperparameters import cases as settings
+from mmkd_core.evidence.questions.hyperparameters import equal_is_best, grows, matters
+from mmkd_core.evidence.questions.tsne import more_mixed
+from mmkd_core.evidence.store import Store
+from mmkd_core.evidence.verdicts import VERDICTS, better, every_seed, untestable, verdict, within
 
 ROOT = Path(__file__).parents[1]
+BASELINES = (*GENERAL_TITLES, *MULTIMODAL_TITLES)
 SEEDS = (0, 1, 2)
+
+
+def give(store, cases, rows):
+    """The store, which now holds `rows` for the function `cases`."""
+    store._of_function[cases] = (), rows
+    return store
 
 
 @pytest.fixture
 def evidence(tmp_path):
-    """Evidence whose tables hold systems with given hit rates: `evidence(recipe, by, {dataset: {name: rate}})`."""
+    """A store whose tables hold systems with given hit rates: `evidence(cases, by, {dataset: {name: rate}})`."""
 
-    def make(recipe, by, rates, **labels):
+    def make(cases, by, rates, **labels):
         rows = [
             system(tmp_path, f"{dataset} {name}", rate, SEEDS).assign(dataset=dataset, **{by: name}, **labels)
             for dataset, systems in rates.items()
             for name, rate in systems.items()
         ]
-        found = Evidence(tmp_path)
-        found._rows[recipe] = pd.concat(rows)
-        return found
+        return give(Store(tmp_path), cases, pd.concat(rows))
 
     return make
+
+
+def told(found):
+    """All lines of what was measured, as the command line prints them."""
+    return "; ".join(found.measured)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +92,7 @@ def test_a_sign_needs_significance_every_seed_and_no_capped_run(difference, p, s
     ],
 )
 def test_a_verdict_from_the_signs_of_the_data_sets(signs, expected):
-    assert rules.verdict(signs) == expected
+    assert verdict(signs) == expected
 
 
 @pytest.mark.parametrize(
@@ -83,111 +105,111 @@ def test_a_verdict_from_the_signs_of_the_data_sets(signs, expected):
     ],
 )
 def test_better_on_every_data_set(evidence, rates, expected):
-    found = rules.better("table 5", "variant", "one", "other")(evidence("table 5", "variant", rates))
+    found = better(ablations.cases, "variant", "one", "other")(evidence(ablations.cases, "variant", rates))
     assert found.verdict == expected
     assert len(found.records) == 2 * len(SEEDS) * len(rates)
-    assert all(f"{name}: " in found.measured for name in rates)
+    assert all(f"{name}: " in told(found) for name in rates)
 
 
 def test_one_seed_alone_decides_nothing(evidence):
-    rows = evidence("table 5", "variant", {"a": {"one": 0.6, "other": 0.4}})
-    table = rows._rows["table 5"]
-    rows._rows["table 5"] = table[(table["variant"] == "one") | (table["seed"] == 0)]
-    found = rules.better("table 5", "variant", "one", "other")(rows)
+    rows = evidence(ablations.cases, "variant", {"a": {"one": 0.6, "other": 0.4}})
+    table = rows.rows(ablations.cases)
+    give(rows, ablations.cases, table[(table["variant"] == "one") | (table["seed"] == 0)])
+    found = better(ablations.cases, "variant", "one", "other")(rows)
     assert found.verdict == "not run"
-    assert "in one seed so far" in found.measured
+    assert "in one seed so far" in told(found)
 
 
 def test_an_inconclusive_finding_says_what_it_could_have_found(evidence):
-    rows = evidence("table 5", "variant", {"a": {"one": 0.505, "other": 0.5}})
-    found = rules.better("table 5", "variant", "one", "other")(rows)
+    rows = evidence(ablations.cases, "variant", {"a": {"one": 0.505, "other": 0.5}})
+    found = better(ablations.cases, "variant", "one", "other")(rows)
     assert found.verdict == "inconclusive"
-    assert "detectable 0." in found.measured
+    assert "detectable 0." in told(found)
 
 
 def test_an_inconclusive_finding_says_when_only_the_seeds_disagree(evidence):
-    rows = evidence("table 5", "variant", {"a": {"one": 0.6, "other": 0.4}})
-    table = rows._rows["table 5"]
+    rows = evidence(ablations.cases, "variant", {"a": {"one": 0.6, "other": 0.4}})
+    table = rows.rows(ablations.cases)
     turned = (table["seed"] == SEEDS[0]) & (table["variant"] == "one")
     worst = table[(table["seed"] == SEEDS[0]) & (table["variant"] == "other")]
-    rows._rows["table 5"] = pd.concat([table[~turned], worst.assign(variant="one", **{"recall@20": 0.3})])
-    found = rules.better("table 5", "variant", "one", "other")(rows)
+    give(rows, ablations.cases, pd.concat([table[~turned], worst.assign(variant="one", **{"recall@20": 0.3})]))
+    found = better(ablations.cases, "variant", "one", "other")(rows)
     assert found.verdict == "inconclusive"
-    assert f"better in {len(SEEDS) - 1} of {len(SEEDS)} seeds" in found.measured
+    assert f"better in {len(SEEDS) - 1} of {len(SEEDS)} seeds" in told(found)
 
 
 def test_bars_in_a_claim_do_not_split_its_line():
-    row = {"topic": "t", "claim": "takes O(|E|)", "where": "Sec. 1", "verdict": "reproduced", "measured": "|E|: 2"}
+    row = {"topic": "t", "claim": "takes O(|E|)", "where": "Sec. 1", "verdict": "reproduced", "measured": ("|E|: 2",)}
     line = page(pd.DataFrame([row | {"notebook": "n"}])).splitlines()[-1]
     assert line == r"| takes O(\|E\|) (Sec. 1) | **reproduced** | \|E\|: 2 | [read](n.ipynb) |"
 
 
 def test_better_than_all_counts_the_worst_comparison(evidence):
     rates = {"a": {"one": 0.5, "weak": 0.2, "strong": 0.8}, "b": {"one": 0.5, "weak": 0.2, "strong": 0.3}}
-    found = rules.better_than_all("one", ["weak", "strong"])(evidence("table 4", "system", rates))
+    found = better(comparison.cases, "system", "one", ["weak", "strong"])(evidence(comparison.cases, "system", rates))
     assert found.verdict == "partly reproduced"
-    assert "a against strong: -0." in found.measured
+    assert "a against strong: -0." in told(found)
 
 
 @pytest.mark.parametrize(("rate", "expected"), [(0.6, "reproduced"), (0.5, "reproduced"), (0.3, "not reproduced")])
 def test_not_worse_allows_the_margin(evidence, rate, expected):
-    rows = evidence("table 4", "system", {"a": {"one": rate, "other": 0.5}})
-    assert rules.not_worse("table 4", "system", "one", "other", 0.02)(rows).verdict == expected
+    rows = evidence(comparison.cases, "system", {"a": {"one": rate, "other": 0.5}})
+    assert better(comparison.cases, "system", "one", "other", share=-0.02)(rows).verdict == expected
 
 
 @pytest.mark.parametrize(("least", "expected"), [(0.1, "reproduced"), (0.2, "inconclusive"), (0.5, "not reproduced")])
 def test_a_gain_is_relative_to_the_best_baseline(evidence, least, expected):
     """Half as often again as BM3 hits, give or take; at least a tenth, a fifth or a half more is claimed."""
-    rates = dict.fromkeys(rules.BASELINES, 0.2) | {"BM3": 0.4, NAMES["mmkd"]: 0.49}
-    rule = rules.better_than_all(NAMES["mmkd"], rules.BASELINES, "ndcg@50", least)
-    found = rule(evidence("table 4", "system", {"a": rates}))
+    rates = dict.fromkeys(BASELINES, 0.2) | {"BM3": 0.4, MMKD: 0.49}
+    rule = better(comparison.cases, "system", MMKD, BASELINES, "ndcg@50", least)
+    found = rule(evidence(comparison.cases, "system", {"a": rates}))
     assert found.verdict == expected
-    assert "a against BM3" in found.measured
+    assert "a against BM3" in told(found)
 
 
 def test_a_gain_is_over_the_seeds_that_both_have(tmp_path):
     """MMKD's two lucky further seeds make it no better than a rival that has none: equal in the seeds of both."""
     ours = pd.concat([system(tmp_path, "ours", 0.4, SEEDS), system(tmp_path, "ours", 0.9, (3, 4))])
-    others = [system(tmp_path, name, 0.4, SEEDS).assign(system=name) for name in rules.BASELINES]
-    rows = pd.concat([ours.assign(system=NAMES["mmkd"]), *others]).assign(dataset="a")
-    assert set(gains(rows).iloc[0]) == {f"0.0 % ({rules.BASELINES[0]})"}
-    found = Evidence(tmp_path)
-    found._rows["table 4"] = rows
-    rule = rules.better_than_all(NAMES["mmkd"], rules.BASELINES, "ndcg@50", 0.0975)
+    others = [system(tmp_path, name, 0.4, SEEDS).assign(system=name) for name in BASELINES]
+    rows = pd.concat([ours.assign(system=MMKD), *others]).assign(dataset="a")
+    assert set(gains(rows).iloc[0]) == {f"0.0 % ({BASELINES[0]})"}
+    found = Store(tmp_path)
+    give(found, comparison.cases, rows)
+    rule = better(comparison.cases, "system", MMKD, BASELINES, "ndcg@50", 0.0975)
     assert rule(found).verdict == "not reproduced"
 
 
-@pytest.mark.parametrize("capped", [NAMES["mmkd"], "BM3"])
+@pytest.mark.parametrize("capped", [MMKD, "BM3"])
 def test_a_capped_run_of_either_side_leaves_a_claim_undecided(evidence, capped):
-    rates = dict.fromkeys(rules.BASELINES, 0.2) | {"BM3": 0.9, NAMES["mmkd"]: 0.5}
-    rows = evidence("table 4", "system", {"a": rates})
-    table = rows._rows["table 4"]
+    rates = dict.fromkeys(BASELINES, 0.2) | {"BM3": 0.9, MMKD: 0.5}
+    rows = evidence(comparison.cases, "system", {"a": rates})
+    table = rows.rows(comparison.cases)
     table["capped"] = table["system"] == capped
-    found = rules.better_than_all(NAMES["mmkd"], rules.BASELINES)(rows)
+    found = better(comparison.cases, "system", MMKD, BASELINES)(rows)
     assert found.verdict == "inconclusive (capped)"
-    assert "a against BM3: -0.4" in found.measured
-    assert "(capped)" in found.measured
-    assert rules.not_worse("table 4", "system", NAMES["mmkd"], "BM3", 0.02)(rows).verdict == "inconclusive (capped)"
+    assert "a against BM3: -0.4" in told(found)
+    assert "(capped)" in told(found)
+    assert better(comparison.cases, "system", MMKD, "BM3", share=-0.02)(rows).verdict == "inconclusive (capped)"
     assert gains(table).iloc[0, 0].endswith("(BM3) †")
 
 
 def test_most_pairs_and_ranks(evidence):
-    multi = {name: 0.6 + place / 50 for place, name in enumerate(rules.MULTIMODAL)}
-    general = {name: 0.3 + place / 50 for place, name in enumerate(rules.GENERAL)}
+    multi = {name: 0.6 + place / 50 for place, name in enumerate(MULTIMODAL_TITLES)}
+    general = {name: 0.3 + place / 50 for place, name in enumerate(GENERAL_TITLES)}
     turned = dict(zip(multi, reversed(multi.values()), strict=True))
-    rows = evidence("table 4", "system", {"a": multi | general, "b": turned | general})
-    assert trends.most_pairs()(rows).verdict == "reproduced"
-    assert trends.ranks_move_more()(rows).verdict == "reproduced"
-    few = rows._rows["table 4"].assign(capped=lambda t: (t["dataset"] == "b") & (t["system"] == "BM3"))
-    rows._rows["table 4"] = few
-    assert trends.most_pairs()(rows).verdict == "reproduced"  # three of 21 pairs are open: no majority can turn
-    assert trends.ranks_move_more()(rows).verdict == "inconclusive (capped)"
-    rows._rows["table 4"] = few.assign(capped=few["dataset"] == "b")
-    assert trends.most_pairs()(rows).verdict == "partly reproduced"
-    assert "b: 0 of 21 pairs won, 0 lost, 21 capped" in trends.most_pairs()(rows).measured
-    swapped = evidence("table 4", "system", {"a": dict.fromkeys(multi, 0.2) | dict.fromkeys(general, 0.6)})
-    assert trends.most_pairs()(swapped).verdict == "not reproduced"
-    assert trends.ranks_move_more()(swapped).verdict == "not run"
+    rows = evidence(comparison.cases, "system", {"a": multi | general, "b": turned | general})
+    assert most_pairs()(rows).verdict == "reproduced"
+    assert ranks_move_more()(rows).verdict == "reproduced"
+    few = rows.rows(comparison.cases).assign(capped=lambda t: (t["dataset"] == "b") & (t["system"] == "BM3"))
+    give(rows, comparison.cases, few)
+    assert most_pairs()(rows).verdict == "reproduced"  # three of 21 pairs are open: no majority can turn
+    assert ranks_move_more()(rows).verdict == "inconclusive (capped)"
+    give(rows, comparison.cases, few.assign(capped=few["dataset"] == "b"))
+    assert most_pairs()(rows).verdict == "partly reproduced"
+    assert "b: 0 of 21 pairs won, 0 lost, 21 capped" in told(most_pairs()(rows))
+    swapped = evidence(comparison.cases, "system", {"a": dict.fromkeys(multi, 0.2) | dict.fromkeys(general, 0.6)})
+    assert most_pairs()(swapped).verdict == "not reproduced"
+    assert ranks_move_more()(swapped).verdict == "not run"
 
 
 @pytest.mark.parametrize(("slope", "expected"), [(0.1, "reproduced"), (-0.1, "not reproduced"), (0.0, "inconclusive")])
@@ -197,32 +219,32 @@ def test_an_advantage_that_grows(tmp_path, slope, expected):
         for name, rate in (("one", 0.5 + slope * value), ("other", 0.5)):
             for seed in SEEDS:
                 wobble = ((seed * 7 + int(10 * value) * 3) % 5 - 2) / 1000 if name == "one" else 0.0
-                rows.append({"trouble": "noise", "value": value, "system": name, "seed": seed, "record": "file"})
+                rows.append({"change": "noise", "value": value, "system": name, "seed": seed, "record": "file"})
                 rows[-1] |= {"recall@20": rate + wobble, "capped": False}
-    found = Evidence(tmp_path)
-    found._rows["table demo"] = pd.DataFrame(rows)
-    assert trends.advantage_grows("noise", "one", "other")(found).verdict == expected
-    found._rows["table demo"].loc[3, "capped"] = True
-    capped = trends.advantage_grows("noise", "one", "other")(found)
+    found = Store(tmp_path)
+    give(found, demo.cases, pd.DataFrame(rows))
+    assert demo.advantage_grows("noise", "one", "other")(found).verdict == expected
+    found.rows(demo.cases).loc[3, "capped"] = True
+    capped = demo.advantage_grows("noise", "one", "other")(found)
     assert capped.verdict == "inconclusive (capped)"
-    assert "capped: 1 of 30 runs" in capped.measured
+    assert "capped: 1 of 30 runs" in told(capped)
 
 
 def panel(evidence, rates, in_force=None):
     """One curve of Figure 4: `{value: rate}`."""
-    found = evidence("figure 4", "value", {"a": rates}, setting="dim", system=NAMES["mmkd"])
-    found._rows["figure 4"]["in force"] = found._rows["figure 4"]["value"] == in_force
+    found = evidence(settings, "value", {"a": rates}, setting="dim", system=MMKD)
+    found.rows(settings)["in force"] = found.rows(settings)["value"] == in_force
     return found
 
 
 def test_a_setting_that_matters_one_that_saturates_and_one_that_grows(evidence):
     rates = {16: 0.3, 32: 0.4, 64: 0.5, 128: 0.5}
     rows = panel(evidence, rates, in_force=64)
-    assert trends.setting_matters("dim", 16)(rows).verdict == "reproduced"
-    assert trends.setting_matters("dim", 128)(rows).verdict == "inconclusive"
-    assert trends.saturates("dim", 64, 128, 0.02)(rows).verdict == "reproduced"
-    assert trends.saturates("dim", 16, 32, 0.02)(rows).verdict == "not reproduced"
-    assert trends.grows_with("dim", NAMES["mmkd"])(rows).verdict == "reproduced"
+    assert matters("dim", 16)(rows).verdict == "reproduced"
+    assert matters("dim", 128)(rows).verdict == "inconclusive"
+    assert grows("dim", 128, 64, MMKD, 0.02)(rows).verdict == "reproduced"
+    assert grows("dim", 32, 16, MMKD, 0.02)(rows).verdict == "not reproduced"
+    assert grows("dim", 128, 16, MMKD)(rows).verdict == "reproduced"
 
 
 @pytest.mark.parametrize(
@@ -231,7 +253,7 @@ def test_a_setting_that_matters_one_that_saturates_and_one_that_grows(evidence):
 def test_what_saturates_is_refuted_only_by_a_gain_beyond_the_margin(evidence, rate, expected):
     """A gain of 6 % that may be one of less than 4 % is above zero, but refutes nothing."""
     rows = panel(evidence, {64: 0.5, 128: rate}, in_force=64)
-    assert trends.saturates("dim", 64, 128, 0.04)(rows).verdict == expected
+    assert grows("dim", 128, 64, MMKD, 0.04)(rows).verdict == expected
 
 
 @pytest.mark.parametrize(
@@ -239,19 +261,19 @@ def test_what_saturates_is_refuted_only_by_a_gain_beyond_the_margin(evidence, ra
     [(0.3, 0.4, "reproduced"), (0.8, 0.4, "not reproduced"), (0.3, 0.8, "not reproduced"), (0.5, 0.4, "inconclusive")],
 )
 def test_equal_widths_are_held_against_every_unequal_pair(evidence, wide, narrow, expected):
-    curves = [panel(evidence, {64: 0.5, 128: wide}, in_force=64)._rows["figure 4"].assign(setting="teacher.dim")]
-    curves.append(panel(evidence, {64: 0.5, 32: narrow}, in_force=64)._rows["figure 4"])
+    curves = [panel(evidence, {64: 0.5, 128: wide}, in_force=64).rows(settings).assign(setting="teacher.dim")]
+    curves.append(panel(evidence, {64: 0.5, 32: narrow}, in_force=64).rows(settings))
     found = panel(evidence, {64: 0.5})
-    found._rows["figure 4"] = pd.concat(curves)
-    judged = trends.equal_is_best("teacher.dim", "dim")(found)
+    give(found, settings, pd.concat(curves))
+    judged = equal_is_best("teacher.dim", "dim")(found)
     assert judged.verdict == expected
-    assert "d of the teacher = 128" in judged.measured or "d of the student = 32" in judged.measured
+    assert "d of the teacher = 128" in told(judged) or "d of the student = 32" in told(judged)
 
 
 def measured(monkeypatch, tmp_path, rows):
-    """Evidence whose measurements are `rows`: (labels, values)."""
-    monkeypatch.setattr(Evidence, "measured", lambda *_: rows)
-    return Evidence(tmp_path)
+    """A store whose measurements are `rows`: (labels, values)."""
+    monkeypatch.setattr(Store, "taken", lambda *_: rows)
+    return Store(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -269,12 +291,12 @@ def test_within_a_share_of_each_other_system(monkeypatch, tmp_path, ours, theirs
         for name, values in (("a", ours), ("b", theirs), ("c", [9.0] * len(theirs)))
         for seed, value in enumerate(values)
     ]
-    found = costs.within("table 6", "a", ["b", "c"], itemgetter("seconds"), 0.8, what="seconds")(
+    found = within(consumption.cases, "a", ["b", "c"], itemgetter("seconds"), 0.8, what="seconds")(
         measured(monkeypatch, tmp_path, rows)
     )
     assert found.verdict == expected
     if ours:
-        assert found.measured == f"one, seconds: {100 * sum(ours) / len(ours):.1f} % of b's, " + (
+        assert told(found) == f"one, seconds: {100 * sum(ours) / len(ours):.1f} % of b's, " + (
             f"{100 * sum(ours) / len(ours) / 9:.1f} % of c's"
         )
 
@@ -285,7 +307,7 @@ def test_within_needs_every_other_system_and_every_data_set(monkeypatch, tmp_pat
         for dataset, b in (("one", 4.0), ("two", 1.0))
         for name, value in (("a", 1.0), ("b", b), ("c", 4.0))
     ]
-    rule = costs.within("table 6", "a", ["b", "c"], itemgetter("seconds"), 0.8, what="seconds")
+    rule = within(consumption.cases, "a", ["b", "c"], itemgetter("seconds"), 0.8, what="seconds")
     assert rule(measured(monkeypatch, tmp_path, rows)).verdict == "partly reproduced"
 
 
@@ -306,7 +328,7 @@ def test_more_mixed_in_every_seed(monkeypatch, tmp_path, with_prompt, without, e
         for seed, (one, other) in enumerate(zip(with_prompt, without, strict=True))
     ]
     rows += [({"dataset": "tiktok", "seed": seed}, None) for seed in range(len(rows), 2)]
-    assert costs.more_mixed("f", "f, w/o")(measured(monkeypatch, tmp_path, rows)).verdict == expected
+    assert more_mixed("f", "f, w/o")(measured(monkeypatch, tmp_path, rows)).verdict == expected
 
 
 @pytest.mark.parametrize(
@@ -334,7 +356,7 @@ def test_serving_by_edges_takes_no_features_and_grows_with_edges_and_width(
         for size, factor in growth.items()
         if factor is not None
     ]
-    assert costs.serves_by_edges()(measured(monkeypatch, tmp_path, rows)).verdict == expected
+    assert complexity.serves_by_edges()(measured(monkeypatch, tmp_path, rows)).verdict == expected
 
 
 @pytest.mark.parametrize(
@@ -350,9 +372,9 @@ def test_cheap_to_distil_compares_seconds_an_epoch_in_common_seeds(tmp_path, sec
             for name, seed, took, epochs in lines
         ]
     )
-    found = Evidence(tmp_path)
-    found._rows["table 5"] = rows
-    assert costs.cheap_to_distil(0.1)(found).verdict == expected
+    found = Store(tmp_path)
+    give(found, ablations.cases, rows)
+    assert consumption.cheap_to_distil(0.1)(found).verdict == expected
 
 
 @pytest.mark.parametrize(
@@ -365,30 +387,30 @@ def test_one_seed_of_several_decides_no_claim_on_a_measurement(monkeypatch, tmp_
         for system, gap in (("a", 0.2), ("b", 0.1))
         for seed in range(planned)
     ]
-    monkeypatch.setattr(Evidence, "measured", lambda *_: measured)
-    rule = costs.every_seed("table overfitting", "a", ["b"], itemgetter("gap"), what="gap")
-    found = rule(Evidence(tmp_path))
+    monkeypatch.setattr(Store, "taken", lambda *_: measured)
+    rule = every_seed(overfitting.cases, "a", ["b"], itemgetter("gap"), what="gap")
+    found = rule(Store(tmp_path))
     assert found.verdict == expected
     shown = "one, gap: a 0.2, b 0.1" + (", in one seed so far" if expected == NOT_RUN else "")
-    assert found.measured == shown  # what was measured is shown even where it decides nothing
+    assert told(found) == shown  # what was measured is shown even where it decides nothing
 
 
 def test_what_cannot_be_tested_says_why(tmp_path):
-    found = rules.untestable("no such data")(Evidence(tmp_path))
-    assert (found.verdict, found.measured) == ("cannot be tested", "no such data")
+    found = untestable("no such data")(Store(tmp_path))
+    assert (found.verdict, told(found)) == ("cannot be tested", "no such data")
 
 
 @pytest.mark.parametrize("store", [ROOT / "book" / "records", None])
 def test_every_claim_has_a_verdict_a_measurement_and_a_place(store, tmp_path):
-    found = ledger(store or tmp_path)
-    assert list(found.index) == list(CLAIMS)
+    found = ledger(Store(store or tmp_path))
+    assert list(found.index) == list(claims())
     assert set(found["verdict"]) <= set(VERDICTS)
-    assert all(found["measured"])
+    assert all(lines and all(lines) for lines in found["measured"])
     assert all(found["where"].str.contains(r"Abstract|Sec\. \d"))
     if store is None:
         assert set(found["verdict"]) == {"not run", "cannot be tested"}
 
 
 def test_every_claim_leads_to_a_notebook_that_exists():
-    missing = {claim.notebook for claim in CLAIMS.values()} - {p.stem for p in (ROOT / "notebooks").glob("*.ipynb")}
+    missing = {claim.notebook for claim in claims().values()} - {p.stem for p in (ROOT / "notebooks").glob("*.ipynb")}
     assert not missing

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_up_records import system
-from mmkd_core.compare import (
+from scipy import stats
+
+from mmkd_core.evidence.compare import (
     ALPHA,
     CAPPED,
     Comparison,
@@ -17,7 +19,6 @@ from mmkd_core.compare import (
     rejection_levels,
     said,
 )
-from scipy import stats
 
 
 def test_the_difference_is_that_of_the_means_and_p_that_of_scipy_over_user_means(tmp_path):

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 from made_up_records import system
-from mmkd_core.compare import against_each, compare, compare_all
-from mmkd_core.tables.readings import read, sentences
+
+from mmkd_core.evidence.compare import against_each, compare, compare_all, compare_table, sentences
 
 SEEDS = (0, 1, 2)
 
@@ -29,7 +29,7 @@ def test_each_other_system_is_paired_with_the_one(rows):
 
 
 def test_readings_follow_the_rule_and_say_what_is_missing(rows):
-    frame = read(against_each(rows, "system", "MMKD"))
+    frame = compare_table(against_each(rows, "system", "MMKD"))
     assert frame["reading"].to_dict() == {
         "Good": "worse", "Bad": "better", "Near": "not told apart", "Old": "not paired", "New": "not run",
     }  # fmt: skip
@@ -38,7 +38,7 @@ def test_readings_follow_the_rule_and_say_what_is_missing(rows):
 
 def test_the_numbers_are_those_of_the_comparison_and_p_is_corrected_over_the_lines(rows):
     pairs = against_each(rows, "system", "MMKD")
-    frame, corrected = read(pairs), compare_all(pairs)
+    frame, corrected = compare_table(pairs), compare_all(pairs)
     alone = compare(*pairs["Near"])
     assert alone is not None
     assert frame.loc["Near", "difference"] == f"{alone.difference:+.4f} [{alone.low:+.4f}, {alone.high:+.4f}]"
@@ -50,7 +50,7 @@ def test_the_numbers_are_those_of_the_comparison_and_p_is_corrected_over_the_lin
 
 def test_one_seed_has_no_p_over_seeds(tmp_path):
     one, other = (system(tmp_path, name, rate, (0,)) for name, rate in (("one", 0.6), ("other", 0.4)))
-    frame = read({"a pair": (one, other)})
+    frame = compare_table({"a pair": (one, other)})
     assert frame.loc["a pair", ["p over seeds", "reading"]].tolist() == ["", "one seed so far"]
     assert sentences(frame, "MMKD") == ["MMKD is compared in one seed so far with a pair"]
 
@@ -58,7 +58,7 @@ def test_one_seed_has_no_p_over_seeds(tmp_path):
 def test_seeds_that_disagree_are_not_called_equal(tmp_path):
     steady = system(tmp_path, "steady", 0.5, SEEDS)
     lucky = pd.concat([system(tmp_path, "lucky", 0.9, SEEDS[:2]), system(tmp_path, "lucky", 0.4, SEEDS[2:])])
-    frame = read({"steady": (lucky, steady)})
+    frame = compare_table({"steady": (lucky, steady)})
     assert frame.loc["steady", "p"] == "<.001 of 1"
     assert frame.loc["steady", "reading"] == "seeds disagree"
     assert sentences(frame, "lucky") == ["lucky differs, but not the same way in every seed, from steady"]
@@ -66,7 +66,7 @@ def test_seeds_that_disagree_are_not_called_equal(tmp_path):
 
 def test_a_capped_run_decides_nothing_and_is_not_counted_among_the_tests(rows):
     rows = rows.assign(capped=rows["system"] == "Good")
-    frame = read(against_each(rows, "system", "MMKD"))
+    frame = compare_table(against_each(rows, "system", "MMKD"))
     assert frame.loc["Good", ["reading", "p", "p over seeds", "detectable"]].tolist() == ["capped", "capped", "", ""]
     assert frame.loc["Good", "difference"].endswith("] †")
     assert frame.loc["Bad", "p"] == "<.001 of 2"
@@ -75,13 +75,13 @@ def test_a_capped_run_decides_nothing_and_is_not_counted_among_the_tests(rows):
 
 def test_a_system_is_identical_with_itself(rows):
     one = rows[rows["system"] == "MMKD"]
-    frame = read({"itself": (one, one)})
+    frame = compare_table({"itself": (one, one)})
     assert frame.loc["itself", ["difference", "reading"]].tolist() == ["0.0000 [0.0000, 0.0000]", "identical"]
     assert sentences(frame, "MMKD") == ["MMKD has every hit in common with itself"]
 
 
 def test_sentences_name_every_system_once(rows):
-    assert sentences(read(against_each(rows, "system", "MMKD")), "MMKD") == [
+    assert sentences(compare_table(against_each(rows, "system", "MMKD")), "MMKD") == [
         "MMKD is better than Bad",
         "MMKD is worse than Good",
         "MMKD is not told apart from Near",
