@@ -39,13 +39,18 @@ def processes():
     return context
 
 
+def held(store):
+    """The files of a store, temporary ones among them; none where it is not there yet."""
+    return sorted(path for path in store.rglob("*") if path.is_file())
+
+
 def results(store):
     """The files of a store by name: bytes; of records what the moment of their making does not change."""
     found = {}
-    for path in sorted(store.iterdir()):
+    for path in held(store):
         if path.suffix == ".json":
             values = json.loads(path.read_text())
-            assert Record.read(path).key == path.stem
+            assert path == Record.read(path).file(store)
             found[path.name] = {key: values[key] for key in values if key not in ("cost", "environment")}
         else:
             found[path.name] = path.read_bytes()
@@ -63,7 +68,7 @@ def wait_until(process, kind, number, epochs, store):
     seen = 0
     while process.is_alive() and seen < number:
         if kind == "files":
-            seen = len(list(store.iterdir())) if store.exists() else 0
+            seen = len(held(store))
         elif epochs.poll(0.01):
             epochs.recv()
             seen += 1
@@ -84,7 +89,7 @@ def test_a_killed_run_that_is_run_again_gives_the_undisturbed_result(processes, 
         time.sleep(draw.uniform(0, LATER))
         process.kill()
         process.join()
-        states.append((process.exitcode != 0, len(list(store.iterdir())) if store.exists() else 0))
+        states.append((process.exitcode != 0, len(held(store))))
         work(folder, store)
         assert results(store) == expected, (kind, number)
     assert [killed for killed, _ in states].count(True) >= 3, states

@@ -1,16 +1,16 @@
-"""What each table and figure is made of."""
+"""What each question of the book is made of."""
 
 import pytest
 
-from mmkd_core import recipes
+from mmkd_core.evidence.questions import QUESTIONS, ablations, comparison, hyperparameters
 from mmkd_core.experiment import Experiment, plan
 from mmkd_core.models import MODELS, settings_of
 
-ALL = {**{f"table {n}": f for n, f in recipes.TABLES.items()}, **{f"figure {n}": f for n, f in recipes.FIGURES.items()}}
+ALL = {name: question.cases for name, question in QUESTIONS.items()}
 
 
 def variants(dataset="tiktok", seed=0):
-    return {c.labels["variant"]: c.job for c in recipes.table5([dataset], [seed])}
+    return {c.labels["variant"]: c.job for c in ablations.cases([dataset], [seed])}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -46,11 +46,11 @@ def test_an_unknown_budget_is_named(name):
 
 
 def test_table_4_has_every_system_five_seeds_of_mmkd_and_two_others_and_three_of_the_rest():
-    cases = recipes.table4(["tiktok"])
+    cases = comparison.cases(["tiktok"])
     seeds = {}
     for case in cases:
         seeds.setdefault(case.labels["system"], []).append(case.labels["seed"])
-    assert list(seeds) == [*recipes.NAMES.values(), recipes.START]
+    assert list(seeds) == [*(MODELS[name].title for name in comparison.SYSTEMS), comparison.START]
     assert {name for name, own in seeds.items() if own == [0, 1, 2, 3, 4]} == {"MMKD", "LightGCN", "CLCRec"}
     assert seeds["Popularity"] == seeds["ItemKNN"] == [0]
     assert seeds["VBPR"] == [0, 1, 2]
@@ -86,7 +86,7 @@ def test_ablations_of_the_student_share_one_teacher():
 
 
 def test_figure_4_moves_one_setting_at_a_time():
-    for labels, job in recipes.figure4(["lfm2k"], [0]):
+    for labels, job in hyperparameters.cases(["lfm2k"], [0]):
         taught = labels["setting"].startswith("teacher.")
         name = labels["setting"].removeprefix("teacher.")
         changed = job.teacher if taught and job.teacher else job
@@ -97,15 +97,17 @@ def test_figure_4_moves_one_setting_at_a_time():
 
 def test_figure_4_has_three_seeds_at_every_value():
     seeds = {}
-    for labels, _ in recipes.figure4(["lfm2k"]):
+    for labels, _ in hyperparameters.cases(["lfm2k"]):
         seeds.setdefault((labels["setting"], labels["value"], labels["system"]), []).append(labels["seed"])
     assert all(own == [0, 1, 2] for own in seeds.values())
     assert {value for setting, value, _ in seeds if setting == "list"} == {
-        *recipes.GRIDS["list"][1], plan("mmkd", "lfm2k").hparams["list"],
+        *hyperparameters.GRIDS["list"][1], plan("mmkd", "lfm2k").hparams["list"],
     }  # fmt: skip
 
 
 def test_the_multimodal_systems_are_those_that_read_features():
-    assert set(recipes.MULTIMODAL) < set(MODELS)
-    assert {m for m in MODELS if m not in recipes.MULTIMODAL} == {"popularity", "itemknn", "bpr-mf", "ngcf", "lightgcn"}
-    assert all(settings_of(model) for model in recipes.MULTIMODAL)
+    readers = [name for name in MODELS if MODELS[name].reads_content]
+    assert set(readers) < set(MODELS)
+    assert {m for m in MODELS if m not in readers} == {"popularity", "itemknn", "bpr-mf", "ngcf", "lightgcn"}
+    assert all(settings_of(model) for model in readers)
+    assert [*comparison.MULTIMODAL, "teacher", "mmkd"] == [name for name in comparison.SYSTEMS if name in readers]

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -10,17 +11,21 @@ from pathlib import Path
 import pytest
 import readme
 from every import holds_for_every
-from mmkd_core.claims import ledger
-from mmkd_core.results import METRICS, collect, fill, is_capped, measurements, read_records, records_folder
 
-from benchmarks.search import found_by
-from mmkd_core import recipes, results
+from benchmarks.search import found_by, space_of
+from mmkd_core.evidence import store as module
+from mmkd_core.evidence.cases import Case
+from mmkd_core.evidence.ledger import ledger
+from mmkd_core.evidence.measurement import Measured, Measurement
+from mmkd_core.evidence.questions import QUESTIONS
+from mmkd_core.evidence.questions.data import statistics
+from mmkd_core.evidence.store import METRICS, Store, is_capped, records_folder
 from mmkd_core.experiment import Experiment, Record, plan, read_hits, run
 
 ROOT = Path(__file__).parents[1]
 STORE = ROOT / "book" / "records"
-SPACES = tomllib.loads((ROOT / "benchmarks" / "spaces.toml").read_text())
-FILES = sorted(STORE.glob("*.json"))
+BUDGETS = tomllib.loads((ROOT / "benchmarks" / "budgets.toml").read_text())
+FILES = sorted(STORE.glob("*/*/s*-*.json"))
 
 
 @functools.cache
@@ -31,7 +36,8 @@ def read(path):
 def test_a_record_is_named_by_its_experiment_and_data_and_is_small():
     def named_and_small(path):
         record = read(path)
-        assert path.stem == record.key
+        assert path == record.file(STORE)
+        assert path.name == f"s{record.experiment.seed}-{record.key}.json"
         assert path.stat().st_size < 100_000
         assert not record.environment["commit"].endswith("dirty")
 
@@ -51,7 +57,7 @@ def test_a_student_learned_from_a_teacher_whose_record_is_committed():
     def has_its_teacher(path):
         record = read(path)
         assert record.experiment.teacher is not None
-        assert (STORE / f"{record.experiment.teacher.key(record.data['fingerprint'])}.json").exists()
+        assert record.experiment.teacher.file(STORE, record.data["fingerprint"]).exists()
 
     holds_for_every([p for p in FILES if json.loads(p.read_text())["experiment"]["teacher"]], has_its_teacher)
 
@@ -93,15 +99,15 @@ def test_every_study_of_a_data_set_has_the_same_budget_and_the_space_in_force():
     studies = [json.loads(path.read_text()) for path in sorted((STORE / "searches").glob("*.json"))]
     assert studies
     for study in studies:
-        assert study["budget"] == SPACES["budget"][study["dataset"]]
-        assert study["space"] == SPACES[study["model"]]
+        assert study["budget"] == BUDGETS[study["dataset"]]
+        assert study["space"] == space_of(study["model"])[0]
         assert len(study["trials"]) == study["budget"]["trials"]
 
 
 @pytest.fixture(scope="module")
 def planned():
-    """Every experiment of every recipe at the paper budget, and the teachers of students."""
-    cases = [case for recipe in (*recipes.TABLES.values(), *recipes.FIGURES.values()) for case in recipe()]
+    """Every experiment of every question at the paper budget, and the teachers of students."""
+    cases = [case for question in QUESTIONS.values() for case in question.cases()]
     jobs = [job for _, job in cases if isinstance(job, Experiment)]
     return {str(job) for job in [*jobs, *(job.teacher for job in jobs if job.teacher)]}
 
@@ -119,21 +125,21 @@ def test_the_hits_beside_a_record_are_those_of_its_metrics():
         assert hits is not None
         assert {name: float(values.mean()) for name, values in hits.items()} == pytest.approx(record.metrics, abs=1e-12)
 
-    holds_for_every(sorted(STORE.glob("*.npz")), agree)
+    holds_for_every(sorted(STORE.rglob("*.npz")), agree)
 
 
-def trained(path, epochs, best, *, cap=10, patience=2, model="bpr-mf", teacher=None):
-    """A record of a run on a made-up data set, evaluated after every second epoch, written to `path`."""
+def trained(epochs, best, *, cap=10, patience=2, model="bpr-mf", seed=0, fingerprint="made up"):
+    """A record of a run on the demo, evaluated after every second epoch."""
     fit = {"epochs": cap, "patience": patience, "evaluate_every": 2}
-    experiment = plan(model, "demo", fit=fit, teacher={"fit": fit} if teacher else None)
+    teacher = plan("teacher", "demo", seed=seed, fit=fit) if model == "mmkd" else None
+    experiment = plan(model, "demo", seed=seed, fit=fit, teacher=teacher)
     validation = [{"epoch": e, "recall@20": 0.2 if e == best else 0.1} for e in range(0, epochs + 1, 2)]
-    record = Record(
+    return Record(
         experiment, metrics=dict.fromkeys(METRICS, 0.1), validation={"recall@20": 0.2},
-        history={"losses": [], "validation": validation, "best_epoch": best},
+        history={"losses": [{"bpr": 0.7}] * epochs, "validation": validation, "best_epoch": best},
         cost={"epochs": epochs, "seconds": 1.0, "cpu_seconds": 1.0, "parameters": {"trained": 1, "served": 1}},
-        environment={}, data={"fingerprint": "made up"},
+        environment={}, data={"fingerprint": fingerprint},
     )  # fmt: skip
-    return path, record
 
 
 @pytest.mark.parametrize(
@@ -142,29 +148,92 @@ def trained(path, epochs, best, *, cap=10, patience=2, model="bpr-mf", teacher=N
     ids=["best at the cap", "near it", "patience just used up", "stopped early", "not trained"],
 )
 def test_a_run_is_capped_that_ended_at_its_cap_with_patience_left(tmp_path, epochs, best, expected):
-    path, record = trained(tmp_path / "run.json", epochs, best)
+    record = trained(epochs, best)
     assert is_capped(record) is expected
-    (row,) = fill([recipes.Case({}, record.experiment)], {path: record}).to_dict("records")
+    path = record.save(tmp_path)
+    (row,) = Store(tmp_path).rows([Case({}, record.experiment)]).to_dict("records")
     assert row["capped"] is expected
+    assert row["record"] == str(path)
 
 
 def test_a_student_of_a_capped_teacher_is_capped_too(tmp_path):
-    student, record = trained(tmp_path / "student.json", 8, 4, model="mmkd", teacher=True)
-    teacher, capped = trained(tmp_path / "teacher.json", 10, 10)
-    capped = replace(capped, experiment=record.experiment.teacher)
-    (row,) = fill([recipes.Case({}, record.experiment)], {student: record, teacher: capped}).to_dict("records")
+    record, capped = trained(8, 4, model="mmkd"), trained(10, 10)
+    record.save(tmp_path)
+    (row,) = Store(tmp_path).rows([Case({}, record.experiment)]).to_dict("records")
+    assert row["capped"] is False
+    replace(capped, experiment=record.experiment.teacher).save(tmp_path)
+    (row,) = Store(tmp_path).rows([Case({}, record.experiment)]).to_dict("records")
     assert row["capped"] is True
 
 
+def renamed(path):
+    return path.rename(path.with_name("s0-0123456789abcdef.json"))
+
+
+def edited(path):
+    text = path.read_text()
+    assert text.count('"lr": ') == 1
+    path.write_text(re.sub(r'"lr": [^,]+', '"lr": 0.5', text))
+    return path
+
+
+@pytest.mark.parametrize("change", [renamed, edited])
+def test_a_record_that_was_renamed_or_edited_by_hand_is_named(change, tmp_path):
+    trained(4, 2).save(tmp_path)
+    path = change(trained(4, 2, seed=0).file(tmp_path))
+    with pytest.raises(ValueError, match=r"its content has the key .* changed or renamed by hand") as caught:
+        Store(tmp_path).rows([Case({}, plan("bpr-mf", "demo"))])
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("change", [renamed, edited])
+def test_a_measurement_that_was_renamed_or_edited_by_hand_is_named(change, tmp_path):
+    measurement = Measurement.of(statistics, dataset="demo")
+    path = Measured(measurement, {"lr": 1}, {}, {}, {"fingerprint": "made up"}).save(tmp_path)
+    if change is edited:
+        path.write_text(path.read_text().replace("made up", "of other data"))
+    else:
+        path = change(path)
+    with pytest.raises(ValueError, match=r"its content has the key .* changed or renamed by hand") as caught:
+        Store(tmp_path).taken([Case({}, measurement)])
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_records_of_one_data_set_with_two_fingerprints_are_refused_and_both_files_named(tmp_path):
+    one, other = trained(4, 2), trained(4, 2, seed=1, fingerprint="other data")
+    paths = [record.save(tmp_path) for record in (one, other)]
+    with pytest.raises(ValueError, match="the data demo have the fingerprint other data, but made up in ") as caught:
+        Store(tmp_path).rows([Case({}, one.experiment)])
+    assert all(str(path) in str(caught.value) for path in paths)
+
+
+def test_a_measurement_of_other_data_than_the_records_is_refused_and_both_files_named(tmp_path):
+    measurement = Measurement.of(statistics, dataset="demo")
+    paths = [
+        trained(4, 2).save(tmp_path),
+        Measured(measurement, {"users": 1}, {}, {}, {"fingerprint": "other data"}).save(tmp_path),
+    ]
+    store = Store(tmp_path)
+    assert len(store.records) == 1
+    with pytest.raises(ValueError, match="expected records of the same data") as caught:
+        store.taken([Case({}, measurement)])
+    assert all(str(path) in str(caught.value) for path in paths)
+
+
+def test_other_options_of_a_data_set_are_other_data(tmp_path):
+    one = trained(4, 2)
+    noisy = replace(one, experiment=replace(one.experiment, options={"noise": 0.5}), data={"fingerprint": "noisy"})
+    for record in (one, noisy):
+        record.save(tmp_path)
+    assert len(Store(tmp_path).records) == 2
+
+
 def test_a_folder_of_records_that_is_missing_is_no_empty_one(tmp_path):
-    assert not read_records(tmp_path)
-    for read_it in (lambda: collect([], tmp_path / "no"), lambda: measurements([], tmp_path / "no")):
-        with pytest.raises(
-            ValueError, match=r"no: no such folder of records; expected the folder book/records of a clone"
-        ):
-            read_it()
-    with pytest.raises(ValueError, match="no such folder of records"):
-        ledger(tmp_path / "no")
+    assert not Store(tmp_path).records
+    assert not Store(tmp_path / "no", new=True).records
+    with pytest.raises(ValueError, match=r"no: no such folder of records; expected the folder book/records of a clone"):
+        Store(tmp_path / "no")
+    assert set(ledger(Store(tmp_path))["verdict"]) == {"not run", "cannot be tested"}
     assert records_folder(tmp_path / "no", new=True) == tmp_path / "no"
 
 
@@ -174,6 +243,6 @@ def test_the_records_of_the_clone_are_found_from_any_folder_of_it_and_from_elsew
         assert str(records_folder()) == expected
     monkeypatch.chdir(tmp_path)
     assert records_folder().resolve() == STORE  # of the clone that the package is imported from
-    monkeypatch.setattr(results, "__file__", str(tmp_path / "site" / "mmkd_core" / "results.py"))
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "site" / "mmkd_core" / "evidence" / "store.py"))
     with pytest.raises(ValueError, match=r"no folder book/records in .* or above it; name the folder of records"):
         records_folder()
