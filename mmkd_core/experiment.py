@@ -184,7 +184,7 @@ class Record:
 
         Raises `ValueError` naming the file when it is missing, is no record, or does not fit its name: changed by hand.
         """
-        record = read_json(path, cls._made, "record")
+        record = read_json(path, cls._made, "record", "mmkd run")
         fits(path, record.key)
         return record
 

@@ -45,14 +45,17 @@ def _lines(value: Any, indent: str = "\n") -> str:
     return json.dumps(value)
 
 
-def read_json(path: str | Path, make: Callable[[Any], T], what: str) -> T:
-    """What `make` gives for the JSON in a file; raises `ValueError` naming a file that is missing or holds none."""
+def read_json(path: str | Path, make: Callable[[Any], T], what: str, by: str = "mmkd") -> T:
+    """What `make` gives for the JSON in a file; raises `ValueError` naming a file that is missing or holds none.
+
+    `by` is the command that writes such files.
+    """
     try:
         return make(json.loads(Path(path).read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such {what}; expected a file that `mmkd` wrote") from None
+        raise ValueError(f"{path}: no such {what}; expected a file that `{by}` wrote") from None
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path}: not a {what} ({error}); expected a JSON file that `mmkd` wrote") from None
+        raise ValueError(f"{path}: not a {what} ({error}); expected a JSON file that `{by}` wrote") from None
 
 
 def fits(path: str | Path, key: str) -> None:

@@ -16,15 +16,17 @@ import pytest
 import torch
 from command_line import call
 from made_up_folder import ITEMS, write_folder
-from mmkd_core.measures import Measurement
 from safetensors.torch import load_file
 
 import mmkd_core
-from mmkd_core import MODELS, FitConfig, Record, engine, figures, fit, recipes, tables
+from mmkd_core import MODELS, FitConfig, Record, fit
 from mmkd_core import experiment as module
 from mmkd_core.__main__ import main
 from mmkd_core.commands import evidence
 from mmkd_core.datasets import load, places
+from mmkd_core.evidence import cases, engine, questions
+from mmkd_core.evidence.measurement import Measurement
+from mmkd_core.evidence.questions.data import statistics
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # a user has no run-time type checks either
 QUICK = ["--set", "fit.epochs=1", "--set", "fit.batch_size=512"]
@@ -52,9 +54,8 @@ def store(folder, tmp_path_factory):
 @pytest.fixture
 def record(store, tmp_path):
     """A copy of that record with its weights, to be spoilt."""
-    for file in store.iterdir():
-        shutil.copy(file, tmp_path / file.name)
-    return next(tmp_path.glob("*.json"))
+    shutil.copytree(store, tmp_path, dirs_exist_ok=True)
+    return next(tmp_path.rglob("*.json"))
 
 
 # --- help ---
@@ -127,9 +128,10 @@ def test_the_library_imports_a_part_when_it_is_asked_for():
 
 
 def test_the_names_that_arguments_may_have_are_those_of_the_library():
-    assert tuple(tables.TABLES) == evidence.TABLES
-    assert tuple(recipes.FIGURES) == tuple(figures.FIGURES) == evidence.FIGURES
-    assert tuple(recipes.BUDGETS) == evidence.BUDGETS
+    assert [*questions.TABLES] == evidence.names("table")
+    assert [*questions.TABLES] == ["1", "3", "4", "5", "6", "7", "8", "content", "demo", "overfitting"]
+    assert [*questions.FIGURES] == evidence.names("figure") == ["3", "4", "5"]
+    assert tuple(cases.BUDGETS) == evidence.BUDGETS
     assert engine.ENGINES == evidence.ENGINES
 
 
@@ -244,11 +246,11 @@ def test_a_run_prints_its_metrics_and_leaves_a_record_and_weights(store, folder,
     monkeypatch.setattr(module, "fit", no_training)
     status, out, _ = call(capsys, "run", "lightgcn", "--data", folder, "--store", store, *QUICK)
     assert status == 0
-    (path,) = store.glob("*.json")
+    (path,) = store.rglob("*.json")
     values = json.loads(path.read_text())
     assert f"recall@20 {values['metrics']['recall@20']:.4f}" in out
     assert str(path) in out
-    assert {file.suffix for file in store.iterdir()} == {".json", ".npz", ".safetensors"}
+    assert {file.suffix for file in store.rglob("*") if file.is_file()} == {".json", ".npz", ".safetensors"}
 
 
 def test_settings_of_model_training_and_teacher_reach_the_record(folder, tmp_path, capsys):
@@ -257,7 +259,7 @@ def test_settings_of_model_training_and_teacher_reach_the_record(folder, tmp_pat
     status, _, err = call(capsys, "run", "mmkd", "--data", folder, "--seed", 3, "--store", tmp_path, *QUICK, *arguments)
     assert status == 0
     assert "teacher" in err  # its progress bar
-    records = [json.loads(path.read_text())["experiment"] for path in tmp_path.glob("*.json")]
+    records = [json.loads(path.read_text())["experiment"] for path in tmp_path.rglob("*.json")]
     (student,) = (values for values in records if values["model"] == "mmkd")
     assert (student["seed"], student["fit"]["epochs"], student["fit"]["seed"]) == (3, 1, 3)
     assert (student["hparams"]["dim"], student["hparams"]["pair"], student["hparams"]["init"]) == (4, 0, "random")
@@ -294,9 +296,9 @@ def test_a_folder_is_trained_as_the_readme_trains(name, folder, tmp_path, capsys
     torch.manual_seed(0)
     model = MODELS[name](data, **extra)
     history = fit(model, data, config)
-    (record,) = [one for one in map(Record.read, tmp_path.glob("*.json")) if one.experiment.model == name]
+    (record,) = [one for one in map(Record.read, tmp_path.rglob("*.json")) if one.experiment.model == name]
     assert record.history == history.as_dict()
-    trained = load_file(tmp_path / f"{record.key}.safetensors")
+    trained = load_file(record.file(tmp_path).with_suffix(".safetensors"))
     assert {key: torch.equal(value, trained[key]) for key, value in model.state_dict().items()} == dict.fromkeys(
         trained, True
     )
@@ -315,7 +317,7 @@ def test_recommend_names_renumbered_items_as_the_files_do(tmp_path, capsys):
     store = tmp_path / "store"
     arguments = ["--data", folder, "--store", store, "--set=data.compact=true", "--set=fit.epochs=1"]
     assert call(capsys, "run", "lightgcn", *arguments)[0] == 0
-    status, out, _ = call(capsys, "recommend", next(store.glob("*.json")), "--user", 0, "--top", 3)
+    status, out, _ = call(capsys, "recommend", next(store.rglob("*.json")), "--user", 0, "--top", 3)
     assert status == 0
     pairs = re.findall(r"^ +\d\. item (\d+) \((\d+) in the files\)", out, re.MULTILINE)
     assert len(pairs) == 3
@@ -323,7 +325,7 @@ def test_recommend_names_renumbered_items_as_the_files_do(tmp_path, capsys):
 
 
 def test_recommend_shows_the_best_items_the_user_has_not_seen(store, folder, capsys):
-    (path,) = store.glob("*.json")
+    (path,) = store.rglob("*.json")
     status, out, _ = call(capsys, "recommend", path, "--user", 3, "--top", 5)
     assert status == 0
     shown = [int(item) for item in re.findall(r"^ +\d+\. item (\d+) ", out, re.MULTILINE)]
@@ -394,15 +396,15 @@ def test_a_folder_is_one_data_set_however_its_path_is_written(folder, tmp_path, 
         if len(outputs) == 1:
             monkeypatch.setattr(module, "fit", no_training)
     assert outputs == outputs[:1] * len(outputs)
-    (record,) = (tmp_path / "store").glob("*.json")
+    (record,) = (tmp_path / "store").rglob("*.json")
     assert json.loads(record.read_text())["experiment"]["dataset"] == str(tmp_path / "data" / "tiny")
 
 
 def test_a_measurement_of_a_folder_is_one_however_its_path_is_written(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     spelt = [folder.name, f"./{folder.name}", f"{folder.name}/", str(folder)]
-    assert len({Measurement("statistics", {"dataset": name}).key for name in spelt}) == 1
-    assert Measurement("statistics", {"dataset": "tiktok"}).arguments["dataset"] == "tiktok"
+    assert len({Measurement.of(statistics, dataset=name).key("data") for name in spelt}) == 1
+    assert Measurement.of(statistics, dataset="tiktok").arguments["dataset"] == "tiktok"
 
 
 def test_a_record_outlives_the_place_of_its_data(folder, tmp_path, capsys, monkeypatch, refused):
@@ -410,7 +412,7 @@ def test_a_record_outlives_the_place_of_its_data(folder, tmp_path, capsys, monke
     monkeypatch.chdir(tmp_path)
     run = ["run", "mmkd", "--store", tmp_path / "store", *QUICK, "--set", "teacher.fit.epochs=1", "--data"]
     assert call(capsys, *run, "before")[0] == 0
-    record = next(path for path in (tmp_path / "store").glob("*.json") if '"model": "mmkd"' in path.read_text())
+    (record,) = (tmp_path / "store").glob("before/mmkd/*.json")
     recommend = ["recommend", record, "--user", 3]
     monkeypatch.chdir("/")
     status, known, _ = call(capsys, *recommend)
@@ -422,9 +424,9 @@ def test_a_record_outlives_the_place_of_its_data(folder, tmp_path, capsys, monke
     other = write_folder(tmp_path / "other", without_history=0)
     refused(*recommend, "--data", other, says="made from other data than other is now; say where they lie with --data")
     monkeypatch.setattr(module, "fit", no_training)
-    before = sorted(path.name for path in (tmp_path / "store").iterdir())
+    before = sorted((tmp_path / "store").rglob("*"))
     assert call(capsys, *run, tmp_path / "after")[0] == 0
-    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == before
+    assert sorted((tmp_path / "store").rglob("*")) == before
     assert call(capsys, *recommend)[:2] == (0, shown)
 
 
@@ -517,9 +519,10 @@ def test_a_table_with_a_budget_first_runs_what_the_records_lack(folder, tmp_path
     assert status == 0
     assert "not run" not in out.partition("Test metrics")[0]
     assert "left=0" in err
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert len([path for path in before if path.suffix == ".json"]) > 10
     assert call(capsys, *arguments)[0] == 0
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
 def test_a_wrong_argument_of_table(tmp_path, refused):

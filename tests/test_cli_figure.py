@@ -7,7 +7,8 @@ import pytest
 from command_line import call
 from made_up_folder import write_folder
 
-from mmkd_core import figures, recipes
+from mmkd_core.commands.evidence import names
+from mmkd_core.evidence.questions import FIGURES
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # a user has no run-time type checks either
 RECORDS = Path(__file__).parents[1] / "book" / "records"
@@ -29,7 +30,7 @@ def test_without_out_an_svg_of_the_figures_number_lies_in_the_current_folder(cap
     status, out, err = call(capsys, "figure", "5", "--records", RECORDS, "--data", "tiktok")
     assert (status, err) == (0, "")
     assert out.splitlines()[0] == "figure-5.svg"
-    assert " ".join(figures.FIGURES["5"].notes) in " ".join(out.split())
+    assert " ".join(FIGURES["5"].notes) in " ".join(out.split())
     assert [path.name for path in tmp_path.iterdir()] == ["figure-5.svg"]
     text = (tmp_path / "figure-5.svg").read_text()
     assert text.startswith("<?xml")
@@ -55,11 +56,12 @@ def test_a_figure_with_a_budget_first_runs_what_the_records_lack(folder, tmp_pat
     assert "not run" not in text
     assert len(re.findall("<!-- mixing 0\\.\\d\\d -->", text)) == 7
     before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
+    assert len([path for path in before if path.suffix == ".json"]) >= 2
     assert call(capsys, *arguments)[0] == 0
     assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
 
 
-@pytest.mark.parametrize("name", recipes.FIGURES)
+@pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_without_any_record_is_drawn_and_says_so(name, tmp_path, capsys):
     (tmp_path / "none").mkdir()
     assert call(capsys, "figure", name, "--records", "none")[0] == 0
@@ -93,7 +95,8 @@ def test_a_wrong_suffix_is_told_before_anything_runs(folder, tmp_path, capsys):
 
 
 def test_the_command_draws_what_the_library_knows():
-    assert {name: figure.recipe for name, figure in figures.FIGURES.items()} == recipes.FIGURES
+    assert names("figure") == [*FIGURES]
+    assert all(question.draw is not None for question in FIGURES.values())
 
 
 def test_help_names_the_arguments(capsys):

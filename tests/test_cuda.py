@@ -101,12 +101,12 @@ def test_a_sparse_pattern_computes_and_differentiates_as_on_the_cpu():
 @pytest.mark.parametrize("name", ["lightgcn", "lattice", "mmkd"])
 def test_what_a_gpu_trained_serves_on_a_cpu(name, tmp_path):
     small = {"epochs": 2, "batch_size": 64, "evaluate_every": 1}
-    extra = {"teacher": {"fit": small}} if name == "mmkd" else {}
+    extra = {"teacher": plan("teacher", "demo", fit=small)} if name == "mmkd" else {}
     experiment, demo = plan(name, "demo", fit=small, **extra), load("demo")
     model, record = train(experiment, tmp_path, demo, device="cuda")
     assert record.environment["device"] == torch.cuda.get_device_name()
     assert record.cost["peak_gpu_memory_mib"] > 0
-    again = restore(tmp_path / f"{record.key}.json", demo)
+    again = restore(record.file(tmp_path), demo)
     with torch.no_grad():
         means = {key: float(value.mean()) for key, value in evaluate(again.embed(), demo).items()}
     assert means == pytest.approx(record.metrics, abs=2e-3)
@@ -121,7 +121,7 @@ def test_the_second_student_on_a_gpu_starts_from_the_same_teacher_as_the_first(t
         model, record = train(experiment, tmp_path, demo, device="cuda")
         histories.append(record.history)
         for suffix in (".json", ".safetensors"):
-            (tmp_path / f"{record.key}{suffix}").unlink()
+            record.file(tmp_path).with_suffix(suffix).unlink()
         assert next(model.parameters()).is_cuda
     assert histories[0] == histories[1]
 

@@ -7,11 +7,12 @@ import shutil
 import pytest
 import torch
 from made_up_folder import write_folder
-from mmkd_core.recipes.cases import REAL
 
 from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, load, plan, restore, run
 from mmkd_core import experiment as module
-from mmkd_core.experiment import model_of, read_hits, save_hits, tables_of, teacher_of, train
+from mmkd_core.evidence.cases import REAL
+from mmkd_core.experiment import model_of, tables_of, teacher_of, train
+from mmkd_core.hits import read_hits, save_hits
 from mmkd_core.models import settings_of
 from mmkd_core.models.mmkd import MMKD
 from mmkd_core.models.teacher import Teacher
@@ -113,7 +114,7 @@ def finished(toy, tmp_path_factory):
 
 def test_a_record_has_the_entries_that_callers_rely_on(finished, toy):
     store, record = finished
-    values = json.loads((store / f"{record.key}.json").read_text())
+    values = json.loads(record.file(store).read_text())
     assert set(values) == {"experiment", "metrics", "validation", "history", "cost", "environment", "data"}
     assert {"dataset", "model", "seed", "hparams", "fit", "teacher"} <= set(values["experiment"])
     assert set(values["experiment"]["fit"]) == {*vars(FitConfig())}
@@ -173,7 +174,7 @@ def test_a_record_survives_saving_and_reading(finished, tmp_path):
 def test_restoring_a_record_reproduces_its_metrics(name, toy, tmp_path):
     experiment = mmkd() if name == "mmkd" else lightgcn(model=name, hparams={})
     record = run(experiment, tmp_path, data=toy)
-    model = restore(tmp_path / f"{record.key}.json", toy)
+    model = restore(record.file(tmp_path), toy)
     assert not model.training
     with torch.no_grad():
         values = evaluate(model.embed(), toy, "test", (20, 50))
@@ -184,7 +185,7 @@ def test_the_restored_prompt_is_the_tuned_one(toy, tmp_path):
     training = FitConfig(epochs=10, batch_size=64, lr=0.02, evaluate_every=5)
     tuned = mmkd(hparams={"dim": 4, "init": "random"}, fit=training)
     model, record = train(tuned, tmp_path, toy)
-    restored = restore(tmp_path / f"{record.key}.json", toy)
+    restored = restore(record.file(tmp_path), toy)
     assert torch.equal(restored.teacher.prompt.linear.weight, model.teacher.prompt.linear.weight)
     original, _ = train(teacher(), tmp_path, toy)
     assert record.history["best_epoch"] > 0
@@ -199,8 +200,8 @@ def test_the_same_experiment_in_two_stores_gives_the_same_numbers(toy, tmp_path)
 
 def test_a_record_alone_restores_its_model(tmp_path):
     folder = write_folder(tmp_path / "tiny")
-    record = run(plan("lightgcn", str(folder), hparams={"dim": 4}, fit={"epochs": 1}), tmp_path)
-    path = tmp_path / f"{record.key}.json"
+    record = run(plan("lightgcn", str(folder), hparams={"dim": 4}, fit={"epochs": 1}), tmp_path / "store")
+    path = record.file(tmp_path / "store")
     alone, given = restore(path), restore(path, load(str(folder)))
     assert all(torch.equal(one, other) for one, other in zip(alone.embed(), given.embed(), strict=True))
     assert not alone.training
@@ -216,7 +217,7 @@ def test_running_leaves_the_global_generator_as_it_was(toy, tmp_path):
     before = torch.get_rng_state()
     record = run(lightgcn(), tmp_path, data=toy)
     assert torch.equal(torch.get_rng_state(), before)
-    restore(tmp_path / f"{record.key}.json", toy)
+    restore(record.file(tmp_path), toy)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -322,7 +323,7 @@ CORRUPT = {
 @pytest.mark.parametrize("corrupt", CORRUPT)
 def test_a_file_that_is_no_record_is_named_as_such(corrupt, finished, tmp_path):
     store, record = finished
-    values = CORRUPT[corrupt](json.loads((store / f"{record.key}.json").read_text()))
+    values = CORRUPT[corrupt](json.loads(record.file(store).read_text()))
     path = tmp_path / "bad.json"
     path.write_text(values if isinstance(values, str) else json.dumps(values))
     with pytest.raises(ValueError, match=r"bad\.json: not a record"):
@@ -345,7 +346,7 @@ def test_a_record_without_weights_says_how_to_get_them(finished, toy, tmp_path):
 def test_truncated_weights_are_named(finished, toy, tmp_path):
     store, record = finished
     path = record.save(tmp_path)
-    whole = (store / f"{record.key}.safetensors").read_bytes()
+    whole = record.file(store).with_suffix(".safetensors").read_bytes()
     path.with_suffix(".safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=rf"{record.key}\.safetensors"):
         restore(path, toy)
@@ -354,7 +355,7 @@ def test_truncated_weights_are_named(finished, toy, tmp_path):
 def test_weights_of_another_record_are_named(finished, toy, tmp_path):
     store, record = finished
     path = record.save(tmp_path)
-    other = store / f"{teacher().key(toy.fingerprint)}.safetensors"
+    other = teacher().file(store, toy.fingerprint).with_suffix(".safetensors")
     path.with_suffix(".safetensors").write_bytes(other.read_bytes())
     with pytest.raises(ValueError, match=rf"{record.key}\.safetensors"):
         restore(path, toy)
@@ -378,7 +379,7 @@ def test_a_bad_value_of_the_student_is_refused_before_its_teacher_is_trained(toy
 
 def test_the_hits_beside_a_record_give_the_metrics_of_each_user(finished, toy):
     store, record = finished
-    path = store / f"{record.key}.json"
+    path = record.file(store)
     with torch.no_grad():
         expected = evaluate(restore(path, toy).embed(), toy, "test", (20, 50))
     hits = read_hits(path)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import textwrap
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from mmkd_core.evidence.question import Question
     from mmkd_core.evidence.store import Store
 
-# The names of `questions.TABLES` and so on, without importing them: a test holds the two together.
+# The names of `cases.BUDGETS` and so on, without importing them: a test holds the two together.
 BUDGETS = ("smoke", "quick", "paper")
 ENGINES = ("local", "ray")
 
@@ -34,8 +36,7 @@ def _add_table(commands: Any) -> None:
         "table", help="a table of the paper, or a question it leaves open, from records",
         description="Prints a table from records; with --budget it first runs what they lack.",
     )  # fmt: skip
-    parser.late_epilog = lambda: f"names: {', '.join(_names('table'))}"
-    parser.add_argument("name", help="the number in the paper, or the question")
+    parser.add_argument("name", choices=names("table"), help="the number in the paper, or the question")
     _add_asked(parser)
     parser.set_defaults(action=_table)
 
@@ -45,8 +46,7 @@ def _add_figure(commands: Any) -> None:
         "figure", help="a figure of the paper, drawn from records",
         description="Draws a figure from records into a file; with --budget it first runs what they lack.",
     )  # fmt: skip
-    parser.late_epilog = lambda: f"names: {', '.join(_names('figure'))}"
-    parser.add_argument("name", help="the number in the paper")
+    parser.add_argument("name", choices=names("figure"), help="the number in the paper")
     _add_asked(parser)
     parser.add_argument("--out", metavar="FILE", help="SVG or PNG, by its suffix (default figure-N.svg, here)")
     parser.set_defaults(action=_figure)
@@ -72,22 +72,21 @@ def _add_records(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--records", metavar="FOLDER", help="default: book/records of the clone")
 
 
-def _names(kind: str) -> dict[str, Question]:
-    from mmkd_core.evidence.questions import FIGURES, TABLES
+def names(kind: str) -> list[str]:
+    """The names of `questions.TABLES` or `FIGURES` ("table", "figure"), read from the sources of the questions.
 
-    return {"table": TABLES, "figure": FIGURES}[kind]
-
-
-def _question(kind: str, name: str) -> Question:
-    if name not in _names(kind):
-        raise ValueError(f"unknown {kind} {name!r}; one of {[*_names(kind)]}")
-    return _names(kind)[name]
+    A question is known by its file alone, and to import them all takes a second.
+    """
+    files = (resources.files("mmkd_core") / "evidence" / "questions").iterdir()
+    told = [file.read_text(encoding="utf-8").partition("\nQUESTION = ")[2] for file in files if file.name[-3:] == ".py"]
+    return sorted(found[1] for text in told if (found := re.search(rf'\b{kind}="([^"]+)"', text)))
 
 
 def _table(options: argparse.Namespace) -> int:
+    from mmkd_core.evidence.questions import TABLES
     from mmkd_core.evidence.tables import plain
 
-    question = _question("table", options.name)
+    question = TABLES[options.name]
     assert question.frames is not None
     for title, frame in question.frames(*_asked(options, question)).items():
         shown = frame.map(plain).rename(columns=plain, index=plain).rename_axis(None)
@@ -98,9 +97,10 @@ def _table(options: argparse.Namespace) -> int:
 
 
 def _figure(options: argparse.Namespace) -> int:
+    from mmkd_core.evidence.questions import FIGURES
     from mmkd_core.evidence.style import FORMATS, encoded
 
-    question = _question("figure", options.name)
+    question = FIGURES[options.name]
     assert question.draw is not None
     out = Path(options.out or f"figure-{options.name}.svg")
     if out.suffix not in FORMATS:  # before anything is run

@@ -18,7 +18,7 @@ def places(small, tmp_path_factory):
     store = tmp_path_factory.mktemp("records")
     record = run(plan("popularity", str(small)), store)
     other = write_folder(tmp_path_factory.mktemp("others") / "other", seed=1)
-    return {"folder": small, "other": other, "record": store / f"{record.key}.json"}
+    return {"folder": small, "other": other, "record": record.file(store)}
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in CASES])

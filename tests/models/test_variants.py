@@ -43,7 +43,7 @@ def test_a_variant_is_run_recorded_and_restored(name, make_data, tmp_path):
     toy = make_data(num_users=20, num_items=60, modalities=2)
     teacher = Experiment("toy", "teacher", hparams={"dim": 4}, fit=SHORT) if name in STUDENTS else None
     record = run(Experiment("toy", name, hparams={"dim": 4}, fit=SHORT, teacher=teacher), tmp_path, data=toy)
-    model = restore(tmp_path / f"{record.key}.json", toy)
+    model = restore(record.file(tmp_path), toy)
     assert type(model) is VARIANTS[name]
 
 
