@@ -1,7 +1,6 @@
 """A reader runs a chapter with other parameters: `papermill notebooks/quickstart.ipynb out.ipynb -p epochs 1`."""
 
 import ast
-import json
 import subprocess
 import sys
 from importlib import import_module
@@ -10,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from made_up_folder import write_folder
+from papermill import execute_notebook
 
 from mmkd_core import recipes
 from mmkd_core.measures import measure
@@ -88,7 +88,8 @@ def store(tmp_path_factory):
 def test_a_chapter_of_evidence_runs_what_its_records_lack(notebook, folder, store, tmp_path):
     dataset = "demo" if notebook.stem in BOUND else str(folder)
     arguments = {"datasets": [dataset], "budget": "smoke", "records": str(store)}
-    cells = papermill(notebook, tmp_path / "out.ipynb", "-y", json.dumps(arguments))
+    options = {"cwd": tmp_path, "progress_bar": False, "log_output": False}  # what the program calls
+    cells = execute_notebook(notebook, tmp_path / "out.ipynb", arguments, **options).cells
     assert len(injected(cells)) == 1
     assert list(store.rglob("*.json"))
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
