@@ -30,7 +30,7 @@ book: train notebooks html  ## train on the demo data, execute the notebooks, re
 	@echo "The book is in _build/html/index.html"
 
 test: check html  ## run every check there is
-	$(BIN)/pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env tests notebooks
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env tests notebooks
 
 check: $(INSTALLED)  ## lint, types, spelling, import layers
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ import signal
 import sys
 
 import pytest
+from made_up_folder import write_folder
 
 from mmkd_core import Experiment, FitConfig
 from mmkd_core.evidence import engine as module
@@ -18,13 +19,13 @@ from mmkd_core.evidence.store import Store
 SHORT = FitConfig(epochs=1, evaluate_every=1)
 
 
-def lightgcn(seed):
-    return Experiment("demo", "lightgcn", seed, {"dim": 4}, SHORT)
+def lightgcn(seed, dataset="demo"):
+    return Experiment(dataset, "lightgcn", seed, {"dim": 4}, SHORT)
 
 
-def student(**changes):
-    teacher = Experiment("demo", "teacher", 0, {"dim": 4}, SHORT)
-    return Experiment("demo", "mmkd", 0, {"dim": 4} | changes, SHORT, teacher)
+def student(dataset="demo", **changes):
+    teacher = Experiment(dataset, "teacher", 0, {"dim": 4}, SHORT)
+    return Experiment(dataset, "mmkd", 0, {"dim": 4} | changes, SHORT, teacher)
 
 
 def cases(*jobs):
@@ -106,7 +107,8 @@ def dies_the_first_time(job, store):
 
 @pytest.mark.usefixtures("cluster")
 def test_ray_leaves_the_same_records_as_the_local_engine(tmp_path):
-    work = cases(student(), lightgcn(0))
+    folder = str(write_folder(tmp_path / "tiny"))
+    work = cases(student(folder), lightgcn(0, folder))
     for name in module.ENGINES:
         run_all(work, tmp_path / name, engine=name)
     local, spread = (Store(tmp_path / name).records for name in module.ENGINES)
