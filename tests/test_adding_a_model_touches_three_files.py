@@ -40,7 +40,7 @@ print("planned", sorted(name for name, q in QUESTIONS.items() for case in q.case
 
 @pytest.fixture
 def world(tmp_path):
-    """A folder with copies of the package and the benchmarks in it, to which the model is added, and a small data set."""
+    """A folder with copies of the package and the benchmarks, to which the model is added, and a small data set."""
     for name in ("mmkd_core", "benchmarks"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "book").mkdir()

@@ -365,11 +365,11 @@ def test_a_record_whose_weights_are_truncated(record, refused):
 
 
 def test_a_record_of_data_that_have_changed_since(record, tmp_path, refused):
-    folder = write_folder(tmp_path / "tiny", without_history=0)
+    folder = write_folder(tmp_path / "changed", without_history=0)
     values = json.loads(record.read_text())
     values["experiment"]["dataset"] = str(folder)
     record.write_text(json.dumps(values))
-    refused("recommend", record, "--user", 1, says="made from other data than tiny is now")
+    refused("recommend", record, "--user", 1, says="made from other data than changed is now")
 
 
 def test_a_folder_is_one_data_set_however_its_path_is_written(folder, tmp_path, capsys, monkeypatch):
@@ -493,9 +493,9 @@ def test_a_path_that_begins_with_a_dot_is_looked_for_here_alone(folder, tmp_path
 
 def test_a_record_of_data_that_are_gone(record, refused):
     values = json.loads(record.read_text())
-    values["experiment"]["dataset"] = "somewhere/else"
+    values["experiment"]["dataset"] = "/somewhere/else"
     record.write_text(json.dumps(values))
-    refused("recommend", record, "--user", 1, says="unknown data set 'somewhere/else'")
+    refused("recommend", record, "--user", 1, says="unknown data set '/somewhere/else'")
 
 
 # --- table ---
