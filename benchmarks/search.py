@@ -24,8 +24,9 @@ import torch
 
 from mmkd_core import Dataset, History, load, plan
 from mmkd_core.cost import environment, measured
-from mmkd_core.experiment import model_of, tables_of, teacher_of
+from mmkd_core.experiment import tables_of
 from mmkd_core.files import write_json, write_whole
+from mmkd_core.runs import model_of, teacher_of
 from mmkd_core.training import choose_device, fit
 
 ROOT = Path(__file__).parents[1]

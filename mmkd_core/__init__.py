@@ -7,9 +7,10 @@ if TYPE_CHECKING:
     from mmkd_core.data import Batch, DataError, Dataset, Embeddings
     from mmkd_core.datasets import load
     from mmkd_core.evaluation import evaluate, rank
-    from mmkd_core.experiment import Experiment, Record, plan, restore, run
+    from mmkd_core.experiment import Experiment, Record, plan
     from mmkd_core.models import MODELS
     from mmkd_core.models.base import recommend
+    from mmkd_core.runs import restore, run
     from mmkd_core.training import FitConfig, History, fit
 
 __version__ = "0.1.0"
@@ -37,9 +38,10 @@ _HOMES = {
     "data": ("Batch", "DataError", "Dataset", "Embeddings"),
     "datasets": ("load",),
     "evaluation": ("evaluate", "rank"),
-    "experiment": ("Experiment", "Record", "plan", "restore", "run"),
+    "experiment": ("Experiment", "Record", "plan"),
     "models": ("MODELS",),
     "models.base": ("recommend",),
+    "runs": ("restore", "run"),
     "training": ("FitConfig", "History", "fit"),
 }
 

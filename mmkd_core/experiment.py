@@ -5,31 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-
 from mmkd_core import settings
-from mmkd_core.cost import environment, measured, parameters
-from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets import address, checked_options, load
-from mmkd_core.evaluation import hit_places, metrics_at
-from mmkd_core.files import fits, read_json, write_json, write_whole
-from mmkd_core.hits import KS, packed, read_hits, save_hits, unpacked
-from mmkd_core.models import base_of, build, check_memory, checked, described_settings
-from mmkd_core.models.base import Recommender
-from mmkd_core.training import SETTINGS, TRAINING, FitConfig, History, choose_device, fit, seeded
-
-__all__ = ["KS", "Experiment", "Record", "plan", "read_hits", "restore", "run", "train"]
-
-OnTraining = Callable[["Experiment", int, History], None]
+from mmkd_core.datasets import address, checked_options
+from mmkd_core.files import fits, read_json, write_json
+from mmkd_core.hits import packed, unpacked
+from mmkd_core.models import base_of, checked, described_settings
+from mmkd_core.training import SETTINGS, TRAINING, FitConfig
 
 
 @dataclass(frozen=True)
@@ -194,144 +182,3 @@ class Record:
         record = cls(**{**values, "experiment": experiment, "history": history})
         record.key  # noqa: B018, fails where the fingerprint is missing
         return record
-
-
-def run(
-    experiment: Experiment,
-    store: str | Path = "runs",
-    *,
-    data: Dataset | None = None,
-    device: str | None = None,
-    on_epoch: OnTraining | None = None,
-) -> Record:
-    """The record of `experiment`: read if the store holds it, else trained, selected on validation, tested once, saved.
-
-    A nested teacher is run first, in the same store, and its weights are kept there for the next student.
-    `data` spares loading the data set again; `on_epoch(experiment, epoch, history)` reports progress.
-    """
-    if data is None:
-        experiment = experiment.at(address(experiment.dataset))
-        data = load(experiment.dataset, **experiment.options)
-    path = experiment.file(store, data.fingerprint)
-    if path.exists():
-        record = Record.read(path)
-        if record.experiment != experiment:  # the same data, which lie elsewhere now
-            record = replace(record, experiment=experiment)
-            record.save(store)
-        return record
-    return train(experiment, Path(store), data, device=device, on_epoch=on_epoch)[1]
-
-
-def model_of(experiment: Experiment, data: Dataset, teacher: Recommender | None = None) -> Recommender:
-    """The model of an experiment as it starts; without `teacher` that of a student is made, too, and is untrained."""
-    if teacher is None and experiment.teacher is not None:
-        teacher = model_of(experiment.teacher, data)
-    return build(experiment.model, data, experiment.hparams, teacher=teacher)
-
-
-def teacher_of(
-    experiment: Experiment,
-    store: Path,
-    data: Dataset,
-    *,
-    device: str | None = None,
-    on_epoch: OnTraining | None = None,
-) -> Recommender | None:
-    """The trained teacher of an experiment, from the store if it is there; None where the experiment names none.
-
-    It lies on the CPU, as if restored, so that all students start from the same numbers.
-    """
-    if experiment.teacher is None:
-        return None
-    return train(experiment.teacher, store, data, device=device, on_epoch=on_epoch)[0].cpu()
-
-
-def train(
-    experiment: Experiment,
-    store: Path,
-    data: Dataset,
-    *,
-    device: str | None = None,
-    on_epoch: OnTraining | None = None,
-) -> tuple[Recommender, Record]:
-    """The trained model and its record; both are read from the store if it holds both, else made and saved there."""
-    record_file = experiment.file(store, data.fingerprint)
-    weights_file = record_file.with_suffix(".safetensors")
-    if record_file.exists() and weights_file.exists():
-        return restore(record_file, data), Record.read(record_file)
-    if data.num_items < max(KS):
-        raise ValueError(f"k={max(KS)} for a catalogue of {data.num_items} items; records hold Recall@{max(KS)}")
-    if len(data.test) == 0:
-        raise ValueError(f"{data.name}: no test interaction, and a record holds test metrics; `fit` needs none")
-    target = choose_device(device)
-    for stage in (experiment, experiment.teacher):  # the student's too before its teacher is trained
-        if stage is not None:
-            check_memory(stage.model, stage.hparams, data)
-    teacher = teacher_of(experiment, store, data, device=device, on_epoch=on_epoch)
-    with measured(target) as cost, seeded(experiment.seed, target):
-        model = model_of(experiment, data, teacher).to(target)
-        report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
-        history = fit(model, data, experiment.fit, on_epoch=report, device=device)
-    with torch.no_grad():
-        tables = model.embed()
-    places = hit_places(tables, data, "test", max(KS))
-    users = data.test[:, 0]
-    means = {name: float(values.mean()) for name, values in metrics_at(places, users, KS).items()}
-    record = Record(
-        experiment=experiment,
-        metrics=means,
-        validation=history.best,
-        history=history.as_dict(),
-        cost=cost | {"epochs": len(history.losses), "parameters": parameters(model, tables)},
-        environment=environment(target),
-        data={"fingerprint": data.fingerprint, "num_users": data.num_users, "num_items": data.num_items}
-        | {split: len(getattr(data, split)) for split in ("train", "val", "test")}
-        | {"features": {modality: x.shape[1] for modality, x in data.features.items()}},
-    )
-    # clones, because safetensors refuses tensors that share their storage, and a variant's do
-    state = {name: tensor.cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
-    write_whole(weights_file, lambda temporary: save_file(state, temporary))
-    save_hits(record_file, users, places)
-    record.save(store)
-    return model, record
-
-
-def data_of(record_file: str | Path, dataset: str | None = None) -> Dataset:
-    """The data of a record, loaded from where they lay or, by `dataset`, from where they lie now.
-
-    Raises `ValueError` when they are gone; whether they are the same, `restore` says.
-    """
-    experiment = Record.read(record_file).experiment
-    try:
-        return load(dataset or experiment.dataset, **experiment.options)
-    except DataError as error:
-        raise ValueError(f"{record_file}: its data: {error}; say where they lie now with --data FOLDER") from None
-
-
-def restore(record_file: str | Path, data: Dataset | None = None) -> Recommender:
-    """The trained model of a record, rebuilt from the weights that lie beside it, in evaluation mode.
-
-    The record's data are loaded unless given. Raises `ValueError` for other `data` than the record was made from, and
-    when the weights are not there, for example because the record was committed without them.
-    """
-    record = Record.read(record_file)
-    experiment, data = record.experiment, data_of(record_file) if data is None else data
-    if data.fingerprint != record.data["fingerprint"]:
-        raise ValueError(
-            f"{record_file}: made from other data than {data.name} is now; say where they lie with --data FOLDER, "
-            "or train again on these"
-        )
-    weights_file = Path(record_file).with_suffix(".safetensors")
-    if not weights_file.exists():
-        raise ValueError(
-            f"{weights_file}: no weights beside the record; train it again, with its settings, into another folder: "
-            f"mmkd run {experiment.model} --data {experiment.dataset} --seed {experiment.seed} --store FOLDER"
-        )
-    with seeded(experiment.seed):
-        model = model_of(experiment, data)
-    try:
-        model.load_state_dict(load_file(weights_file))
-    except (SafetensorError, RuntimeError) as error:
-        raise ValueError(f"{weights_file}: not the weights of the record beside it ({error})") from None
-    model.refresh()
-    return model.eval()

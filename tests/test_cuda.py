@@ -6,9 +6,10 @@ import torch
 from mmkd_core import MODELS, FitConfig, evaluate, fit
 from mmkd_core.datasets import load
 from mmkd_core.evaluation import hit_places
-from mmkd_core.experiment import plan, restore, train
+from mmkd_core.experiment import plan
 from mmkd_core.models import VARIANTS, build, settings_of
 from mmkd_core.models.teacher import Teacher
+from mmkd_core.runs import restore, train
 from mmkd_core.sparse import Pattern
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

@@ -58,7 +58,7 @@ def test_carrying_out_leaves_the_records_and_does_nothing_the_second_time(tmp_pa
     def no_training(*_, **__):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("mmkd_core.experiment.fit", no_training)
+    monkeypatch.setattr("mmkd_core.runs.fit", no_training)
     run_all(work, tmp_path)
 
 

@@ -11,11 +11,12 @@ from made_up_folder import write_folder
 from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, load, plan, restore, run
 from mmkd_core import experiment as module
 from mmkd_core.evidence.cases import REAL
-from mmkd_core.experiment import model_of, tables_of, teacher_of, train
+from mmkd_core.experiment import tables_of
 from mmkd_core.hits import read_hits, save_hits
 from mmkd_core.models import settings_of
 from mmkd_core.models.mmkd import MMKD
 from mmkd_core.models.teacher import Teacher
+from mmkd_core.runs import model_of, teacher_of, train
 
 SHORT = FitConfig(epochs=2, batch_size=256, lr=0.01, evaluate_every=1)
 

@@ -8,9 +8,10 @@ import pytest
 
 import mmkd_core.experiment
 from mmkd_core import settings
-from mmkd_core.experiment import Experiment, Record, plan, run
+from mmkd_core.experiment import Experiment, Record, plan
 from mmkd_core.models import MODELS
 from mmkd_core.models.lightgcn import LightGCN
+from mmkd_core.runs import run
 from mmkd_core.settings import Neutral, completed, settings_of, settings_of_fields, without_neutral
 from mmkd_core.training import FitConfig
 

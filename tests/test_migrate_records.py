@@ -8,7 +8,9 @@ import pytest
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.questions.data import statistics
 from mmkd_core.evidence.store import Store
-from mmkd_core.experiment import plan, read_hits, restore, run
+from mmkd_core.experiment import plan
+from mmkd_core.hits import read_hits
+from mmkd_core.runs import restore, run
 
 FEW = {"epochs": 2, "evaluate_every": 1}
 

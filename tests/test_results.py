@@ -20,7 +20,9 @@ from mmkd_core.evidence.measurement import Measured, Measurement
 from mmkd_core.evidence.questions import QUESTIONS
 from mmkd_core.evidence.questions.data import statistics
 from mmkd_core.evidence.store import METRICS, Store, is_capped, records_folder
-from mmkd_core.experiment import Experiment, Record, plan, read_hits, run
+from mmkd_core.experiment import Experiment, Record, plan
+from mmkd_core.hits import read_hits
+from mmkd_core.runs import run
 
 ROOT = Path(__file__).parents[1]
 STORE = ROOT / "book" / "records"

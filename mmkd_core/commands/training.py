@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from mmkd_core.datasets import load
-    from mmkd_core.experiment import run
+    from mmkd_core.runs import run
     from mmkd_core.training import choose_device
 
     choose_device(options.device)  # before anything is loaded, and also where nothing will be trained
@@ -136,8 +136,8 @@ def _values(model: str, groups: dict[str, dict[str, str]]) -> dict[str, dict[str
 
 
 def _recommend(options: argparse.Namespace) -> int:
-    from mmkd_core.experiment import data_of, restore
     from mmkd_core.models.base import recommend
+    from mmkd_core.runs import data_of, restore
 
     data, user = data_of(options.record, options.data), options.user
     best = recommend(restore(options.record, data), [user], data, options.top)

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from mmkd_core.experiment import read_hits
+from mmkd_core.hits import read_hits
 from mmkd_core.models import MODELS
 
 ALPHA, POWER, LEAST_SEEDS = 0.05, 0.8, 2

@@ -20,7 +20,8 @@ from mmkd_core.datasets import load
 from mmkd_core.evidence.cases import Case, Job
 from mmkd_core.evidence.measurement import measure
 from mmkd_core.evidence.questions import QUESTIONS
-from mmkd_core.experiment import Experiment, run
+from mmkd_core.experiment import Experiment
+from mmkd_core.runs import run
 from mmkd_core.settings import check_cores
 
 ENGINES = ("local", "ray")

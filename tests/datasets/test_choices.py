@@ -13,7 +13,8 @@ from small_folders import NUM_ITEMS, SPLITS, WRITERS, refused, write_features, w
 from mmkd_core.__main__ import main
 from mmkd_core.data import DataError, DataWarning
 from mmkd_core.datasets import assemble, load, movielens
-from mmkd_core.experiment import plan, run
+from mmkd_core.experiment import plan
+from mmkd_core.runs import run
 
 FAR = {
     "train": [(7, 3), (7, 9), (20, 9)],

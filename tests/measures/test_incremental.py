@@ -10,8 +10,9 @@ from mmkd_core.evaluation import evaluate
 from mmkd_core.evidence.measurement import Measurement, measure
 from mmkd_core.evidence.questions import incremental as module
 from mmkd_core.evidence.questions.incremental import deployed, incremental, new_pairs
-from mmkd_core.experiment import Experiment, Record, plan, train
+from mmkd_core.experiment import Experiment, Record, plan
 from mmkd_core.graph import propagate
+from mmkd_core.runs import train
 from mmkd_core.training import FitConfig, fit
 
 SHORT = FitConfig(epochs=2, batch_size=64, lr=1e-2, evaluate_every=1)

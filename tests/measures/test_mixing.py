@@ -11,8 +11,9 @@ from mmkd_core.data import DataError
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.questions import tsne
 from mmkd_core.evidence.questions.tsne import METRICS, layers_of, measurable, mixing, mixing_share, picture, raw
-from mmkd_core.experiment import Experiment, plan, restore
+from mmkd_core.experiment import Experiment, plan
 from mmkd_core.models.teacher import Teacher
+from mmkd_core.runs import restore
 from mmkd_core.training import FitConfig
 
 SHORT = FitConfig(epochs=2, batch_size=64, lr=1e-2, evaluate_every=1)

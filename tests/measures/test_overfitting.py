@@ -9,8 +9,9 @@ import torch
 from mmkd_core.evidence.measurement import Measurement, measure
 from mmkd_core.evidence.questions import overfitting as module
 from mmkd_core.evidence.questions.overfitting import ask, draw_probe, gap, overfitting, watch
-from mmkd_core.experiment import Experiment, plan, train
+from mmkd_core.experiment import Experiment, plan
 from mmkd_core.models.bpr_mf import BPRMF
+from mmkd_core.runs import train
 from mmkd_core.training import FitConfig, fit
 
 SHORT = FitConfig(epochs=6, batch_size=64, lr=1e-2, evaluate_every=2, patience=1)

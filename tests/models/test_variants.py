@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from mmkd_core import Dataset, Experiment, FitConfig, plan, run
-from mmkd_core.experiment import restore
 from mmkd_core.models import MODELS, base_of, build, settings_of
 from mmkd_core.models.variants import VARIANTS, misordered
+from mmkd_core.runs import restore
 
 STUDENTS = [name for name in VARIANTS if base_of(name) == "mmkd"]
 SHORT = FitConfig(epochs=2, batch_size=64, lr=0.01, evaluate_every=1)

@@ -29,8 +29,9 @@ from mmkd_core.evidence.shapes import Shape, random_data, shape_of
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import Frames
 from mmkd_core.evidence.verdicts import Finding, Judge, verdict
-from mmkd_core.experiment import Experiment, model_of
+from mmkd_core.experiment import Experiment
 from mmkd_core.models import MODELS
+from mmkd_core.runs import model_of
 from mmkd_core.training import seeded
 
 COUNTED = ("mmgcn", "grcn", "lattice", "slmrec", "bm3", "teacher", "mmkd")

@@ -32,9 +32,10 @@ from mmkd_core.evidence.shapes import SHAPES, Shape, random_data, shape_of
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import Frames, percent
 from mmkd_core.evidence.verdicts import Finding, Judge, Read, per_dataset, records_of, verdict, where, within
-from mmkd_core.experiment import Experiment, model_of
+from mmkd_core.experiment import Experiment
 from mmkd_core.models import MODELS, base_of
 from mmkd_core.models.base import Recommender
+from mmkd_core.runs import model_of
 from mmkd_core.training import FitConfig, Trainer, choose_device, seeded, train_epoch
 
 TEACHER, LATTICE, BM3, MMKD = (MODELS[model].title for model in ("teacher", "lattice", "bm3", "mmkd"))

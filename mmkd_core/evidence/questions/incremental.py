@@ -38,9 +38,10 @@ from mmkd_core.evidence.question import Claim, Question
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import DIFFERENT_DATA, Column, Frames, by_system, column, flat
 from mmkd_core.evidence.verdicts import every_seed
-from mmkd_core.experiment import Experiment, run, train
+from mmkd_core.experiment import Experiment
 from mmkd_core.models import MODELS, build
 from mmkd_core.models.base import Recommender
+from mmkd_core.runs import run, train
 from mmkd_core.training import FitConfig, Trainer, choose_device, fit, seeded
 
 ADAPTED = ("lattice", "bm3", "mmkd", "lightgcn")  # those of the paper's Table 7, and the plain rival

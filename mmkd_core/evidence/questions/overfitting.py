@@ -36,7 +36,8 @@ from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.style import BLUE, VERMILION, entitle, grid, parts, say
 from mmkd_core.evidence.tables import Column, Frames, by_system, cell, column, flat
 from mmkd_core.evidence.verdicts import every_seed
-from mmkd_core.experiment import Experiment, model_of, plan, teacher_of
+from mmkd_core.experiment import Experiment, plan
+from mmkd_core.runs import model_of, teacher_of
 from mmkd_core.sampling import Sampler
 from mmkd_core.sparse import ranges
 from mmkd_core.training import History, choose_device, fit, seeded

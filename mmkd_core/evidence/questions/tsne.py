@@ -35,10 +35,11 @@ from mmkd_core.evidence.question import Claim, Question
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.style import MARKS, OURS, PALETTE, entitle, grid, parts, say
 from mmkd_core.evidence.verdicts import Finding, Judge, sign_of, verdict
-from mmkd_core.experiment import Experiment, train
+from mmkd_core.experiment import Experiment
 from mmkd_core.layers import standardise, unit_rows
 from mmkd_core.models.mmkd import MMKD
 from mmkd_core.models.teacher import Teacher
+from mmkd_core.runs import train
 
 
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
