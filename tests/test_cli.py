@@ -19,8 +19,7 @@ from made_up_folder import ITEMS, write_folder
 from safetensors.torch import load_file
 
 import mmkd_core
-from mmkd_core import MODELS, FitConfig, Record, fit
-from mmkd_core import experiment as module
+from mmkd_core import MODELS, FitConfig, Record, fit, runs
 from mmkd_core.__main__ import main
 from mmkd_core.commands import evidence
 from mmkd_core.datasets import load, places
@@ -245,7 +244,7 @@ def no_training(*_, **__):
 
 
 def test_a_run_prints_its_metrics_and_leaves_a_record_and_weights(store, folder, capsys, monkeypatch):
-    monkeypatch.setattr(module, "fit", no_training)
+    monkeypatch.setattr(runs, "fit", no_training)
     status, out, _ = call(capsys, "run", "lightgcn", "--data", folder, "--store", store, *QUICK)
     assert status == 0
     (path,) = store.rglob("*.json")
@@ -396,7 +395,7 @@ def test_a_folder_is_one_data_set_however_its_path_is_written(folder, tmp_path, 
         assert status == 0
         outputs.append(out.splitlines()[1:])
         if len(outputs) == 1:
-            monkeypatch.setattr(module, "fit", no_training)
+            monkeypatch.setattr(runs, "fit", no_training)
     assert outputs == outputs[:1] * len(outputs)
     (record,) = (tmp_path / "store").rglob("*.json")
     assert json.loads(record.read_text())["experiment"]["dataset"] == str(tmp_path / "data" / "tiny")
@@ -425,7 +424,7 @@ def test_a_record_outlives_the_place_of_its_data(folder, tmp_path, capsys, monke
     assert (status, shown.replace("of after", "of before")) == (0, known)
     other = write_folder(tmp_path / "other", without_history=0)
     refused(*recommend, "--data", other, says="made from other data than other is now; say where they lie with --data")
-    monkeypatch.setattr(module, "fit", no_training)
+    monkeypatch.setattr(runs, "fit", no_training)
     before = sorted((tmp_path / "store").rglob("*"))
     assert call(capsys, *run, tmp_path / "after")[0] == 0
     assert sorted((tmp_path / "store").rglob("*")) == before

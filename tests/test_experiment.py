@@ -8,7 +8,7 @@ import pytest
 import torch
 from made_up_folder import write_folder
 
-from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, load, plan, restore, run
+from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, load, plan, restore, run, runs
 from mmkd_core import experiment as module
 from mmkd_core.evidence.cases import REAL
 from mmkd_core.experiment import tables_of
@@ -132,13 +132,13 @@ def test_a_record_has_the_entries_that_callers_rely_on(finished, toy):
 
 def test_running_again_reads_the_record_and_trains_nothing(finished, toy, monkeypatch):
     store, record = finished
-    monkeypatch.setattr(module, "fit", no_training)
+    monkeypatch.setattr(runs, "fit", no_training)
     assert run(mmkd(), store, data=toy) == record
 
 
 def test_the_teacher_is_an_experiment_of_its_own_with_a_record(finished, toy, monkeypatch):
     store, _ = finished
-    monkeypatch.setattr(module, "fit", no_training)
+    monkeypatch.setattr(runs, "fit", no_training)
     assert run(teacher(), store, data=toy).experiment == teacher()
     assert files(store) == [".json", ".json", ".npz", ".npz", ".safetensors", ".safetensors"]
 
@@ -152,7 +152,7 @@ def test_a_second_student_finds_its_teacher_trained(finished, toy, monkeypatch):
         return training(model, *arguments, **keywords)
 
     training = module.fit
-    monkeypatch.setattr(module, "fit", fit)
+    monkeypatch.setattr(runs, "fit", fit)
     run(mmkd(hparams={"dim": 4, "list": 0.0}), store, data=toy)
     assert trained == ["MMKD"]
 
@@ -225,7 +225,7 @@ def test_running_leaves_the_global_generator_as_it_was(toy, tmp_path):
 def test_the_teacher_of_an_experiment_is_trained_once_and_starts_its_student(toy, tmp_path, monkeypatch):
     assert teacher_of(lightgcn(), tmp_path, toy) is None
     trained = teacher_of(mmkd(), tmp_path, toy)
-    monkeypatch.setattr(module, "fit", no_training)
+    monkeypatch.setattr(runs, "fit", no_training)
     again = teacher_of(mmkd(), tmp_path, toy)
     assert isinstance(trained, Teacher)
     assert isinstance(again, Teacher)
@@ -250,7 +250,7 @@ def test_progress_names_the_stage(toy, tmp_path):
 
 
 def test_a_catalogue_smaller_than_the_cut_offs_is_refused_before_training(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "fit", no_training)
+    monkeypatch.setattr(runs, "fit", no_training)
     with pytest.raises(ValueError, match="k=50 for a catalogue of 40 items"):
         run(lightgcn(), tmp_path, data=data)
 
@@ -263,7 +263,7 @@ def test_nothing_half_written_is_left_when_writing_fails(writer, toy, tmp_path, 
         raise OSError("disk full")
 
     if writer == "save_file":
-        monkeypatch.setattr(module, "save_file", half)
+        monkeypatch.setattr(runs, "save_file", half)
     else:
         monkeypatch.setattr("pathlib.Path.write_text", lambda path, *_, **__: half(path))
     with pytest.raises(OSError, match="disk full"):
@@ -369,7 +369,7 @@ def test_a_teacher_that_cannot_teach_is_refused():
 
 
 def test_a_bad_value_of_the_student_is_refused_before_its_teacher_is_trained(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "fit", no_training)
+    monkeypatch.setattr(runs, "fit", no_training)
     for hparams in ({"dim": 0}, {"student": "mlp"}, {"gamma": 0.5}, {"temperature": 0.0}):
         with pytest.raises(ValueError, match=next(iter(hparams))):
             run(mmkd(hparams=hparams), tmp_path, data=toy)

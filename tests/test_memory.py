@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmkd_core import MODELS, memory
+from mmkd_core import MODELS, memory, runs
 from mmkd_core import experiment as module
 from mmkd_core.__main__ import main
 from mmkd_core.memory import check_fits, spelt
@@ -54,7 +54,7 @@ def test_a_model_counts_no_more_than_it_trains(name, data, machine):
 
 
 def test_the_student_is_measured_before_its_teacher_is_trained(make_data, machine, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "fit", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(runs, "fit", lambda *_, **__: pytest.fail("trained"))
     machine(2**20)
     teacher = module.plan("teacher", "toy", hparams={"dim": 2})
     experiment = module.plan("mmkd", "toy", hparams={"dim": 2**20}, teacher=teacher)

@@ -4,8 +4,6 @@ Every model trains in a process of its own, and serves in another one that holds
 of memory are theirs alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice

@@ -10,8 +10,6 @@ both sides, and the gap is what having trained on a pair makes. An untrained mod
 edges of its graph. BPR depends on how large a model lets its scores grow, AUC does not. The test split plays no part.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

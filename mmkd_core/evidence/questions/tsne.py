@@ -8,8 +8,6 @@ The points are those of the items that have all modalities and interactions in t
 f^m is the bias alone, or F^m is zero. So all representations are of the same items.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
