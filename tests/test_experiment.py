@@ -151,7 +151,7 @@ def test_a_second_student_finds_its_teacher_trained(finished, toy, monkeypatch):
         trained.append(type(model).__name__)
         return training(model, *arguments, **keywords)
 
-    training = module.fit
+    training = runs.fit
     monkeypatch.setattr(runs, "fit", fit)
     run(mmkd(hparams={"dim": 4, "list": 0.0}), store, data=toy)
     assert trained == ["MMKD"]

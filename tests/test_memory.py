@@ -59,7 +59,7 @@ def test_the_student_is_measured_before_its_teacher_is_trained(make_data, machin
     teacher = module.plan("teacher", "toy", hparams={"dim": 2})
     experiment = module.plan("mmkd", "toy", hparams={"dim": 2**20}, teacher=teacher)
     with pytest.raises(ValueError, match="dim=1048576 of mmkd would take"):
-        module.run(experiment, tmp_path, data=make_data(num_items=60))
+        runs.run(experiment, tmp_path, data=make_data(num_items=60))
 
 
 @pytest.mark.parametrize(
