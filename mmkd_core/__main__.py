@@ -3,8 +3,6 @@
 What is heavy is imported by the commands that need it, when they run: help and a usage error come at once.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 import os

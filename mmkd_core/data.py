@@ -1,7 +1,5 @@
 """The three values that everything else passes around: `Dataset`, `Batch` and `Embeddings`."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field

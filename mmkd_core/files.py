@@ -1,7 +1,5 @@
 """Files that are whole or not there, also when the program that writes them is killed."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """The parts of a record that are long: the places of its hits, and the rows of its history."""
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path

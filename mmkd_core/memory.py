@@ -1,7 +1,5 @@
 """What a size would take, before anything is allocated: no machine has room for tables of a billion columns."""
 
-from __future__ import annotations
-
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """From an experiment to its record: trained once, selected on validation, tested once, and restored when asked for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -4,8 +4,6 @@ A setting is a keyword-only parameter of a function, or a field of a dataclass: 
 it takes, `RANGES` which numbers. One that comes later declares, with `Neutral`, the value at which all is as it was.
 """
 
-from __future__ import annotations
-
 import argparse
 import inspect
 import os

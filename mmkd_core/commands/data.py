@@ -1,7 +1,5 @@
 """`mmkd data`: list, fetch or check data sets."""
 
-from __future__ import annotations
-
 import argparse
 import warnings
 from typing import Any
