@@ -3,8 +3,6 @@
 A named data set is one file of this package, which exports its `ENTRY`, and one line here.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

@@ -3,8 +3,6 @@
 They are options of `load` for every data set: `load("lfm2k", content="permuted")`.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Annotated, Literal
 

@@ -5,8 +5,6 @@ detail; the text genre, era and scope; the audio pace, tone and only half of the
 choose by taste x style + popularity + chance, much of it chance: interactions alone say too little of most items.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
@@ -15,17 +13,15 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
-from mmkd_core.data import Dataset
+from mmkd_core.data import SPLITS, Dataset
 from mmkd_core.datasets.demo_cache import kept
 from mmkd_core.datasets.demo_features import audio_features, image_features, nuisance, text_features
-from mmkd_core.datasets.demo_media import SAMPLE_RATE, play_sounds, write_captions
+from mmkd_core.datasets.demo_media import FACTORS, GENRES, SAMPLE_RATE, Look, play_sounds, write_captions
 from mmkd_core.datasets.demo_posters import draw_posters
-from mmkd_core.datasets.demo_vocabulary import GENRES
 from mmkd_core.memory import check_fits
 from mmkd_core.settings import NOT_NEGATIVE, SHARE
 
 NUM_USERS, NUM_ITEMS, NUM_INTERACTIONS = 1200, 900, 20_000
-FACTORS = ("light", "detail", "era", "scope", "pace", "tone")
 MIN_HISTORY, ACTIVITY_SPREAD = 5, 1.2
 # How much each part of the style moves a user's choice, in units of the Gumbel noise (standard deviation 1.28).
 GENRE_TASTE, FACTOR_TASTE, POPULARITY_SPREAD = 1.8, 0.55, 0.5
@@ -67,28 +63,23 @@ class DemoMedia:
     style: Float64[np.ndarray, "item style"]
 
     @cached_property
-    def _genres(self) -> tuple[Int64[np.ndarray, " item"], Int64[np.ndarray, " item"], Float64[np.ndarray, " item"]]:
-        """The first and the second genre of each item, and the share of the second."""
-        order = np.argsort(-self.style[:, : len(GENRES)], axis=1, kind="stable")
-        return order[:, 0], order[:, 1], np.take_along_axis(self.style, order, axis=1)[:, 1]
-
-    @cached_property
-    def _seen(self) -> dict[str, Float64[np.ndarray, " item"]]:
-        factors = self.style[:, len(GENRES) :]
-        noise = _stream(self.seed, "factors").standard_normal(factors.shape)
-        return dict(zip(FACTORS, (factors + FACTOR_NOISE * noise).T, strict=True))
+    def look(self) -> Look:
+        shares, factors = np.split(self.style, [len(GENRES)], axis=1)
+        order = np.argsort(-shares, axis=1, kind="stable")
+        seen = factors + FACTOR_NOISE * _stream(self.seed, "factors").standard_normal(factors.shape)
+        return Look(order[:, 0], order[:, 1], np.take_along_axis(shares, order, axis=1)[:, 1], *seen.T)
 
     @cached_property
     def posters(self) -> UInt8[np.ndarray, "item 64 64 3"]:
-        return draw_posters(*self._genres, self._seen["light"], self._seen["detail"], _stream(self.seed, "posters"))
+        return draw_posters(self.look, _stream(self.seed, "posters"))
 
     @cached_property
     def captions(self) -> tuple[str, ...]:
-        return write_captions(*self._genres, self._seen["era"], self._seen["scope"], _stream(self.seed, "captions"))
+        return write_captions(self.look, _stream(self.seed, "captions"))
 
     @cached_property
     def sounds(self) -> Float32[np.ndarray, "item sample"]:
-        return play_sounds(self._genres[0], self._seen["pace"], self._seen["tone"], _stream(self.seed, "sounds"))
+        return play_sounds(self.look, _stream(self.seed, "sounds"))
 
     def features(self) -> dict[str, Float32[np.ndarray, "item feat"]]:
         """What is extracted from the media of all items, by modality."""
@@ -157,24 +148,13 @@ def load_demo(
             for modality, x in features.items()
         }
     return DemoDataset(
-        name="demo",
-        num_users=NUM_USERS,
-        num_items=NUM_ITEMS,
-        train=torch.from_numpy(splits["train"]),
-        val=torch.from_numpy(splits["val"]),
-        test=torch.from_numpy(splits["test"]),
+        "demo",
+        NUM_USERS,
+        NUM_ITEMS,
+        *(torch.from_numpy(splits[split]) for split in SPLITS),
         features={modality: torch.from_numpy(x) for modality, x in features.items()},
         media=media,
-        truth=DemoTruth(
-            style=style,
-            style_names=GENRES + FACTORS,
-            taste=taste,
-            popularity=popularity,
-            genre=_main_genre(style),
-            genre_names=GENRES,
-            wrong=wrong,
-            shown=shown,
-        ),
+        truth=DemoTruth(style, GENRES + FACTORS, taste, popularity, _main_genre(style), GENRES, wrong, shown),
     )
 
 

@@ -1,7 +1,5 @@
 """`load` and what stands beside it: options are checked, copies found or fetched, files checked."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from pathlib import Path

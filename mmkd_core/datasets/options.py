@@ -1,7 +1,5 @@
 """What an option of a data set may be: its annotation says the kind of value, and inside `Annotated` which numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, get_type_hints
 

@@ -6,8 +6,6 @@ scipy's functions. Two arrays and a shape come out, and they are checked before 
 indices.
 """
 
-from __future__ import annotations
-
 import io
 import pickle
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Where a data set's files are: a named one's by their names and sums, a folder's by its path."""
 
-from __future__ import annotations
-
 import functools
 import logging
 import os

@@ -1,7 +1,5 @@
 """Lines and numbers of text files, with the line in every error. What is no number to the letter is none."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path
