@@ -41,7 +41,7 @@ def detect(folder: Path) -> list[str]:
 
 def load_folder(
     folder: Path,
-    name: str | None = None,
+    name: str,
     *,
     layout: str | None = None,
     overlap: Literal["error", "drop"] = "error",
@@ -73,4 +73,4 @@ def load_folder(
     if min_rating is not None and fitting[0] != "mmrec":
         raise DataError(f"{folder}: got min_rating={min_rating}; the layout {fitting[0]} has no ratings, mmrec has")
     content = chosen.load(folder) if min_rating is None else mmrec.load_mmrec(folder, min_rating)
-    return assemble(name or folder.resolve().name, content, overlap=overlap, compact=compact)
+    return assemble(name, content, overlap=overlap, compact=compact)
