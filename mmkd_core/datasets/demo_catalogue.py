@@ -38,8 +38,7 @@ class DemoTruth:
     `style` is (num_items, styles) float64 with the column names `style_names`: first the share of each genre (rows
     sum to 1), then the factors (standard normal). `taste` is (num_users, styles) and
     `popularity` (num_items,): a user's score of an item is `taste @ style.T + popularity`, before chance.
-    `genre` indexes `genre_names`. `wrong` masks the items whose content was drawn from the style of another item,
-    and `shown` says whose style the content of each item shows (its own where `wrong` is False).
+    `genre` indexes `genre_names`. `shown` says whose style the content of each item shows.
     """
 
     style: Float64[np.ndarray, "item style"]
@@ -48,8 +47,12 @@ class DemoTruth:
     popularity: Float64[np.ndarray, " item"]
     genre: Int64[np.ndarray, " item"]
     genre_names: tuple[str, ...]
-    wrong: Bool[np.ndarray, " item"]
     shown: Int64[np.ndarray, " item"]
+
+    @property
+    def wrong(self) -> Bool[np.ndarray, " item"]:
+        """Masks the items whose content was drawn from the style of another item."""
+        return self.shown != np.arange(len(self.shown))
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +141,7 @@ def load_demo(
     taste = _tastes(_stream(seed, "users"))
     histories = _choose(taste @ style.T + popularity, _stream(seed, "choices"))
     splits = _split(histories, _stream(seed, "splits"))
-    shown, wrong = _mislead(style, noise, _stream(seed, "wrong"))
+    shown = _mislead(style, noise, _stream(seed, "wrong"))
     media = DemoMedia(seed, style[shown])
     features = kept({"seed": seed, "noise": noise}, media.features)
     if redundancy:
@@ -154,7 +157,7 @@ def load_demo(
         *(torch.from_numpy(splits[split]) for split in SPLITS),
         features={modality: torch.from_numpy(x) for modality, x in features.items()},
         media=media,
-        truth=DemoTruth(style, GENRES + FACTORS, taste, popularity, _main_genre(style), GENRES, wrong, shown),
+        truth=DemoTruth(style, GENRES + FACTORS, taste, popularity, _main_genre(style), GENRES, shown),
     )
 
 
@@ -208,12 +211,11 @@ def _split(
 
 def _mislead(
     style: Float64[np.ndarray, "item style"], noise: float, rng: np.random.Generator
-) -> tuple[Int64[np.ndarray, " item"], Bool[np.ndarray, " item"]]:
-    """Whose style each item's content shows, and the mask of items that show an item of another genre."""
-    genre = _main_genre(style)
-    shown, wrong = np.arange(NUM_ITEMS), np.zeros(NUM_ITEMS, dtype=bool)
+) -> Int64[np.ndarray, " item"]:
+    """Whose style each item's content shows: for a share of `noise` that of an item of another genre, else its own."""
+    genre, shown = _main_genre(style), np.arange(NUM_ITEMS)
     order, draws = rng.permutation(NUM_ITEMS), rng.random(NUM_ITEMS)
     for item in order[: round(noise * NUM_ITEMS)]:
         others = np.flatnonzero(genre != genre[item])
-        shown[item], wrong[item] = others[int(draws[item] * len(others))], True
-    return shown, wrong
+        shown[item] = others[int(draws[item] * len(others))]
+    return shown

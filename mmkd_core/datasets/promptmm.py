@@ -55,8 +55,8 @@ def _read_lists(path: Path) -> Pairs:
     for key, history in _parse(path):
         if not is_integer(key) or key.startswith("-"):
             raise DataError(f"{path}: got user {quoted(key)}; {_EXPECTED}, ids below 2^63, without leading zeros")
-        if not isinstance(history, list) or isinstance(history, _Pairs):
-            kind = "dict" if isinstance(history, _Pairs) else type(history).__name__
+        if not isinstance(history, list):
+            kind = "dict" if isinstance(history, tuple) else type(history).__name__
             raise DataError(f"{path}, user {key}: got a {kind}; {_EXPECTED}")
         bad = [item for item in history if type(item) is not int]
         if bad:
@@ -66,23 +66,21 @@ def _read_lists(path: Path) -> Pairs:
     return Pairs(np.array(users, dtype=np.int64), np.array(items, dtype=np.int64), path, users, "user")
 
 
-def _parse(path: Path) -> list[tuple[str, Any]]:
-    """The object in `path` as (key, value) pairs; a dict would keep only the last of two entries of one user."""
+def _parse(path: Path) -> tuple[tuple[str, Any], ...]:
+    """The object in `path` as a tuple of (key, value); a dict would keep only the last of two entries of one user.
+
+    A number that is too long for an id stays text, which is no id.
+    """
     try:
-        users = json.loads(read_text(path), object_pairs_hook=_Pairs, parse_int=_id)
+        users = json.loads(
+            read_text(path),
+            object_pairs_hook=tuple,
+            parse_int=lambda digits: int(digits) if is_integer(digits) else digits,
+        )
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg}); {_EXPECTED}") from error
     except RecursionError:
         raise DataError(f"{path}: brackets in brackets, too deep to be read; {_EXPECTED}") from None
-    if not isinstance(users, _Pairs):
+    if not isinstance(users, tuple):
         raise DataError(f"{path}: got a JSON {type(users).__name__}; {_EXPECTED}")
     return users
-
-
-def _id(digits: str) -> int | str:
-    """A number of a JSON file; one that is too long for an id stays text, which is no id."""
-    return int(digits) if is_integer(digits) else digits
-
-
-class _Pairs(list):
-    """A JSON object; a class of its own, to be told from a JSON array."""
