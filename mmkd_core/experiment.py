@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mmkd_core import settings
-from mmkd_core.datasets import address, checked_options
+from mmkd_core.datasets import address, non_default_options
 from mmkd_core.files import fits, read_json, write_json
 from mmkd_core.hits import packed, unpacked
 from mmkd_core.models import base_of, checked, described_settings
@@ -47,7 +47,7 @@ class Experiment:
         if self.teacher is not None and (base_of(self.model), base_of(self.teacher.model)) != ("mmkd", "teacher"):
             raise ValueError(f"{self.model} cannot be taught by {self.teacher.model}; expected mmkd and teacher")
         object.__setattr__(self, "fit", replace(self.fit, seed=self.seed))
-        object.__setattr__(self, "options", checked_options(self.options, self.dataset))
+        object.__setattr__(self, "options", non_default_options(self.options, self.dataset))
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -16,15 +16,16 @@ if TYPE_CHECKING:
         OPTIONS,
         address,
         check,
-        checked_options,
         controlled,
         fetch,
         load,
+        non_default_options,
         title_of,
     )  # fmt: skip
 
 __all__ = [
-    "DATASETS", "LAYOUTS", "OPTIONS", "address", "check", "checked_options", "controlled", "fetch", "load", "title_of",
+    "DATASETS", "LAYOUTS", "OPTIONS", "address", "check", "controlled", "fetch", "load", "non_default_options",
+    "title_of",
 ]  # fmt: skip
 
 DATASETS: dict[str, Entry] = {

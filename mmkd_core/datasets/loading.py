@@ -17,7 +17,7 @@ from mmkd_core.datasets.places import address, folder_of, locate, note_shadowed,
 from mmkd_core.datasets.remote import sum_problem
 from mmkd_core.settings import Setting
 
-__all__ = ["LAYOUTS", "OPTIONS", "address", "check", "checked_options", "controlled", "fetch", "load", "title_of"]
+__all__ = ["LAYOUTS", "OPTIONS", "address", "check", "controlled", "fetch", "load", "non_default_options", "title_of"]
 
 CONTROLS = options_of(controlled)
 # What each option of any data set is; which numbers make sense, the data set itself says when it is loaded.
@@ -33,8 +33,8 @@ def title_of(name: str) -> str:
     return DATASETS[name].title if name in DATASETS else name
 
 
-def checked_options(options: Any, name: str) -> dict[str, Any]:
-    """`options` of the data set `name`, without those at their default: all that is said in two ways is one thing.
+def non_default_options(options: Any, name: str) -> dict[str, Any]:
+    """`options` of the data set `name` without those at their default, so that one given at its default changes no key.
 
     Raises `DataError` for an option that no data set has, or a value of another kind.
     """
