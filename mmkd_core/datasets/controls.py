@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import torch
 
 from mmkd_core.data import Dataset
-from mmkd_core.datasets.options import checked, options_of
+from mmkd_core.datasets.options import check_options, options_of
 from mmkd_core.settings import NOT_WHOLE_SHARE
 
 
@@ -31,7 +31,7 @@ def controlled(
     run. Raises `DataError` for values outside their range.
     """
     options = {"content": content, "hold_back": hold_back, "swap": swap}
-    checked(options, options_of(controlled), data.name)
+    check_options(options, options_of(controlled), data.name)
     generator = torch.Generator().manual_seed(0)
     if content != "real":
         order = torch.randperm(data.num_items, generator=generator)

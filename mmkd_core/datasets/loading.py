@@ -12,7 +12,7 @@ from mmkd_core.datasets import DATASETS
 from mmkd_core.datasets.controls import controlled
 from mmkd_core.datasets.files import readable
 from mmkd_core.datasets.layouts import LAYOUTS, load_folder
-from mmkd_core.datasets.options import checked, options_of
+from mmkd_core.datasets.options import check_options, options_of
 from mmkd_core.datasets.places import address, folder_of, locate, note_shadowed, path_of, places_of, root_of
 from mmkd_core.datasets.remote import sum_problem
 from mmkd_core.settings import Setting
@@ -38,7 +38,7 @@ def non_default_options(options: Any, name: str) -> dict[str, Any]:
 
     Raises `DataError` for an option that no data set has, or a value of another kind.
     """
-    chosen = checked(options, OPTIONS, name)
+    chosen = check_options(options, OPTIONS, name)
     return {option: value for option, value in chosen.items() if value != OPTIONS[option].default}
 
 
@@ -57,10 +57,10 @@ def load(name: str | Path, /, *, root: Path | str | None = None, download: bool 
     """
     name = path_of(name)
     loader = DATASETS[name].load if name in DATASETS else load_folder
-    checked(options, options_of(loader) | CONTROLS, name)  # before anything is looked for or fetched
+    check_options(options, options_of(loader) | CONTROLS, name)  # before anything is looked for or fetched
     with readable(name):
         loader, where, published = _source(name, root_of(root), download)
-        options = checked(options, options_of(loader) | CONTROLS, name)
+        options = check_options(options, options_of(loader) | CONTROLS, name)
         controls = {option: options.pop(option) for option in CONTROLS if option in options}
         data = loader(*where, **options)
         made = controlled(data, **controls)

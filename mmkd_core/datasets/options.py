@@ -19,7 +19,7 @@ def options_of(function: Callable[..., Any]) -> dict[str, settings.Setting]:
     }
 
 
-def checked(options: Any, allowed: dict[str, settings.Setting], name: str) -> dict[str, Any]:
+def check_options(options: Any, allowed: dict[str, settings.Setting], name: str) -> dict[str, Any]:
     """`options` of the data set `name`, each of its kind and in its range; raises `DataError` for any other."""
     try:
         return settings.checked(options, allowed, name, "option")
