@@ -7,7 +7,7 @@ from mmkd_core import MODELS, FitConfig, evaluate, fit
 from mmkd_core.datasets import load
 from mmkd_core.evaluation import hit_places
 from mmkd_core.experiment import plan
-from mmkd_core.models import VARIANTS, build, settings_of
+from mmkd_core.models import VARIANTS, build, defaults_of
 from mmkd_core.models.teacher import Teacher
 from mmkd_core.runs import restore, train
 from mmkd_core.sparse import Pattern
@@ -24,7 +24,7 @@ SHORT = FitConfig(epochs=3, batch_size=64, lr=0.01, evaluate_every=1)
 def made(name, data, device):
     """Equal weights on either device, and nothing drawn while it trains: each device has a generator of its own."""
     torch.manual_seed(0)
-    settings = {key: value for key, value in {"dropout": 0.0, "replaced": 1.0}.items() if key in settings_of(name)}
+    settings = {key: value for key, value in {"dropout": 0.0, "replaced": 1.0}.items() if key in defaults_of(name)}
     teacher = Teacher(data, dropout=0.0) if name.startswith("mmkd") else None
     model = build(name, data, settings, teacher=teacher).to(device)
     model.refresh()

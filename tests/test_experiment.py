@@ -13,7 +13,7 @@ from mmkd_core import experiment as module
 from mmkd_core.evidence.cases import REAL
 from mmkd_core.experiment import tables_of
 from mmkd_core.hits import read_hits, save_hits
-from mmkd_core.models import settings_of
+from mmkd_core.models import defaults_of
 from mmkd_core.models.mmkd import MMKD
 from mmkd_core.models.teacher import Teacher
 from mmkd_core.runs import model_of, teacher_of, train
@@ -50,7 +50,7 @@ def files(store):
 
 
 def test_an_experiment_holds_every_setting_so_that_a_later_default_changes_nothing():
-    assert lightgcn().hparams == settings_of("lightgcn") | {"dim": 4}
+    assert lightgcn().hparams == defaults_of("lightgcn") | {"dim": 4}
 
 
 def test_the_seed_of_an_experiment_is_that_of_its_training():
@@ -432,7 +432,7 @@ def test_a_plan_overlays_the_defaults_of_the_signature_with_the_data_sets_block_
 
 def test_settings_are_kept_for_data_sets_and_searches_alone():
     assert all({*tables_of(name)} <= {"search", "demo", *REAL} for name in MODELS)
-    assert all({*tables_of(name)} >= {*REAL} for name in MODELS if settings_of(name))
+    assert all({*tables_of(name)} >= {*REAL} for name in MODELS if defaults_of(name))
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -51,9 +51,9 @@ def _add_recommend(commands: Any) -> None:
 
 def _models() -> str:
     """The end of the help of `mmkd run`: what can be set."""
-    from mmkd_core.models import MODELS, settings_of
+    from mmkd_core.models import MODELS, defaults_of
 
-    settings = {name: " ".join(f"{key}={value}" for key, value in settings_of(name).items()) for name in MODELS}
+    settings = {name: " ".join(f"{key}={value}" for key, value in defaults_of(name).items()) for name in MODELS}
     models = "\n".join(f"  {name:<11} {text or '(no settings)'}" for name, text in settings.items())
     return (
         f"models and their settings (defaults before those of the data set):\n{models}\n\n"
