@@ -16,7 +16,7 @@ from mmkd_core import settings
 from mmkd_core.datasets import address, non_default_options
 from mmkd_core.files import fits, read_json, write_json
 from mmkd_core.hits import packed, unpacked
-from mmkd_core.models import base_of, checked, described_settings
+from mmkd_core.models import base_of, checked, settings_of
 from mmkd_core.training import SETTINGS, TRAINING, FitConfig
 
 
@@ -58,7 +58,7 @@ class Experiment:
 
         Raises `ValueError` where a setting is missing that declares none.
         """
-        hparams = settings.completed(values["hparams"], described_settings(values["model"]), values["model"])
+        hparams = settings.completed(values["hparams"], settings_of(values["model"]), values["model"])
         fit = FitConfig(**settings.completed(values["fit"], SETTINGS, TRAINING))
         teacher = values["teacher"] and cls.from_dict(values["teacher"])
         return cls(**{**values, "hparams": hparams, "fit": fit, "teacher": teacher})
@@ -70,7 +70,7 @@ class Experiment:
 
     def _told(self) -> dict[str, Any]:
         return self.as_dict() | {
-            "hparams": settings.without_neutral(self.hparams, described_settings(self.model)),
+            "hparams": settings.without_neutral(self.hparams, settings_of(self.model)),
             "fit": settings.without_neutral(asdict(self.fit), SETTINGS),
             "teacher": self.teacher and self.teacher._told(),
         }

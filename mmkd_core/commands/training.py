@@ -119,13 +119,13 @@ def planned(model: str, dataset: str, seed: int, settings: Sequence[str]) -> Exp
 def _values(model: str, groups: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
     """The values that the texts of `--set` stand for, each read as its setting's kind."""
     from mmkd_core.datasets import OPTIONS
-    from mmkd_core.models import described_settings
+    from mmkd_core.models import settings_of
     from mmkd_core.training import SETTINGS
 
     kinds: dict[str, dict[str, Setting]] = {
-        "": described_settings(model),
+        "": settings_of(model),
         "fit": SETTINGS,
-        "teacher": described_settings(groups["teacher"].get("model", "teacher")),
+        "teacher": settings_of(groups["teacher"].get("model", "teacher")),
         "teacher.fit": SETTINGS,
         "data": OPTIONS,
     }

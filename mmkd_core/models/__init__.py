@@ -42,10 +42,10 @@ MODELS: dict[str, type[Recommender]] = {
 
 def defaults_of(name: str) -> dict[str, Any]:
     """A model's settings and their defaults. Raises `ValueError` for an unknown model."""
-    return {setting: described.default for setting, described in described_settings(name).items()}
+    return {setting: described.default for setting, described in settings_of(name).items()}
 
 
-def described_settings(name: str) -> dict[str, checks.Setting]:
+def settings_of(name: str) -> dict[str, checks.Setting]:
     """A model's settings and what each may be. Raises `ValueError` for an unknown model."""
     return checks.of_model(_kind(name))
 
@@ -55,7 +55,7 @@ def checked(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises `ValueError` for an unknown model or setting, and for what is no value of a setting.
     """
-    return defaults_of(name) | checks.checked(settings, described_settings(name), name)
+    return defaults_of(name) | checks.checked(settings, settings_of(name), name)
 
 
 def build(name: str, data: Dataset, settings: Mapping[str, Any], *, teacher: Recommender | None = None) -> Recommender:
