@@ -16,7 +16,7 @@ from mmkd_core import settings
 from mmkd_core.datasets import address, non_default_options
 from mmkd_core.files import fits, read_json, write_json
 from mmkd_core.hits import packed, unpacked
-from mmkd_core.models import base_of, checked, settings_of
+from mmkd_core.models import all_settings, base_of, settings_of
 from mmkd_core.training import SETTINGS, TRAINING, FitConfig
 
 
@@ -40,7 +40,7 @@ class Experiment:
     def __post_init__(self) -> None:
         if not isinstance(self.dataset, str) or not self.dataset:
             raise ValueError(f"data set {settings.quoted(self.dataset)}; expected a name or the path of a folder")
-        object.__setattr__(self, "hparams", checked(self.model, self.hparams))
+        object.__setattr__(self, "hparams", all_settings(self.model, self.hparams))
         for name, kinds in (("fit", (FitConfig,)), ("teacher", (Experiment, type(None)))):
             if not isinstance(value := getattr(self, name), kinds):
                 raise ValueError(f"{name}={settings.quoted(value)} of {self.model}; expected a {kinds[0].__name__}")
