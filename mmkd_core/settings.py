@@ -72,7 +72,7 @@ class Setting(NamedTuple):
         return {bool: "true or false", str: "a text"}.get(self.kind, self.kind.__name__)
 
 
-def settings_of(function: Callable[..., Any], *, ranged: bool = True) -> dict[str, Setting]:
+def of_function(function: Callable[..., Any], *, ranged: bool = True) -> dict[str, Setting]:
     """The keyword-only parameters of `function` whose values are plain; without `ranged` any number will do."""
     hints = get_type_hints(function, include_extras=True)
     parameters = inspect.signature(function).parameters.values()
@@ -80,7 +80,7 @@ def settings_of(function: Callable[..., Any], *, ranged: bool = True) -> dict[st
     return {name: setting for name, setting in found.items() if setting.kind in (bool, int, float, str)}
 
 
-def settings_of_fields(kind: Any) -> dict[str, Setting]:
+def of_dataclass(kind: Any) -> dict[str, Setting]:
     """The fields of a dataclass as settings."""
     hints = get_type_hints(kind, include_extras=True)
     return {field.name: _setting(field.name, hints[field.name], field.default, True) for field in fields(kind)}
@@ -89,7 +89,7 @@ def settings_of_fields(kind: Any) -> dict[str, Setting]:
 @lru_cache
 def of_model(kind: type) -> dict[str, Setting]:
     """The settings of a model's class."""
-    return settings_of(kind.__init__)
+    return of_function(kind.__init__)
 
 
 def _setting(name: str, hint: Any, default: Any, ranged: bool) -> Setting:

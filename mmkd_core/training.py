@@ -41,7 +41,7 @@ class FitConfig:
 
 
 TRAINING = "the training"  # what messages call it
-SETTINGS = settings.settings_of_fields(FitConfig)
+SETTINGS = settings.of_dataclass(FitConfig)
 
 
 @dataclass

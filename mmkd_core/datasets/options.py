@@ -15,7 +15,7 @@ def options_of(function: Callable[..., Any]) -> dict[str, settings.Setting]:
     ranges = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in hints.items()}
     return {
         name: setting._replace(range=ranges[name])
-        for name, setting in settings.settings_of(function, ranged=False).items()
+        for name, setting in settings.of_function(function, ranged=False).items()
     }
 
 
