@@ -14,7 +14,7 @@ from typing import Any
 
 from mmkd_core import settings
 from mmkd_core.datasets import address, non_default_options
-from mmkd_core.files import fits, read_json, write_json
+from mmkd_core.files import check_named, read_json, write_json
 from mmkd_core.hits import packed, unpacked
 from mmkd_core.models import all_settings, base_of, settings_of
 from mmkd_core.training import SETTINGS, TRAINING, FitConfig
@@ -173,7 +173,7 @@ class Record:
         Raises `ValueError` naming the file when it is missing, is no record, or does not fit its name: changed by hand.
         """
         record = read_json(path, cls._made, "record", "mmkd run")
-        fits(path, record.key)
+        check_named(path, record.key)
         return record
 
     @classmethod
