@@ -12,7 +12,7 @@ def add_to(commands: Any) -> None:
     data = commands.add_parser("data", help="list, fetch or check data sets")
     actions = data.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="what there is, from where, on what terms")
-    listing.set_defaults(action=_list, computes=False)
+    listing.set_defaults(action=_list, needs_torch=False)
     for name, action, text in (
         ("fetch", _fetch, "download a data set and check its sums"),
         ("check", _check, "load a data set or a folder, check its files, show its size"),
