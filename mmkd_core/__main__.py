@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from mmkd_core import __version__
-from mmkd_core.commands import data, evidence, training
+from mmkd_core.commands import data, evidence, run
 from mmkd_core.settings import check_cores, whole
 
 EXAMPLES = """\
@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=whole, default=1, help="CPU threads (default 1; 0: torch's own choice)")
     parser.set_defaults(needs_torch=True)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (data, training, evidence):
+    for module in (data, run, evidence):
         module.add_to(commands)
     return parser
 

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmkd_core import MODELS, Experiment, FitConfig, load, plan
-from mmkd_core.commands.training import planned
+from mmkd_core.commands.run import planned
 from mmkd_core.datasets import OPTIONS
 from mmkd_core.models import VARIANTS, settings_of
 from mmkd_core.settings import QUOTED, quoted, read
