@@ -55,7 +55,7 @@ def model_of(experiment: Experiment, data: Dataset, teacher: Recommender | None 
     return build(experiment.model, data, experiment.hparams, teacher=teacher)
 
 
-def teacher_of(
+def trained_teacher(
     experiment: Experiment,
     store: Path,
     data: Dataset,
@@ -93,7 +93,7 @@ def train(
     for stage in (experiment, experiment.teacher):  # the student's too before its teacher is trained
         if stage is not None:
             check_memory(stage.model, stage.hparams, data)
-    teacher = teacher_of(experiment, store, data, device=device, on_epoch=on_epoch)
+    teacher = trained_teacher(experiment, store, data, device=device, on_epoch=on_epoch)
     with measured(target) as cost, seeded(experiment.seed, target):
         model = model_of(experiment, data, teacher).to(target)
         report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))

@@ -16,7 +16,7 @@ from mmkd_core.hits import read_hits, save_hits
 from mmkd_core.models import defaults_of
 from mmkd_core.models.mmkd import MMKD
 from mmkd_core.models.teacher import Teacher
-from mmkd_core.runs import model_of, teacher_of, train
+from mmkd_core.runs import model_of, trained_teacher, train
 
 SHORT = FitConfig(epochs=2, batch_size=256, lr=0.01, evaluate_every=1)
 
@@ -223,10 +223,10 @@ def test_running_leaves_the_global_generator_as_it_was(toy, tmp_path):
 
 
 def test_the_teacher_of_an_experiment_is_trained_once_and_starts_its_student(toy, tmp_path, monkeypatch):
-    assert teacher_of(lightgcn(), tmp_path, toy) is None
-    trained = teacher_of(mmkd(), tmp_path, toy)
+    assert trained_teacher(lightgcn(), tmp_path, toy) is None
+    trained = trained_teacher(mmkd(), tmp_path, toy)
     monkeypatch.setattr(runs, "fit", no_training)
-    again = teacher_of(mmkd(), tmp_path, toy)
+    again = trained_teacher(mmkd(), tmp_path, toy)
     assert isinstance(trained, Teacher)
     assert isinstance(again, Teacher)
     assert all(torch.equal(one, other) for one, other in zip(trained.embed(), again.embed(), strict=True))
