@@ -32,7 +32,8 @@ def run(
 ) -> Record:
     """The record of `experiment`: read if the store holds it, else trained, selected on validation, tested once, saved.
 
-    A nested teacher is run first, in the same store, and its weights are kept there for the next student.
+    A nested teacher is run first, in the same store, and its weights are kept there for the next student. A record of
+    the same data under another place is saved again with this one.
     `data` spares loading the data set again; `on_epoch(experiment, epoch, history)` reports progress.
     """
     if data is None:
@@ -45,11 +46,14 @@ def run(
             record = replace(record, experiment=experiment)
             record.save(store)
         return record
-    return train(experiment, Path(store), data, device=device, on_epoch=on_epoch)[1]
+    return trained(experiment, Path(store), data, device=device, on_epoch=on_epoch)[1]
 
 
 def model_of(experiment: Experiment, data: Dataset, teacher: Recommender | None = None) -> Recommender:
-    """The model of an experiment as it starts; without `teacher` that of a student is made, too, and is untrained."""
+    """The model of an experiment as it starts.
+
+    If `teacher` is not given, an untrained one is built from `experiment.teacher`.
+    """
     if teacher is None and experiment.teacher is not None:
         teacher = model_of(experiment.teacher, data)
     return build(experiment.model, data, experiment.hparams, teacher=teacher)
@@ -69,10 +73,10 @@ def trained_teacher(
     """
     if experiment.teacher is None:
         return None
-    return train(experiment.teacher, store, data, device=device, on_epoch=on_epoch)[0].cpu()
+    return trained(experiment.teacher, store, data, device=device, on_epoch=on_epoch)[0].cpu()
 
 
-def train(
+def trained(
     experiment: Experiment,
     store: Path,
     data: Dataset,
@@ -80,7 +84,7 @@ def train(
     device: str | None = None,
     on_epoch: OnTraining | None = None,
 ) -> tuple[Recommender, Record]:
-    """The trained model and its record; both are read from the store if it holds both, else made and saved there."""
+    """The trained model and its record; restored if the store holds both, else trained and saved."""
     record_file = experiment.file(store, data.fingerprint)
     weights_file = record_file.with_suffix(".safetensors")
     if record_file.exists() and weights_file.exists():

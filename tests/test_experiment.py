@@ -16,7 +16,7 @@ from mmkd_core.hits import read_hits, save_hits
 from mmkd_core.models import defaults_of
 from mmkd_core.models.mmkd import MMKD
 from mmkd_core.models.teacher import Teacher
-from mmkd_core.runs import model_of, trained_teacher, train
+from mmkd_core.runs import model_of, trained, trained_teacher
 
 SHORT = FitConfig(epochs=2, batch_size=256, lr=0.01, evaluate_every=1)
 
@@ -185,10 +185,10 @@ def test_restoring_a_record_reproduces_its_metrics(name, toy, tmp_path):
 def test_the_restored_prompt_is_the_tuned_one(toy, tmp_path):
     training = FitConfig(epochs=10, batch_size=64, lr=0.02, evaluate_every=5)
     tuned = mmkd(hparams={"dim": 4, "init": "random"}, fit=training)
-    model, record = train(tuned, tmp_path, toy)
+    model, record = trained(tuned, tmp_path, toy)
     restored = restore(record.file(tmp_path), toy)
     assert torch.equal(restored.teacher.prompt.linear.weight, model.teacher.prompt.linear.weight)
-    original, _ = train(teacher(), tmp_path, toy)
+    original, _ = trained(teacher(), tmp_path, toy)
     assert record.history["best_epoch"] > 0
     assert not torch.equal(restored.teacher.prompt.linear.weight, original.prompt.linear.weight)
 
