@@ -10,17 +10,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mmkd_core.evaluation import metrics_at
+from mmkd_core.evaluation import KS, metrics_at
 from mmkd_core.files import write_whole
-
-KS = (20, 50)
 
 
 def save_hits(record_file: Path, users: Int[Tensor, " edge"], places: Int[Tensor, " edge"]) -> None:
-    """Writes `<key>.npz` beside a record: of each test interaction its user and its place in the user's list.
+    """Writes the `.npz` of a record's name beside it: of each test interaction its user and its place in their list.
 
-    `places` is what `hit_places` gives with k = 50. A few kilobytes: most places are 0, and users, who are in ascending
-    order, are kept as differences.
+    `places` is what `hit_places` gives with the largest of `KS`. A few kilobytes: most places are 0, and users, who are
+    in ascending order, are kept as differences.
     """
     steps = np.diff(users.numpy(), prepend=0).astype(np.int32)
     arrays = {"user_steps": steps, "places": places.numpy().astype(np.uint8)}

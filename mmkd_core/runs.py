@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from mmkd_core.cost import environment, measured, parameters
 from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets import address, load
-from mmkd_core.evaluation import hit_places, metrics_at
+from mmkd_core.evaluation import KS, hit_places, metrics_at
 from mmkd_core.experiment import Experiment, Record
 from mmkd_core.files import write_whole
-from mmkd_core.hits import KS, save_hits
+from mmkd_core.hits import save_hits
 from mmkd_core.models import build, check_memory
 from mmkd_core.models.base import Recommender
 from mmkd_core.training import History, choose_device, fit, seeded

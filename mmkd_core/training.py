@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmkd_core import settings
 from mmkd_core.data import Batch, Dataset
-from mmkd_core.evaluation import Scorer, evaluate
+from mmkd_core.evaluation import SELECTED_AT, Scorer, evaluate
 from mmkd_core.models.base import Recommender
 from mmkd_core.sampling import Sampler
 
@@ -181,7 +181,7 @@ class _Selection:
 
     def __init__(self, model: Recommender, data: Dataset, patience: int) -> None:
         self.model, self.data = model, data
-        self.k = min(20, data.num_items)
+        self.k = min(SELECTED_AT, data.num_items)
         self.patience = self.waited = patience
         self.state: dict[str, Tensor] = {}
 
