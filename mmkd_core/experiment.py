@@ -15,9 +15,8 @@ from typing import Any
 from mmkd_core import settings
 from mmkd_core.datasets import address, non_default_options
 from mmkd_core.files import check_named, read_json, write_json
-from mmkd_core.hits import packed, unpacked
 from mmkd_core.models import all_settings, base_of, settings_of
-from mmkd_core.training import SETTINGS, TRAINING, FitConfig
+from mmkd_core.training import SETTINGS, TRAINING, FitConfig, pack_history, unpack_history
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ class Record:
         """Writes its file, whole or not at all."""
         path = self.file(store)
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        write_json(path, values | {"experiment": self.experiment.as_dict(), "history": packed(self.history)})
+        write_json(path, values | {"experiment": self.experiment.as_dict(), "history": pack_history(self.history)})
         return path
 
     @classmethod
@@ -178,7 +177,7 @@ class Record:
 
     @classmethod
     def _made(cls, values: Mapping[str, Any]) -> Record:
-        experiment, history = Experiment.from_dict(values["experiment"]), unpacked(values["history"])
+        experiment, history = Experiment.from_dict(values["experiment"]), unpack_history(values["history"])
         record = cls(**{**values, "experiment": experiment, "history": history})
         record.key  # noqa: B018, fails where the fingerprint is missing
         return record

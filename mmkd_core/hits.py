@@ -1,9 +1,7 @@
-"""The parts of a record that are long: the places of its hits, and the rows of its history."""
+"""The hits of a record: the ranks at which its test items came out."""
 
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -44,25 +42,3 @@ def read_hits(record_file: str | Path) -> dict[str, Float[Tensor, " user"]] | No
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: not the hits of a record ({error}); expected the file that its run wrote") from None
     return metrics_at(torch.from_numpy(places), torch.from_numpy(users), KS)
-
-
-def packed(history: Mapping[str, Any]) -> dict[str, Any]:
-    """A history as a file has it: one row per evaluation, with the loss terms of the epochs that led to it."""
-    rows, losses, last = [], history["losses"], 0
-    for row in history["validation"]:
-        epochs, last = losses[last : row["epoch"]], row["epoch"]
-        rows.append(
-            {**row, "losses": {term: [epoch[term] for epoch in epochs] for term in epochs[0]} if epochs else {}}
-        )
-    return {**{name: part for name, part in history.items() if name not in ("losses", "validation")}, "rows": rows}
-
-
-def unpacked(history: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `packed`."""
-    losses, validation = [], []
-    for row in history["rows"]:
-        terms = row["losses"]
-        losses += [dict(zip(terms, epoch, strict=True)) for epoch in zip(*terms.values(), strict=True)]
-        validation.append({name: value for name, value in row.items() if name != "losses"})
-    others = {name: part for name, part in history.items() if name != "rows"}
-    return {"losses": losses, "validation": validation, **others}

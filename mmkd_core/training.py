@@ -1,6 +1,6 @@
 """One training loop for every model: it knows no model, and it never sees the test split."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import chain
@@ -59,6 +59,28 @@ class History:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def pack_history(history: Mapping[str, Any]) -> dict[str, Any]:
+    """A history as a file has it: one row per evaluation, with the loss terms of the epochs that led to it."""
+    rows, losses, last = [], history["losses"], 0
+    for row in history["validation"]:
+        epochs, last = losses[last : row["epoch"]], row["epoch"]
+        rows.append(
+            {**row, "losses": {term: [epoch[term] for epoch in epochs] for term in epochs[0]} if epochs else {}}
+        )
+    return {**{name: part for name, part in history.items() if name not in ("losses", "validation")}, "rows": rows}
+
+
+def unpack_history(history: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `pack_history`."""
+    losses, validation = [], []
+    for row in history["rows"]:
+        terms = row["losses"]
+        losses += [dict(zip(terms, epoch, strict=True)) for epoch in zip(*terms.values(), strict=True)]
+        validation.append({name: value for name, value in row.items() if name != "losses"})
+    others = {name: part for name, part in history.items() if name != "rows"}
+    return {"losses": losses, "validation": validation, **others}
 
 
 OnEpoch = Callable[[int, History], None]
