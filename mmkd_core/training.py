@@ -204,12 +204,12 @@ class _Selection:
     def __init__(self, model: Recommender, data: Dataset, patience: int) -> None:
         self.model, self.data = model, data
         self.k = min(SELECTED_AT, data.num_items)
-        self.patience = self.waited = patience
+        self.patience = self.patience_left = patience
         self.state: dict[str, Tensor] = {}
 
     @property
     def exhausted(self) -> bool:
-        return self.waited <= 0
+        return self.patience_left <= 0
 
     def _merit(self, means: dict[str, float]) -> tuple[float, float]:
         return means[f"recall@{self.k}"], means[f"ndcg@{self.k}"]
@@ -226,9 +226,9 @@ class _Selection:
         if not self.state or self._merit(means) > self._merit(history.best):
             history.best_epoch, history.best = epoch, means
             self.state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-            self.waited = self.patience
+            self.patience_left = self.patience
         else:
-            self.waited -= 1
+            self.patience_left -= 1
 
     def restore(self) -> None:
         self.model.load_state_dict(self.state)
