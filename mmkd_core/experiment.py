@@ -23,9 +23,11 @@ from mmkd_core.training import SETTINGS, TRAINING, FitConfig, pack_history, unpa
 class Experiment:
     """All that decides a result: data (with the options of `load`), model, settings, training, seed, teacher.
 
-    `hparams` holds every setting of the model, so that a later change of a default cannot change a record's meaning.
-    `options` holds those that are not at their default. `dataset` is a name, or a folder; `plan` makes that the
-    absolute path. Raises `ValueError` for what is no value of a setting or option.
+    `hparams` holds every setting of the model, so that a later change of a default cannot change a record's meaning;
+    but MMKD's `layers=None` stands for the `usual_layers` of its student, which are therefore frozen. `fit.seed` is
+    always `seed`. `options`, `--set data.NAME` on the command line, holds those that are not at their default.
+    `dataset` is a name, or a folder; `plan` makes that the absolute path. Raises `ValueError` for what is no value of a
+    setting or option.
     """
 
     dataset: str
@@ -65,13 +67,13 @@ class Experiment:
     @property
     def canonical(self) -> str:
         """JSON that two equal experiments share; without the settings that are at their declared neutral value."""
-        return json.dumps(self._told(), sort_keys=True)
+        return json.dumps(self._without_neutral(), sort_keys=True)
 
-    def _told(self) -> dict[str, Any]:
+    def _without_neutral(self) -> dict[str, Any]:
         return self.as_dict() | {
             "hparams": settings.without_neutral(self.hparams, settings_of(self.model)),
             "fit": settings.without_neutral(asdict(self.fit), SETTINGS),
-            "teacher": self.teacher and self.teacher._told(),
+            "teacher": self.teacher and self.teacher._without_neutral(),
         }
 
     def key(self, fingerprint: str) -> str:
@@ -85,7 +87,7 @@ class Experiment:
     def file(self, store: str | Path, fingerprint: str) -> Path:
         """Where its record lies in a store: `<data set>/<model>/s<seed>-<key>.json`.
 
-        The folder of a data set may have had another name then: where a record is, it is found.
+        If the store already holds it under another data set's folder name, that file.
         """
         name = f"s{self.seed}-{self.key(fingerprint)}.json"
         places = sorted(Path(store).glob(f"*/{self.model}/{name}"))
@@ -114,6 +116,7 @@ def plan(
     no value of one, and for a teacher of another data set, seed or options.
     """
     dataset = address(dataset)
+    # [search] is the space of the search, no data set
     chosen = {} if dataset == "search" else tables_of(model).get(dataset, {})
     chosen.pop("how", None)
     training = settings.mapping(chosen.pop("fit", {}), "setting", TRAINING)
@@ -171,13 +174,13 @@ class Record:
 
         Raises `ValueError` naming the file when it is missing, is no record, or does not fit its name: changed by hand.
         """
-        record = read_json(path, cls._made, "record", "mmkd run")
+        record = read_json(path, cls._from_json, "record", "mmkd run")
         check_named(path, record.key)
         return record
 
     @classmethod
-    def _made(cls, values: Mapping[str, Any]) -> Record:
+    def _from_json(cls, values: Mapping[str, Any]) -> Record:
+        if not isinstance(fingerprint := values["data"]["fingerprint"], str):
+            raise TypeError(f"fingerprint {settings.quoted(fingerprint)}, expected a text")
         experiment, history = Experiment.from_dict(values["experiment"]), unpack_history(values["history"])
-        record = cls(**{**values, "experiment": experiment, "history": history})
-        record.key  # noqa: B018, fails where the fingerprint is missing
-        return record
+        return cls(**{**values, "experiment": experiment, "history": history})

@@ -316,6 +316,7 @@ CORRUPT = {
     "a batch of zero": lambda values: with_value(values, 0, "experiment", "fit", "batch_size"),
     "a teacher of text": lambda values: with_value(values, "good", "experiment", "teacher"),
     "no data": lambda values: values | {"data": {}},
+    "a fingerprint that is no text": lambda values: values | {"data": values["data"] | {"fingerprint": 7}},
     "data of text": lambda values: values | {"data": "toy"},
 }
 
