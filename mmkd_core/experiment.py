@@ -27,7 +27,7 @@ class Experiment:
     but MMKD's `layers=None` stands for the `usual_layers` of its student, which are therefore frozen. `fit.seed` is
     always `seed`. `options`, `--set data.NAME` on the command line, holds those that are not at their default.
     `dataset` is a name, or a folder; `plan` makes that the absolute path. Raises `ValueError` for what is no value of a
-    setting or option.
+    setting or option, and for MMKD without a teacher.
     """
 
     dataset: str
@@ -49,6 +49,10 @@ class Experiment:
             raise ValueError(f"{self.model} cannot be taught by {self.teacher.model}; expected mmkd and teacher")
         object.__setattr__(self, "fit", replace(self.fit, seed=self.seed))
         object.__setattr__(self, "options", non_default_options(self.options, self.dataset))
+        if self.teacher is None and base_of(self.model) == "mmkd":
+            raise ValueError(
+                f"teacher=None of {self.model}, which learns from one; expected a teacher, as `plan` gives"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

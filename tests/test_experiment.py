@@ -14,7 +14,7 @@ from mmkd_core.evidence.cases import REAL
 from mmkd_core.experiment import tables_of
 from mmkd_core.hits import read_hits, save_hits
 from mmkd_core.models import defaults_of
-from mmkd_core.models.mmkd import MMKD
+from mmkd_core.models.mmkd import MMKD, STUDENTS
 from mmkd_core.models.teacher import Teacher
 from mmkd_core.runs import model_of, trained, trained_teacher
 
@@ -88,7 +88,6 @@ def test_the_key_is_16_hexadecimal_digits_and_depends_on_all_that_decides_a_resu
         mmkd(),
         mmkd(teacher=teacher(seed=1)),
         mmkd(teacher=teacher(hparams={"prompt_rate": 0.0})),
-        mmkd(teacher=None),
     ]
     keys = {experiment.key("data") for experiment in variants}
     assert len(keys) == len(variants)
@@ -367,6 +366,18 @@ def test_a_teacher_that_cannot_teach_is_refused():
     for experiment in ({"teacher": teacher()}, {"model": "mmkd", "teacher": lightgcn()}):
         with pytest.raises(ValueError, match=r"cannot be taught by (teacher|lightgcn); expected mmkd and teacher"):
             lightgcn(**experiment)
+
+
+@pytest.mark.parametrize("model", ["mmkd", "mmkd+mse"])
+def test_a_student_without_a_teacher_is_refused(model):
+    with pytest.raises(ValueError, match=rf"teacher=None of {re.escape(model)}, .*; expected a teacher, as `plan`"):
+        lightgcn(model=model)
+
+
+def test_the_depth_of_a_student_that_names_none_is_frozen():
+    """Records hold `layers: null` for it: another number would give them another meaning under the same key."""
+    assert defaults_of("mmkd")["layers"] is None
+    assert {name: kind.usual_layers for name, kind in STUDENTS.items()} == {"lightgcn": 1, "gcn": 2}
 
 
 def test_a_bad_value_of_the_student_is_refused_before_its_teacher_is_trained(toy, tmp_path, monkeypatch):
