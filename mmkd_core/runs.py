@@ -19,6 +19,7 @@ from mmkd_core.models import build, check_memory
 from mmkd_core.models.base import Recommender
 from mmkd_core.training import History, choose_device, fit, seeded
 
+# Called as (experiment, epoch, history): unlike `training.OnEpoch` it is told whose epoch it was, teacher's or student's.
 OnTraining = Callable[[Experiment, int, History], None]
 
 
@@ -27,14 +28,15 @@ def run(
     store: str | Path = "runs",
     *,
     data: Dataset | None = None,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     on_epoch: OnTraining | None = None,
 ) -> Record:
     """The record of `experiment`: read if the store holds it, else trained, selected on validation, tested once, saved.
 
     A nested teacher is run first, in the same store, and its weights are kept there for the next student. A record of
     the same data under another place is saved again with this one.
-    `data` spares loading the data set again; `on_epoch(experiment, epoch, history)` reports progress.
+    `data` spares loading the data set again; `on_epoch(experiment, epoch, history)` reports progress, that of the
+    teacher's stage as well, where `fit` calls its own with (epoch, history) alone.
     """
     if data is None:
         experiment = experiment.at(address(experiment.dataset))
@@ -64,7 +66,7 @@ def trained_teacher(
     store: Path,
     data: Dataset,
     *,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     on_epoch: OnTraining | None = None,
 ) -> Recommender | None:
     """The trained teacher of an experiment, from the store if it is there; None where the experiment names none.
@@ -81,7 +83,7 @@ def trained(
     store: Path,
     data: Dataset,
     *,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     on_epoch: OnTraining | None = None,
 ) -> tuple[Recommender, Record]:
     """The trained model and its record; restored if the store holds both, else trained and saved."""
@@ -101,7 +103,7 @@ def trained(
     with measured(target) as cost, seeded(experiment.seed, target):
         model = model_of(experiment, data, teacher).to(target)
         report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
-        history = fit(model, data, experiment.fit, on_epoch=report, device=device)
+        history = fit(model, data, experiment.fit, on_epoch=report, device=target)
     with torch.no_grad():
         tables = model.embed()
     places = hit_places(tables, data, "test", max(KS))

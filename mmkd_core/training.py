@@ -22,7 +22,8 @@ class FitConfig:
     """How to train. `patience` counts evaluations without improvement; `weight_decay` is AdamW's decoupled decay.
 
     `epochs=0` trains nothing: what is then measured is the model as it starts.
-    The models regularise through their own `l2` term by default, so `weight_decay` is 0: never both unsaid.
+    The models regularise through their own `l2` term by default, so `weight_decay` defaults to 0 and nothing is
+    regularised twice by accident.
     """
 
     epochs: int = 1000
@@ -83,6 +84,7 @@ def unpack_history(history: Mapping[str, Any]) -> dict[str, Any]:
     return {"losses": losses, "validation": validation, **others}
 
 
+# Called as (epoch, history): `fit` knows one model and no experiment; `runs.OnTraining` is told the experiment, too.
 OnEpoch = Callable[[int, History], None]
 
 
@@ -108,14 +110,15 @@ def fit(
 ) -> History:
     """Trains `model` in place and leaves it, in evaluation mode, at the state with the best validation Recall@20.
 
-    It is trained on `device` (a GPU if there is one) and afterwards lies where it lay before.
+    It is trained on `device` (a GPU if there is one) and afterwards lies where it lay before. Starts the generators
+    anew, so that a model that was restored trains like one just made.
 
     AdamW on the sum of the model's loss terms; the untrained model is evaluated as epoch 0, then every
     `evaluate_every` epochs and after the last one; it stops after `patience` evaluations without improvement.
     With `pairs`, some of `data.train`, an epoch visits those alone; negatives and candidates stay those of the whole.
-    `on_epoch(epoch, history)` is called after each epoch. The same seed on the same machine gives the same history,
-    bit for bit. Raises `ValueError` when there is no validation interaction to select on and `FloatingPointError`
-    when a loss is no longer finite.
+    `on_epoch(epoch, history)` is called after each epoch; `runs.run` calls its own with the experiment before them. The
+    same seed on the same machine gives the same history, bit for bit. Raises `ValueError` when there is no validation
+    interaction to select on and `FloatingPointError` when a loss is no longer finite.
     """
     config = config or FitConfig()
     if len(data.val) == 0:
@@ -165,7 +168,10 @@ class Trainer:
         self.generator = torch.Generator(device).manual_seed(config.seed)
 
     def batches(self) -> Iterator[Batch]:
-        """The batches of the next epoch, drawn when the first is asked for; the model is brought up to date at once."""
+        """The batches of the next epoch, drawn when the first is asked for.
+
+        Switches the model to training mode and brings it up to date (`refresh`) at once.
+        """
         self.model.train()
         self.model.refresh()
         return self.sampler.epoch(self.batch_size, self.generator)
