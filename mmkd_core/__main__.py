@@ -1,6 +1,7 @@
 """The command `mmkd`: data sets, training runs, recommendations, and the evidence.
 
-What is heavy is imported by the commands that need it, when they run: help and a usage error come at once.
+What is heavy is imported by the commands that need it, when they run: `mmkd --help` and a usage error come at once.
+`mmkd run --help` imports torch, because it lists the settings of all models.
 """
 
 import argparse

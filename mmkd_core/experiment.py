@@ -120,9 +120,7 @@ def plan(
     no value of one, and for a teacher of another data set, seed or options.
     """
     dataset = address(dataset)
-    # [search] is the space of the search, no data set
-    chosen = {} if dataset == "search" else tables_of(model).get(dataset, {})
-    chosen.pop("how", None)
+    chosen = chosen_for(model, dataset)
     training = settings.mapping(chosen.pop("fit", {}), "setting", TRAINING)
     if teacher is None and base_of(model) == "mmkd":
         teacher = plan("teacher", dataset, seed=seed, options=options)
@@ -137,6 +135,13 @@ def plan(
         if ours != theirs:
             raise ValueError(f"{name} of {model}: got {ours!r}, and {theirs!r} of its teacher; expected the same")
     return experiment
+
+
+def chosen_for(model: str, dataset: str) -> dict[str, Any]:
+    """The settings of `hparams/<model>.toml` for a data set, those of training under "fit"; {} where it has none."""
+    if dataset == "search":  # `[search]` is the space of the search, no data set
+        return {}
+    return {name: value for name, value in tables_of(model).get(dataset, {}).items() if name != "how"}
 
 
 def tables_of(model: str) -> dict[str, dict[str, Any]]:

@@ -19,7 +19,7 @@ from mmkd_core.models import build, check_memory
 from mmkd_core.models.base import Recommender
 from mmkd_core.training import History, choose_device, fit, seeded
 
-# Called as (experiment, epoch, history): unlike `training.OnEpoch` it is told whose epoch it was, teacher's or student's.
+# Called as (experiment, epoch, history): unlike `training.OnEpoch` told whose epoch it was, teacher's or student's.
 OnTraining = Callable[[Experiment, int, History], None]
 
 
@@ -99,7 +99,7 @@ def trained(
     for stage in (experiment, experiment.teacher):  # the student's too before its teacher is trained
         if stage is not None:
             check_memory(stage.model, stage.hparams, data)
-    teacher = trained_teacher(experiment, store, data, device=device, on_epoch=on_epoch)
+    teacher = trained_teacher(experiment, store, data, device=target, on_epoch=on_epoch)
     with measured(target) as cost, seeded(experiment.seed, target):
         model = model_of(experiment, data, teacher).to(target)
         report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
