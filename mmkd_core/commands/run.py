@@ -70,6 +70,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from mmkd_core.datasets import load
+    from mmkd_core.evaluation import SELECTED_AT
     from mmkd_core.runs import run
     from mmkd_core.training import choose_device
 
@@ -86,7 +87,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if stage.model not in bars:
             bars[stage.model] = tqdm(total=stage.fit.epochs, desc=stage.model, unit="epoch", file=sys.stderr)
         bars[stage.model].update()
-        bars[stage.model].set_postfix(best=f"{history.best.get('recall@20', 0):.4f}", at=history.best_epoch)
+        bars[stage.model].set_postfix(best=f"{history.best.get(f'recall@{SELECTED_AT}', 0):.4f}", at=history.best_epoch)
 
     try:
         record = run(experiment, arguments.store, data=data, device=device, on_epoch=show)
