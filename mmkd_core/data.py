@@ -38,7 +38,7 @@ class Embeddings(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Training triples: `users[b]` interacted with `pos[b]` and with none of `neg[b]`, all int64 ids."""
+    """Training triples: in training `users[b]` interacted with `pos[b]` and with none of `neg[b]`, all int64 ids."""
 
     users: Int[Tensor, " batch"]
     pos: Int[Tensor, " batch"]

@@ -11,11 +11,19 @@ from mmkd_core.datasets.entry import Entry
 if TYPE_CHECKING:
     from mmkd_core.datasets.controls import controlled
     from mmkd_core.datasets.layouts import LAYOUTS
-    from mmkd_core.datasets.loading import OPTIONS, check, checked_options, fetch, load
+    from mmkd_core.datasets.loading import OPTIONS, check, fetch, load, non_default_options
     from mmkd_core.datasets.places import address
 
 __all__ = [
-    "DATASETS", "LAYOUTS", "OPTIONS", "address", "check", "checked_options", "controlled", "fetch", "load",
+    "DATASETS",
+    "LAYOUTS",
+    "OPTIONS",
+    "address",
+    "check",
+    "controlled",
+    "fetch",
+    "load",
+    "non_default_options",
     "title_of",
 ]  # fmt: skip
 

@@ -20,11 +20,11 @@ def options_of(function: Callable[..., Any]) -> dict[str, settings.Setting]:
     ranges = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in hints.items()}
     return {
         name: setting._replace(range=ranges[name])
-        for name, setting in settings.settings_of(function, ranged=False).items()
+        for name, setting in settings.of_function(function, ranged=False).items()
     }
 
 
-def checked(options: Any, allowed: dict[str, settings.Setting], name: str) -> dict[str, Any]:
+def check_options(options: Any, allowed: dict[str, settings.Setting], name: str) -> dict[str, Any]:
     """`options` of the data set `name`, each of its kind and in its range; raises `DataError` for any other."""
     try:
         return settings.checked(options, allowed, name, "option")

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmkd_core.data import DataError, Dataset, DataWarning
 from mmkd_core.datasets import DATASETS
-from mmkd_core.datasets.controls import checked, controlled, options_of
+from mmkd_core.datasets.controls import check_options, controlled, options_of
 from mmkd_core.datasets.files import readable
 from mmkd_core.datasets.layouts import load_folder
 from mmkd_core.datasets.places import Copy, folder_of, locate, note_shadowed, path_of, places_of, root_of
@@ -22,12 +22,12 @@ OPTIONS: dict[str, Setting] = {
 }
 
 
-def checked_options(options: Any, name: str) -> dict[str, Any]:
-    """`options` of the data set `name`, without those at their default: all that is said in two ways is one thing.
+def non_default_options(options: Any, name: str) -> dict[str, Any]:
+    """`options` of the data set `name`, without those at their default, so that one given at its default changes no key.
 
     Raises `DataError` for an option that no data set has, or a value of another kind.
     """
-    chosen = checked(options, OPTIONS, name)
+    chosen = check_options(options, OPTIONS, name)
     return {option: value for option, value in chosen.items() if value != OPTIONS[option].default}
 
 
@@ -47,7 +47,7 @@ def load(name: str | Path, /, *, root: Path | str | None = None, download: bool 
     name, root = path_of(name), root_of(root)
     entry = DATASETS.get(name)
     loader = entry.load if entry else load_folder
-    checked(options, options_of(loader) | CONTROLS, name)  # before anything is looked for or fetched
+    check_options(options, options_of(loader) | CONTROLS, name)  # before anything is looked for or fetched
     with readable(name):
         copy = locate(name, root, download) if entry and entry.forms else None
         if entry:
@@ -56,7 +56,7 @@ def load(name: str | Path, /, *, root: Path | str | None = None, download: bool 
             copy = Copy(folder_of(name, root), published=False)
         if copy and not copy.published:
             loader = load_folder
-        options = checked(options, options_of(loader) | CONTROLS, name)
+        options = check_options(options, options_of(loader) | CONTROLS, name)
         controls = {option: options.pop(option) for option in CONTROLS if option in options}
         data = loader(*([copy.folder, name if entry else copy.folder.resolve().name] if copy else []), **options)
         made = controlled(data, **controls)

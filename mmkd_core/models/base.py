@@ -59,7 +59,7 @@ class Recommender(nn.Module):
     def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
         """Checks the settings before anything is allocated; raises `ValueError` as `settings.checked` does.
 
-        `copy` and `pickle` call it without arguments.
+        `build` has checked them already, but the classes are public. `copy` and `pickle` call it without arguments.
         """
         described = settings.of_model(cls)
         chosen = {name: value for name, value in keywords.items() if name in described}
