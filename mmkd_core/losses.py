@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from mmkd_core.layers import unit_rows
+
 
 def bpr(pos: Float[Tensor, " batch"], neg: Float[Tensor, " batch ..."]) -> Float[Tensor, ""]:
     """Bayesian personalised ranking (Eq. 13): mean of -log sigmoid(pos - neg).
@@ -20,9 +22,15 @@ def bpr(pos: Float[Tensor, " batch"], neg: Float[Tensor, " batch ..."]) -> Float
     return -F.logsigmoid(margin).mean()
 
 
-def l2(*rows: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
-    """Half the squared norm of the rows that a batch uses, divided by the batch's size (the first argument's rows)."""
-    return 0.5 * sum((row.square().sum() for row in rows), rows[0].new_zeros(())) / len(rows[0])
+def list_bpr(scores: Float[Tensor, "batch list"]) -> Float[Tensor, ""]:
+    """`bpr` of lists of scores whose column 0 is the positive and whose other columns are its negatives."""
+    pos, neg = scores.split([1, scores.shape[1] - 1], dim=1)
+    return bpr(pos.squeeze(1), neg)
+
+
+def l2(*rows: Float[Tensor, "*parts batch dim"]) -> Float[Tensor, ""]:
+    """Half the squared norm of all rows that a batch uses, divided by the batch's size (of the first argument)."""
+    return torch.stack([part.square().sum() for part in rows]).sum() * (0.5 / rows[0].shape[-2])
 
 
 def pair_kd(
@@ -35,10 +43,10 @@ def pair_kd(
     Raises `ValueError` for unequal shapes or a temperature that is not positive.
     """
     _check_pair("pair_kd", teacher_margin, student_margin, temperature)
-    t, s = teacher_margin / temperature, student_margin / temperature
-    p = torch.sigmoid(t)
-    kl = p * (F.logsigmoid(t) - F.logsigmoid(s)) + (1 - p) * (F.logsigmoid(-t) - F.logsigmoid(-s))
-    return temperature**2 * kl.mean()
+    t, s = _divided(temperature, teacher_margin, student_margin)
+    # with log sigmoid(-x) = log sigmoid(x) - x
+    kl = F.logsigmoid(t) - F.logsigmoid(s) + torch.sigmoid(-t) * (s - t)
+    return temperature**2 * kl.mean() if temperature != 1 else kl.mean()
 
 
 def list_kd(
@@ -59,18 +67,13 @@ def list_kd(
     _check_pair("list_kd", teacher_logits, student_logits, temperature)
     shape = tuple(teacher_logits.shape)
     _check("list_kd", len(shape) == 2 and shape[1] >= 2, f"shape {shape}", "(batch, list) with at least 2 columns")
-    t, s = teacher_logits / temperature, student_logits / temperature
-    log_b_t, log_b_s = _log_binary(t), _log_binary(s)
-    kl_b = (log_b_t.exp() * (log_b_t - log_b_s)).sum(1)
-    log_q_t, log_q_s = t[:, 1:].log_softmax(1), s[:, 1:].log_softmax(1)
-    kl_q = (log_q_t.exp() * (log_q_t - log_q_s)).sum(1)
-    unobserved = log_b_t[:, 1].exp()
-    return temperature**2 * (alpha * kl_b + beta * unobserved * kl_q).mean()
-
-
-def _log_binary(logits: Tensor) -> Tensor:  # (batch, list) -> (batch, 2): log b+, log b-, finite when b+ tends to 1
-    total = logits.logsumexp(1)
-    return torch.stack([logits[:, 0] - total, logits[:, 1:].logsumexp(1) - total], 1)
+    t, s = (logits.log_softmax(1) for logits in _divided(temperature, teacher_logits, student_logits))
+    # the sum over the unobserved is b-'s part of KL(b) and (1 - b+^T) KL(q) together: one softmax serves both
+    observed, unobserved = (t.exp() * (t - s)).split([1, t.shape[1] - 1], dim=1)
+    b_t, b_s = (logs[:, 1:].logsumexp(1) for logs in (t, s))  # log(1 - b+), finite when b+ tends to 1
+    of_b = b_t.exp() * (b_t - b_s)
+    loss = alpha * (observed.squeeze(1) + of_b) + beta * (unobserved.sum(1) - of_b)
+    return temperature**2 * loss.mean() if temperature != 1 else loss.mean()
 
 
 def scaled_cosine_error(
@@ -84,9 +87,12 @@ def scaled_cosine_error(
     _check("scaled_cosine_error", teacher.shape == student.shape, f"{tuple(teacher.shape)}, {tuple(student.shape)}",
            "equal shapes")  # fmt: skip
     _check("scaled_cosine_error", gamma >= 1, f"gamma={gamma}", "gamma >= 1, as Eq. 11 says")
-    norms = teacher.norm(dim=-1) * student.norm(dim=-1)
-    cosine = (teacher * student).sum(-1) / torch.where(norms > 0, norms, 1)
+    cosine = (unit_rows(teacher) * unit_rows(student)).sum(-1)
     return (1 - cosine).clamp_min(0).pow(gamma).mean()
+
+
+def _divided(temperature: float, *logits: Tensor) -> tuple[Tensor, ...]:
+    return logits if temperature == 1 else tuple(x / temperature for x in logits)
 
 
 def _check_pair(name: str, teacher: Tensor, student: Tensor, temperature: float) -> None:

@@ -1,11 +1,16 @@
-"""Kernels of sparse matrices: products, inner products at chosen places, and softmax over the entries of a row."""
+"""Kernels of sparse matrices: products, inner products at chosen places, and softmax over the entries of a row.
+
+Each is a `torch.library` operator on plain tensors, with the shape of its result and its gradient registered: a model
+that calls them can be compiled whole, exported, and captured as a CUDA graph. Under autocast they compute in float32.
+"""
 
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.library import custom_op
 
 
 class Graph(nn.Module):
@@ -41,7 +46,8 @@ class Graph(nn.Module):
         """The product with a dense matrix; O(edges x dim), memory of the result alone."""
         if x.shape[0] != self.shape[1]:
             raise ValueError(f"got {x.shape[0]} rows for a graph of shape {self.shape}; expected {self.shape[1]}")
-        return _Product.apply(x, self)  # pyright: ignore[reportReturnType]
+        transposed = (self.transposed_crow, self.transposed_col, self.transposed_values)
+        return _product(x, self.crow, self.col, self.values, *transposed)
 
     def dense_rows(self, rows: Int[Tensor, " batch"]) -> Float[Tensor, "batch cols"]:
         """The named rows as a dense matrix."""
@@ -49,6 +55,41 @@ class Graph(nn.Module):
         dense = self.values.new_zeros(len(rows), self.shape[1])
         dense[row, self.col[position].long()] = self.values[position]
         return dense
+
+
+    def holds(self, rows: Int[Tensor, " batch"], cols: Int[Tensor, " list"]) -> Bool[Tensor, "batch list"]:
+        """Whether each of the named rows has an entry in each of the named columns."""
+        return _holds(self.crow, self.col, rows, cols)
+
+
+@custom_op("mmkd::holds", mutates_args=())
+def _holds(crow: Tensor, col: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    return (_holds_by_marking if crow.device.type == "cpu" else _holds_by_searching)(crow, col, rows, cols)
+
+
+@_holds.register_fake
+def _(crow: Tensor, col: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    return torch.empty(len(rows), len(cols), dtype=torch.bool, device=crow.device)
+
+
+def _holds_by_marking(crow: Tensor, col: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    """Marks the entries of the rows one by one: how many these are, the device must tell."""
+    distinct, place = cols.unique(return_inverse=True)
+    row, position = ranges(crow[rows].long(), crow[rows + 1].long())
+    entry = torch.searchsorted(distinct, col[position].long())
+    marked = torch.zeros(len(rows), len(distinct) + 1, dtype=torch.bool, device=cols.device)
+    there = distinct[entry.clamp_max(len(distinct) - 1)] == col[position]
+    marked[row[there], entry[there]] = True
+    return marked[:, place]
+
+
+def _holds_by_searching(crow: Tensor, col: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    """Looks each pair up among all entries: no shape depends on the data."""
+    width = torch.maximum(col.max(), cols.max()) + 1
+    owner = torch.searchsorted(crow, torch.arange(len(col), device=col.device), right=True) - 1
+    keys = (owner * width + col).sort().values
+    pairs = rows[:, None] * width + cols
+    return keys[torch.searchsorted(keys, pairs).clamp_max(len(keys) - 1)] == pairs
 
 
 def ranges(start: Int[Tensor, " batch"], stop: Int[Tensor, " batch"]) -> tuple[Tensor, Tensor]:
@@ -62,22 +103,40 @@ def ranges(start: Int[Tensor, " batch"], stop: Int[Tensor, " batch"]) -> tuple[T
     return row, start[row] + offset
 
 
-class _Product(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, graph: Graph) -> Tensor:
-        ctx.graph = graph
-        return _sum_rows(graph.crow, graph.col, graph.values, x)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        graph = ctx.graph
-        return _sum_rows(graph.transposed_crow, graph.transposed_col, graph.transposed_values, grad_outputs[0]), None
-
-
-def _sum_rows(crow: Tensor, col: Tensor, values: Tensor, x: Tensor) -> Tensor:
+def _sum_rows(crow: Tensor, col: Tensor, values: Tensor | None, x: Tensor) -> Tensor:
+    """Row r is the sum of values[e] * x[col[e]], or of x[col[e]], over its entries e = crow[r] .. crow[r + 1] - 1."""
+    weights = None if values is None else values.to(x.dtype)
     return F.embedding_bag(
-        col, x.contiguous(), crow, mode="sum", per_sample_weights=values.to(x.dtype), include_last_offset=True
+        col, x.contiguous(), crow, mode="sum", per_sample_weights=weights, include_last_offset=True
     )
+
+
+@custom_op("mmkd::product", mutates_args=())
+def _product(
+    x: Tensor,
+    crow: Tensor,
+    col: Tensor,
+    values: Tensor,
+    transposed_crow: Tensor,
+    transposed_col: Tensor,
+    transposed_values: Tensor,
+) -> Tensor:
+    return _sum_rows(crow, col, values, x)
+
+
+@_product.register_fake
+def _(x: Tensor, crow: Tensor, *others: Tensor) -> Tensor:
+    return x.new_empty(len(crow) - 1, x.shape[1])
+
+
+def _product_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    matrix, transposed = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
+    return _product(grad, *transposed, *matrix), None, None, None, None, None, None
+
+
+_product.register_autograd(
+    _product_backward, setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs[1:])
+)
 
 
 def listed_scores(
@@ -92,49 +151,75 @@ def listed_scores(
     A product of two dense tables at chosen places: the rows of all lists are never held at once, and both gradients are
     weighted sums of rows, which is three times faster than autograd through the gathered rows.
     """
-    return _ListedScores.apply(users, items, rows, lists, parts)  # pyright: ignore[reportReturnType]
+    return _listed_scores(users, items, rows, lists, parts)
 
 
-class _ListedScores(torch.autograd.Function):
-    CHUNK = 256  # rows at once: what they gather stays in a core's cache
-
-    @staticmethod
-    def forward(ctx: Any, users: Tensor, items: Tensor, rows: Tensor, lists: Tensor, parts: int) -> Tensor:
-        ctx.save_for_backward(users, items, rows, lists)
-        ctx.parts = parts
-        chunk = _ListedScores.CHUNK if users.device.type == "cpu" else len(rows)
-        scores = users.new_empty(*lists.shape, parts)
-        for start in range(0, len(rows), chunk):
-            part = slice(start, start + chunk)
-            product = F.embedding(lists[part], items).mul_(F.embedding(rows[part], users)[:, None])
-            torch.sum(product.unflatten(-1, (parts, -1)), -1, out=scores[part])
-        return scores
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        users, items, rows, lists = ctx.saved_tensors
-        parts, (batch, length) = ctx.parts, lists.shape
-        width = users.shape[1] // parts
-        # one row a (user, part): its list is `length` rows of the items' (item x parts, width) view
-        cells = (lists[:, None] * parts + torch.arange(parts, device=lists.device)[:, None]).reshape(-1)
-        weights = grad_outputs[0].transpose(1, 2).reshape(-1)
-        owners = torch.arange(batch * parts, device=lists.device).repeat_interleave(length)
-        user_grad = item_grad = None
-        if ctx.needs_input_grad[0]:
-            crow = torch.arange(0, len(cells) + 1, length, device=lists.device)
-            sums = _sum_rows(crow, cells, weights, items.reshape(-1, width)).view(batch, -1)
-            once = weights.new_ones(batch)
-            user_grad = _sum_at(rows, torch.arange(batch, device=rows.device), once, sums, len(users))
-        if ctx.needs_input_grad[1]:
-            sources = F.embedding(rows, users).view(-1, width)
-            item_grad = _sum_at(cells, owners, weights, sources, len(items) * parts).view(items.shape)
-        return user_grad, item_grad, None, None, None
+CHUNK = 256  # rows of lists at once: what they gather stays in a core's cache
 
 
-def _sum_at(targets: Tensor, col: Tensor, values: Tensor, x: Tensor, size: int) -> Tensor:
-    """`size` rows, the one of each target holding the sum of values * x[col] over its entries, in a fixed order."""
-    ordered, order = targets.sort(stable=True)
-    return _sum_rows(_starts(ordered, size), col[order], values[order], x)
+@custom_op("mmkd::listed_scores", mutates_args=())
+def _listed_scores(users: Tensor, items: Tensor, rows: Tensor, lists: Tensor, parts: int) -> Tensor:
+    chunk = CHUNK if users.device.type == "cpu" else max(len(rows), 1)
+    scores = users.new_empty(*lists.shape, parts)
+    for start in range(0, len(rows), chunk):
+        part = slice(start, start + chunk)
+        product = F.embedding(lists[part], items).mul_(F.embedding(rows[part], users)[:, None])
+        torch.sum(product.unflatten(-1, (parts, -1)), -1, out=scores[part])
+    return scores
+
+
+@_listed_scores.register_fake
+def _(users: Tensor, items: Tensor, rows: Tensor, lists: Tensor, parts: int) -> Tensor:
+    return users.new_empty(*lists.shape, parts)
+
+
+@custom_op("mmkd::listed_users", mutates_args=())
+def _listed_users(grad: Tensor, users: Tensor, items: Tensor, rows: Tensor, lists: Tensor) -> Tensor:
+    """The gradient of listed scores with respect to the users."""
+    cells, weights, parts = _cells(grad, lists)
+    crow = torch.arange(0, len(cells) + 1, lists.shape[1], device=lists.device)
+    sums = _sum_rows(crow, cells, weights, items.reshape(len(items) * parts, -1)).view(len(lists), -1)
+    ordered, order = rows.sort(stable=True)  # a fixed order of the sums
+    return _sum_rows(_starts(ordered, len(users)), order, None, sums)
+
+
+@_listed_users.register_fake
+def _(grad: Tensor, users: Tensor, items: Tensor, rows: Tensor, lists: Tensor) -> Tensor:
+    return torch.empty_like(users, memory_format=torch.contiguous_format)
+
+
+@custom_op("mmkd::listed_items", mutates_args=())
+def _listed_items(grad: Tensor, users: Tensor, items: Tensor, rows: Tensor, lists: Tensor) -> Tensor:
+    """The gradient of listed scores with respect to the items."""
+    cells, weights, parts = _cells(grad, lists)
+    sources = F.embedding(rows, users).view(len(rows) * parts, -1)
+    ordered, order = cells.sort(stable=True)
+    owners = order // lists.shape[1]
+    return _sum_rows(_starts(ordered, len(items) * parts), owners, weights[order], sources).view(items.shape)
+
+
+@_listed_items.register_fake
+def _(grad: Tensor, users: Tensor, items: Tensor, rows: Tensor, lists: Tensor) -> Tensor:
+    return torch.empty_like(items, memory_format=torch.contiguous_format)
+
+
+def _cells(grad: Tensor, lists: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Rows of the items' (item x parts, width) view, list by list of each (batch, part); their weights; the parts."""
+    parts = grad.shape[2]
+    if parts == 1:
+        return lists.reshape(-1), grad.reshape(-1), 1
+    cells = lists[:, None] * parts + torch.arange(parts, device=lists.device)[:, None]
+    return cells.reshape(-1), grad.transpose(1, 2).reshape(-1), parts
+
+
+def _listed_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    users = _listed_users(grad, *ctx.saved_tensors) if ctx.needs_input_grad[0] else None
+    return users, _listed_items(grad, *ctx.saved_tensors) if ctx.needs_input_grad[1] else None, None, None, None
+
+
+_listed_scores.register_autograd(
+    _listed_backward, setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs[:4])
+)
 
 
 class Pattern(nn.Module):
@@ -161,83 +246,129 @@ class Pattern(nn.Module):
         for name, x in (buffers | {"transposed_order": by_col}).items():
             self.register_buffer(name, x.to(torch.int32), persistent=False)
 
+    @property
+    def _places(self) -> tuple[Tensor, ...]:
+        transposed = (self.transposed_crow, self.transposed_col, self.transposed_order)
+        return (self.crow, self.row, self.col, *transposed)
+
     def product(self, values: Float[Tensor, " edge"], x: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows dim"]:
         """The matrix of these values times `x`."""
-        return _PatternProduct.apply(values, x, self)  # pyright: ignore[reportReturnType]
+        return _pattern_product(values, x, *self._places)
 
     def scores(self, left: Float[Tensor, "rows dim"], right: Float[Tensor, "cols dim"]) -> Float[Tensor, " edge"]:
         """The inner products left[row] . right[col] of the entries, and of no other pair."""
-        return _PatternScores.apply(left, right, self)  # pyright: ignore[reportReturnType]
+        return _pattern_scores(left, right, *self._places)
 
     def softmax(self, values: Float[Tensor, " edge"]) -> Float[Tensor, " edge"]:
         """Softmax over the entries of each row."""
         return segment_softmax(values, self.crow, self.row)
 
-    def _product(self, values: Tensor, x: Tensor) -> Tensor:
-        return _sum_rows(self.crow, self.col, values, x)
 
-    def _transposed_product(self, values: Tensor, x: Tensor) -> Tensor:
-        return _sum_rows(self.transposed_crow, self.transposed_col, values.index_select(0, self.transposed_order), x)
-
-    def _scores(self, left: Tensor, right: Tensor) -> Tensor:
-        # the gradient of a weighted bag with respect to its weights is exactly this; half the time of gathering rows
-        return torch.ops.aten._embedding_bag_per_sample_weights_backward(
-            left.contiguous(), right.contiguous(), self.col, self.crow, self.row, mode=0
-        )
+@custom_op("mmkd::pattern_product", mutates_args=())
+def _pattern_product(
+    values: Tensor, x: Tensor, crow: Tensor, row: Tensor, col: Tensor, tcrow: Tensor, tcol: Tensor, torder: Tensor
+) -> Tensor:
+    return _sum_rows(crow, col, values, x)
 
 
-class _PatternProduct(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, x: Tensor, pattern: Pattern) -> Tensor:
-        ctx.save_for_backward(values, x)
-        ctx.pattern = pattern
-        return pattern._product(values, x)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        (values, x), (grad,), pattern = ctx.saved_tensors, grad_outputs, ctx.pattern
-        values_grad = pattern._scores(grad, x) if ctx.needs_input_grad[0] else None
-        return values_grad, pattern._transposed_product(values, grad) if ctx.needs_input_grad[1] else None, None
+@_pattern_product.register_fake
+def _(values: Tensor, x: Tensor, crow: Tensor, *others: Tensor) -> Tensor:
+    return x.new_empty(len(crow) - 1, x.shape[1])
 
 
-class _PatternScores(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, left: Tensor, right: Tensor, pattern: Pattern) -> Tensor:
-        ctx.save_for_backward(left, right)
-        ctx.pattern = pattern
-        return pattern._scores(left, right)
+@custom_op("mmkd::pattern_transposed", mutates_args=())
+def _pattern_transposed(values: Tensor, x: Tensor, tcrow: Tensor, tcol: Tensor, torder: Tensor) -> Tensor:
+    return _sum_rows(tcrow, tcol, values.index_select(0, torder), x)
 
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        (left, right), (grad,), pattern = ctx.saved_tensors, grad_outputs, ctx.pattern
-        left_grad = pattern._product(grad, right) if ctx.needs_input_grad[0] else None
-        return left_grad, pattern._transposed_product(grad, left) if ctx.needs_input_grad[1] else None, None
+
+@_pattern_transposed.register_fake
+def _(values: Tensor, x: Tensor, tcrow: Tensor, tcol: Tensor, torder: Tensor) -> Tensor:
+    return x.new_empty(len(tcrow) - 1, x.shape[1])
+
+
+@custom_op("mmkd::pattern_scores", mutates_args=())
+def _pattern_scores(
+    left: Tensor, right: Tensor, crow: Tensor, row: Tensor, col: Tensor, tcrow: Tensor, tcol: Tensor, torder: Tensor
+) -> Tensor:
+    # the gradient of a weighted bag with respect to its weights is exactly this; half the time of gathering rows
+    return torch.ops.aten._embedding_bag_per_sample_weights_backward(
+        left.contiguous(), right.contiguous(), col, crow, row, mode=0
+    )
+
+
+@_pattern_scores.register_fake
+def _(left: Tensor, right: Tensor, crow: Tensor, row: Tensor, *others: Tensor) -> Tensor:
+    return left.new_empty(len(row))
+
+
+def _pattern_product_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    values, x, *places = ctx.saved_tensors
+    of_values = _pattern_scores(grad, x, *places) if ctx.needs_input_grad[0] else None
+    of_x = _pattern_transposed(values, grad, *places[3:]) if ctx.needs_input_grad[1] else None
+    return of_values, of_x, *[None] * 6
+
+
+def _pattern_scores_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    left, right, *places = ctx.saved_tensors
+    of_left = _pattern_product(grad, right, *places) if ctx.needs_input_grad[0] else None
+    of_right = _pattern_transposed(grad, left, *places[3:]) if ctx.needs_input_grad[1] else None
+    return of_left, of_right, *[None] * 6
+
+
+def _save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+_pattern_product.register_autograd(_pattern_product_backward, setup_context=_save_inputs)
+_pattern_scores.register_autograd(_pattern_scores_backward, setup_context=_save_inputs)
 
 
 def segment_softmax(
     values: Float[Tensor, " edge"], crow: Int[Tensor, " bound"], row: Int[Tensor, " edge"]
 ) -> Float[Tensor, " edge"]:
     """Softmax within each segment of a vector: segment r is values[crow[r] : crow[r + 1]], and `row` names it there."""
-    return _SegmentSoftmax.apply(values, crow, row)  # pyright: ignore[reportReturnType]
+    return _segment_softmax(values, crow, row)
 
 
-class _SegmentSoftmax(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, crow: Tensor, row: Tensor) -> Tensor:
-        top = torch.segment_reduce(values, "max", offsets=crow)  # -inf for an empty segment, which nobody reads
-        weights = (values - top.index_select(0, row)).exp()
-        weights = weights / torch.segment_reduce(weights, "sum", offsets=crow).index_select(0, row)
-        ctx.save_for_backward(weights, crow, row)
-        return weights
+@custom_op("mmkd::segment_softmax", mutates_args=())
+def _segment_softmax(values: Tensor, crow: Tensor, row: Tensor) -> Tensor:
+    top = torch.segment_reduce(values, "max", offsets=crow)  # -inf for an empty segment, which nobody reads
+    weights = (values - top.index_select(0, row)).exp_()
+    return weights.div_(torch.segment_reduce(weights, "sum", offsets=crow).index_select(0, row))
 
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        weights, crow, row = ctx.saved_tensors
-        weighted = weights * grad_outputs[0]
-        sums = torch.segment_reduce(weighted, "sum", offsets=crow)
-        return weighted - weights * sums.index_select(0, row), None, None
+
+@custom_op("mmkd::segment_softmax_backward", mutates_args=())
+def _segment_softmax_gradient(grad: Tensor, weights: Tensor, crow: Tensor, row: Tensor) -> Tensor:
+    weighted = weights * grad
+    sums = torch.segment_reduce(weighted, "sum", offsets=crow).index_select(0, row)
+    return weighted.sub_(sums.mul_(weights))
+
+
+@_segment_softmax.register_fake
+def _(values: Tensor, crow: Tensor, row: Tensor) -> Tensor:
+    return torch.empty_like(values)
+
+
+@_segment_softmax_gradient.register_fake
+def _(grad: Tensor, weights: Tensor, crow: Tensor, row: Tensor) -> Tensor:
+    return torch.empty_like(weights)
+
+
+def _segment_softmax_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+    return _segment_softmax_gradient(grad, *ctx.saved_tensors), None, None
+
+
+_segment_softmax.register_autograd(
+    _segment_softmax_backward,
+    setup_context=lambda ctx, inputs, output: ctx.save_for_backward(output, *inputs[1:]),
+)
 
 
 def _starts(ordered: Tensor, size: int) -> Tensor:
     """Where each of `size` ids begins in a sorted vector of them, and its length at the end."""
     return torch.searchsorted(ordered, torch.arange(size + 1, device=ordered.device))
+
+
+for _operator in (_product, _listed_scores, _pattern_product, _pattern_scores, _segment_softmax):
+    for _device in ("cpu", "cuda"):
+        _operator.register_autocast(_device, torch.float32)

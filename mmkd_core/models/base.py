@@ -43,7 +43,7 @@ def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weigh
     if not weight:
         return {}
     rows = rows_of(table, torch.stack([batch.users, num_users + batch.pos, num_users + batch.neg[:, 0]]))
-    return {"l2": weight * losses.l2(*rows)}
+    return {"l2": weight * losses.l2(rows)}
 
 
 class Recommender(nn.Module):
@@ -54,6 +54,7 @@ class Recommender(nn.Module):
     reads_content: bool = False
     deterministic: bool = False  # the same with every seed
     negatives: int = 1
+    distinct: tuple[str, ...] = ()  # fields of a batch whose distinct ids it asks for
     squares: int = 0  # matrices of dim x dim that it trains, at least
 
     def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
@@ -129,6 +130,6 @@ class IdModel(Recommender):
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         tables = self.embed()
-        scores = listed_scores(tables.users, tables.items, batch.users, batch.lists)[..., 0]
-        terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
+        scores = listed_scores(tables.users, tables.items, batch.users, batch.lists).squeeze(-1)
+        terms = {"bpr": losses.list_bpr(scores)}
         return terms | row_l2(self.nodes.weight, self.num_users, batch, self.l2)

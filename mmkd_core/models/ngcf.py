@@ -28,6 +28,7 @@ from mmkd_core.models.base import IdModel, rows_of
 class NGCF(IdModel):
     title, citation = "NGCF", "wang2019ngcf"
     squares = 2
+    distinct = ("users", "lists")
 
     def __init__(
         self,
@@ -51,14 +52,14 @@ class NGCF(IdModel):
         return self.split(self._concatenate(self._blocks()))
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        ids = torch.cat([batch.users[:, None], self.num_users + batch.lists], dim=1)
-        nodes, place = ids.unique(return_inverse=True)
-        blocks = self._blocks(nodes)
+        users, items = batch.distinct("users"), batch.distinct("lists")
+        blocks = self._blocks(torch.cat([users.ids, self.num_users + items.ids]))
+        place = torch.cat([users.place[:, None], len(users.ids) + items.place], dim=1)
         rows = rows_of(self._concatenate(blocks), place)  # (batch, 2 + negatives, width)
-        scores = (rows[:, 1:] * rows[:, :1]).sum(-1)
-        terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
+        of_users, of_items = rows.split([1, rows.shape[1] - 1], dim=1)
+        terms = {"bpr": losses.list_bpr((of_items @ of_users.mT).squeeze(-1))}
         if self.l2:
-            terms["l2"] = self.l2 * losses.l2(*rows_of(blocks[0], place[:, :3]).unbind(1))
+            terms["l2"] = self.l2 * losses.l2(rows_of(blocks[0], place[:, :3]).transpose(0, 1))
         return terms
 
     def _blocks(self, nodes: Tensor | None = None) -> list[Tensor]:

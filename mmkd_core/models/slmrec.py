@@ -23,13 +23,15 @@ tables that serve are the trained ones, not those of the last training step. 5. 
 in the order of their names: audio, image, text; there image, audio, text.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mmkd_core import losses
-from mmkd_core.data import Batch, Dataset, Embeddings
+from mmkd_core.data import Batch, Dataset, Distinct, Embeddings
 from mmkd_core.graph import bipartite, propagate
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
 from mmkd_core.models.base import IdModel, infonce, rows_of
@@ -39,6 +41,7 @@ class SLMRec(IdModel):
     title, citation = "SLMRec", "tao2022slmrec"
     reads_content = True
     squares = 4
+    distinct = ("users", "pos")
 
     def __init__(
         self,
@@ -86,32 +89,37 @@ class SLMRec(IdModel):
         return Embeddings(self.fuse_users(users), self.fuse_items(items))
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        (users, row), (items, column) = (ids.unique(return_inverse=True) for ids in (batch.users, batch.pos))
-        channels = self._channels(torch.cat([users, self.num_users + items]))
-        of_items = [channel[len(users) :] for channel in channels]
-        x = self.fuse_users(torch.cat([channel[: len(users)] for channel in channels], dim=1))
-        y = self.fuse_items(torch.cat(of_items, dim=1))
-        terms = {"infonce": self._infonce(x, y, row, column)}
+        users, items = batch.distinct("users"), batch.distinct("pos")
+        sizes = [len(users.ids), len(items.ids)]
+        channels = self._channels(torch.cat([users.ids, self.num_users + items.ids]))
+        of_users, of_items = zip(*(channel.split(sizes) for channel in channels), strict=True)
+        x, y = self.fuse_users(torch.cat(of_users, dim=1)), self.fuse_items(torch.cat(of_items, dim=1))
+        terms = {"infonce": self._infonce(x, y, users.place, items)}
         if self.ssl:
-            terms["ssl"] = self.ssl * self._fine_and_coarse(of_items)
+            terms["ssl"] = self.ssl * self._fine_and_coarse(of_items, items.real)
         if self.l2:
             nodes = torch.stack([batch.users, self.num_users + batch.pos])
-            terms["l2"] = self.l2 * losses.l2(*rows_of(self.nodes.weight, nodes))
+            terms["l2"] = self.l2 * losses.l2(rows_of(self.nodes.weight, nodes))
         return terms
 
-    def _fine_and_coarse(self, channels: list[Tensor]) -> Tensor:
-        """FAC of the items whose z^0, ..., z^M are given; they are each other's candidates."""
+    def _fine_and_coarse(self, channels: Sequence[Tensor], real: Bool[Tensor, " item"] | None = None) -> Tensor:
+        """FAC of the items whose z^0, ..., z^M are given, each other's candidates; of the `real` ones, if that is said."""
         x, terms = channels[0], []
+        itself = torch.arange(len(x), device=x.device)
+        if real is not None:
+            itself, absent = torch.where(real, itself, -100), ~real  # cross_entropy leaves out what has the target -100
         for h, g, channel in zip(self.from_chain, self.from_modality, channels[1:], strict=True):
             x = h(x)
-            logits = unit_rows(x) @ unit_rows(g(channel)).T / self.ssl_temperature
-            terms.append(F.cross_entropy(logits, torch.arange(len(x), device=x.device)))
+            logits = (unit_rows(x) / self.ssl_temperature) @ unit_rows(g(channel)).T
+            if real is not None:
+                logits = logits.masked_fill(absent, torch.finfo(logits.dtype).min)
+            terms.append(F.cross_entropy(logits, itself))
         return torch.stack(terms).sum()
 
-    def _infonce(self, x: Tensor, y: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """InfoNCE of the pairs (x[row], y[column]); the candidates of a pair are the rows of y."""
+    def _infonce(self, x: Tensor, y: Tensor, row: Tensor, items: Distinct) -> Tensor:
+        """InfoNCE of the pairs (x[row], y[items.place]); the candidates of a pair are the real rows of y."""
         x, y = unit_rows(x) / self.temperature, unit_rows(y)
-        scores = (rows_of(x, row) * rows_of(y, column)).sum(1)
-        excluded = torch.zeros(len(x), len(y), dtype=torch.bool, device=x.device)
-        excluded[row, column] = True
+        scores = (rows_of(x, row) * rows_of(y, items.place)).sum(1)
+        excluded = (~items.real).repeat(len(x), 1)
+        excluded[row, items.place] = True
         return infonce(scores, x @ y.T, row, excluded)
