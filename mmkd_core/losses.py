@@ -19,7 +19,12 @@ def bpr(pos: Float[Tensor, " batch"], neg: Float[Tensor, " batch ..."]) -> Float
     """
     _check("bpr", neg.shape[:1] == pos.shape, f"pos {tuple(pos.shape)}, neg {tuple(neg.shape)}", "one row a positive")
     margin = (pos if neg.dim() == 1 else pos.unsqueeze(1)) - neg
-    return -F.logsigmoid(margin).mean()
+    return bpr_of_margins(margin)
+
+
+def bpr_of_margins(margins: Float[Tensor, "batch ..."]) -> Float[Tensor, ""]:
+    """`bpr` of what is left of each positive's score when its negative's is taken away."""
+    return -F.logsigmoid(margins).mean()
 
 
 def list_bpr(scores: Float[Tensor, "batch list"]) -> Float[Tensor, ""]:
@@ -50,7 +55,7 @@ def pair_kd(
 
 
 def list_kd(
-    teacher_logits: Float[Tensor, "batch list"],
+    teacher_logits: Float[Tensor, "*parts batch list"],
     student_logits: Float[Tensor, "batch list"],
     alpha: float = 1.0,
     beta: float = 1.0,
@@ -62,30 +67,35 @@ def list_kd(
     and q = p restricted to the unobserved items and rescaled to sum to one, each row contributes
     alpha KL(b^T || b^S) + beta (1 - b+^T) KL(q^T || q^S). At alpha = beta = 1 that is exactly KL(p^T || p^S), so only
     other weights re-weight anything (errata B10). With two columns KL(q) is zero.
+    Several teachers in front, such as the modalities, share the student's lists: the mean is over all their rows.
     Raises `ValueError` for unequal shapes, fewer than two columns or a temperature that is not positive.
     """
-    _check_pair("list_kd", teacher_logits, student_logits, temperature)
-    shape = tuple(teacher_logits.shape)
+    shape = tuple(student_logits.shape)
+    _check_pair("list_kd", teacher_logits[(0,) * (teacher_logits.dim() - 2)], student_logits, temperature)
     _check("list_kd", len(shape) == 2 and shape[1] >= 2, f"shape {shape}", "(batch, list) with at least 2 columns")
-    t, s = (logits.log_softmax(1) for logits in _divided(temperature, teacher_logits, student_logits))
+    t, s = (logits.log_softmax(-1) for logits in _divided(temperature, teacher_logits, student_logits))
     # the sum over the unobserved is b-'s part of KL(b) and (1 - b+^T) KL(q) together: one softmax serves both
-    observed, unobserved = (t.exp() * (t - s)).split([1, t.shape[1] - 1], dim=1)
-    b_t, b_s = (logs[:, 1:].logsumexp(1) for logs in (t, s))  # log(1 - b+), finite when b+ tends to 1
+    observed, unobserved = (t.exp() * (t - s)).split([1, shape[1] - 1], dim=-1)
+    b_t, b_s = (logs[..., 1:].logsumexp(-1) for logs in (t, s))  # log(1 - b+), finite when b+ tends to 1
     of_b = b_t.exp() * (b_t - b_s)
-    loss = alpha * (observed.squeeze(1) + of_b) + beta * (unobserved.sum(1) - of_b)
+    loss = alpha * (observed.squeeze(-1) + of_b) + beta * (unobserved.sum(-1) - of_b)
     return temperature**2 * loss.mean() if temperature != 1 else loss.mean()
 
 
 def scaled_cosine_error(
-    teacher: Float[Tensor, "*rows dim"], student: Float[Tensor, "*rows dim"], gamma: float = 2.0
+    teacher: Float[Tensor, "*rows dim"], student: Float[Tensor, "*#rows dim"], gamma: float = 2.0
 ) -> Float[Tensor, ""]:
     """Embedding distillation (Eq. 11): mean over the rows of (1 - cos(teacher, student))^gamma, in [0, 2^gamma].
 
     1 - cos is clamped at 0, so that a fractional gamma meets no negative rounding error. A row of zeros has cosine 0
-    with everything. Raises `ValueError` for unequal shapes or gamma < 1.
+    with everything. A student's dimension of one stands for each of the teacher's, such as the modalities.
+    Raises `ValueError` for other unequal shapes or gamma < 1.
     """
-    _check("scaled_cosine_error", teacher.shape == student.shape, f"{tuple(teacher.shape)}, {tuple(student.shape)}",
-           "equal shapes")  # fmt: skip
+    fits = teacher.dim() == student.dim() and all(
+        s in (1, t) for t, s in zip(teacher.shape, student.shape, strict=True)
+    )
+    _check("scaled_cosine_error", fits and teacher.shape[-1] == student.shape[-1],
+           f"{tuple(teacher.shape)}, {tuple(student.shape)}", "equal shapes")  # fmt: skip
     _check("scaled_cosine_error", gamma >= 1, f"gamma={gamma}", "gamma >= 1, as Eq. 11 says")
     cosine = (unit_rows(teacher) * unit_rows(student)).sum(-1)
     return (1 - cosine).clamp_min(0).pow(gamma).mean()

@@ -43,7 +43,10 @@ class Graph(nn.Module):
             self.register_buffer(f"{prefix}values", values[order].to(torch.float32), persistent=False)
 
     def __matmul__(self, x: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows dim"]:
-        """The product with a dense matrix; O(edges x dim), memory of the result alone."""
+        return self(x)
+
+    def forward(self, x: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows dim"]:
+        """The product with a dense matrix; O(edges x dim), memory of the result alone. A tracer follows a call only."""
         if x.shape[0] != self.shape[1]:
             raise ValueError(f"got {x.shape[0]} rows for a graph of shape {self.shape}; expected {self.shape[1]}")
         transposed = (self.transposed_crow, self.transposed_col, self.transposed_values)
@@ -55,7 +58,6 @@ class Graph(nn.Module):
         dense = self.values.new_zeros(len(rows), self.shape[1])
         dense[row, self.col[position].long()] = self.values[position]
         return dense
-
 
     def holds(self, rows: Int[Tensor, " batch"], cols: Int[Tensor, " list"]) -> Bool[Tensor, "batch list"]:
         """Whether each of the named rows has an entry in each of the named columns."""
@@ -106,9 +108,7 @@ def ranges(start: Int[Tensor, " batch"], stop: Int[Tensor, " batch"]) -> tuple[T
 def _sum_rows(crow: Tensor, col: Tensor, values: Tensor | None, x: Tensor) -> Tensor:
     """Row r is the sum of values[e] * x[col[e]], or of x[col[e]], over its entries e = crow[r] .. crow[r + 1] - 1."""
     weights = None if values is None else values.to(x.dtype)
-    return F.embedding_bag(
-        col, x.contiguous(), crow, mode="sum", per_sample_weights=weights, include_last_offset=True
-    )
+    return F.embedding_bag(col, x.contiguous(), crow, mode="sum", per_sample_weights=weights, include_last_offset=True)
 
 
 @custom_op("mmkd::product", mutates_args=())

@@ -67,7 +67,7 @@ class NGCF(IdModel):
         x = self.nodes.weight
         blocks = [_rows(x, nodes)]
         for weights in self.weights:
-            neighbours = self.graph @ x
+            neighbours = self.graph(x)
             if weights is self.weights[-1]:
                 x = self._layer(blocks[-1], _rows(neighbours, nodes), weights)
                 blocks.append(x)
@@ -77,11 +77,15 @@ class NGCF(IdModel):
         return blocks
 
     def _layer(self, x: Tensor, neighbours: Tensor, weights: Tensor) -> Tensor:
-        message = ((neighbours + x) @ weights[0]).addmm_(neighbours * x, weights[1])
+        first, second = weights.unbind()
+        message = ((neighbours + x) @ first).addmm_(neighbours * x, second)
         return F.dropout(F.leaky_relu(message, self.slope), self.dropout, self.training)
 
     def _concatenate(self, blocks: list[Tensor]) -> Tensor:
-        return torch.cat([blocks[0], *map(unit_rows, blocks[1:])], dim=1)
+        if len(blocks) == 1:
+            return blocks[0]
+        layers = unit_rows(torch.stack(blocks[1:], dim=1))
+        return torch.cat([blocks[0], layers.flatten(1)], dim=1)
 
 
 def _rows(table: Tensor, nodes: Tensor | None) -> Tensor:

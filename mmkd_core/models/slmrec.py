@@ -75,7 +75,7 @@ class SLMRec(IdModel):
         x = self.nodes.weight
         sums = [x, torch.zeros_like(x)]  # over the even and the odd layers
         for layer in range(1, self.layers + 1):
-            x = self.graph @ x
+            x = self.graph(x)
             sums[layer % 2] = sums[layer % 2] + x
         even, odd = (total / (self.layers + 1) for total in sums)
         from_users = torch.cat([even[: self.num_users], odd[self.num_users :]])
