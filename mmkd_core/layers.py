@@ -137,5 +137,5 @@ class Reduction(nn.Module):
         """f of all modalities side by side, (item, modalities x dim); without a prompt plain linear reduction."""
         x = self.project()
         if prompt is not None:
-            x = x + (rate / len(x)) * (prompt @ (prompt.T @ x))
+            x = torch.addmm(x, prompt, prompt.T @ x, alpha=rate / len(x))
         return F.dropout(x + self.bias, self.dropout, self.training)

@@ -3,6 +3,8 @@
 The teacher always comes first. Each function says what it averages over and what it replaces in the paper.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -35,7 +37,23 @@ def list_bpr(scores: Float[Tensor, "batch list"]) -> Float[Tensor, ""]:
 
 def l2(*rows: Float[Tensor, "*parts batch dim"]) -> Float[Tensor, ""]:
     """Half the squared norm of all rows that a batch uses, divided by the batch's size (of the first argument)."""
-    return torch.stack([part.square().sum() for part in rows]).sum() * (0.5 / rows[0].shape[-2])
+    halves = [_HalfSquares.apply(part, rows[0].shape[-2]) for part in rows]
+    return halves[0] if len(halves) == 1 else torch.stack(halves).sum()  # pyright: ignore[reportReturnType]
+
+
+class _HalfSquares(torch.autograd.Function):
+    """1/2 the sum of the squares of a tensor, over `batch`, with the gradient x / batch, in half autograd's kernels."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, batch: int) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.batch = batch
+        return x.square().sum() * (0.5 / batch)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        return x * (grad_outputs[0] * (1 / ctx.batch)), None
 
 
 def pair_kd(
@@ -91,11 +109,9 @@ def scaled_cosine_error(
     with everything. A student's dimension of one stands for each of the teacher's, such as the modalities.
     Raises `ValueError` for other unequal shapes or gamma < 1.
     """
-    fits = teacher.dim() == student.dim() and all(
-        s in (1, t) for t, s in zip(teacher.shape, student.shape, strict=True)
-    )
-    _check("scaled_cosine_error", fits and teacher.shape[-1] == student.shape[-1],
-           f"{tuple(teacher.shape)}, {tuple(student.shape)}", "equal shapes")  # fmt: skip
+    shapes = tuple(teacher.shape), tuple(student.shape)
+    fit = len(shapes[0]) == len(shapes[1]) and all(s in (1, t) for t, s in zip(*shapes, strict=True))
+    _check("scaled_cosine_error", fit and shapes[0][-1] == shapes[1][-1], f"{shapes[0]}, {shapes[1]}", "equal shapes")
     _check("scaled_cosine_error", gamma >= 1, f"gamma={gamma}", "gamma >= 1, as Eq. 11 says")
     cosine = (unit_rows(teacher) * unit_rows(student)).sum(-1)
     return (1 - cosine).clamp_min(0).pow(gamma).mean()

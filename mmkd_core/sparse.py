@@ -61,33 +61,35 @@ class Graph(nn.Module):
 
     def holds(self, rows: Int[Tensor, " batch"], cols: Int[Tensor, " list"]) -> Bool[Tensor, "batch list"]:
         """Whether each of the named rows has an entry in each of the named columns."""
-        return _holds(self.crow, self.col, rows, cols)
+        return _holds(self.crow, self.col, rows, cols, self.shape[1])
 
 
 @custom_op("mmkd::holds", mutates_args=())
-def _holds(crow: Tensor, col: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
-    return (_holds_by_marking if crow.device.type == "cpu" else _holds_by_searching)(crow, col, rows, cols)
+def _holds(crow: Tensor, col: Tensor, rows: Tensor, cols: Tensor, width: int) -> Tensor:
+    return (_holds_by_marking if crow.device.type == "cpu" else _holds_by_searching)(crow, col, rows, cols, width)
 
 
 @_holds.register_fake
-def _(crow: Tensor, col: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+def _(crow: Tensor, col: Tensor, rows: Tensor, cols: Tensor, width: int) -> Tensor:
     return torch.empty(len(rows), len(cols), dtype=torch.bool, device=crow.device)
 
 
-def _holds_by_marking(crow: Tensor, col: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
-    """Marks the entries of the rows one by one: how many these are, the device must tell."""
-    distinct, place = cols.unique(return_inverse=True)
+def _holds_by_marking(crow: Tensor, col: Tensor, rows: Tensor, cols: Tensor, width: int) -> Tensor:
+    """Marks the rows' entries, of which the data have any number; a column named again is a copy of its first."""
+    order = torch.arange(len(cols), device=cols.device)
+    first = torch.full((width,), len(cols), device=cols.device).scatter_reduce(0, cols, order, "amin")
     row, position = ranges(crow[rows].long(), crow[rows + 1].long())
-    entry = torch.searchsorted(distinct, col[position].long())
-    marked = torch.zeros(len(rows), len(distinct) + 1, dtype=torch.bool, device=cols.device)
-    there = distinct[entry.clamp_max(len(distinct) - 1)] == col[position]
-    marked[row[there], entry[there]] = True
-    return marked[:, place]
+    column = first[col[position].long()]
+    named = column < len(cols)
+    marked = torch.zeros(len(rows), len(cols), dtype=torch.bool, device=cols.device)
+    marked[row[named], column[named]] = True
+    again = (first[cols] < order).nonzero().squeeze(1)
+    marked[:, again] = marked[:, first[cols[again]]]
+    return marked
 
 
-def _holds_by_searching(crow: Tensor, col: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+def _holds_by_searching(crow: Tensor, col: Tensor, rows: Tensor, cols: Tensor, width: int) -> Tensor:
     """Looks each pair up among all entries: no shape depends on the data."""
-    width = torch.maximum(col.max(), cols.max()) + 1
     owner = torch.searchsorted(crow, torch.arange(len(col), device=col.device), right=True) - 1
     keys = (owner * width + col).sort().values
     pairs = rows[:, None] * width + cols

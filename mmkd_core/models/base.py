@@ -42,7 +42,8 @@ def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weigh
     """
     if not weight:
         return {}
-    rows = rows_of(table, torch.stack([batch.users, num_users + batch.pos, num_users + batch.neg[:, 0]]))
+    items = num_users + torch.stack([batch.pos, batch.neg[:, 0]])
+    rows = rows_of(table, torch.cat([batch.users[None], items]))  # (3, batch, dim)
     return {"l2": weight * losses.l2(rows)}
 
 

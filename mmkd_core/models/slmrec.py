@@ -36,6 +36,8 @@ from mmkd_core.graph import bipartite, propagate
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
 from mmkd_core.models.base import IdModel, infonce, rows_of
 
+NEVER = -1e9  # a logit whose exponential is 0
+
 
 class SLMRec(IdModel):
     title, citation = "SLMRec", "tao2022slmrec"
@@ -82,7 +84,10 @@ class SLMRec(IdModel):
         tables = [even + odd, from_users, self.get_buffer("content")]
         ids, from_users, content = tables if nodes is None else [rows_of(table, nodes) for table in tables]
         parts = content.split([weight.shape[1] for weight in self.projections], dim=1)
-        return [ids, *(from_users + part @ weight.T for part, weight in zip(parts, self.projections, strict=True))]
+        contents = [
+            torch.addmm(from_users, part, weight.T) for part, weight in zip(parts, self.projections, strict=True)
+        ]
+        return [ids, *contents]
 
     def embed(self) -> Embeddings:
         users, items = self.split(torch.cat(self._channels(), dim=1))
@@ -103,22 +108,24 @@ class SLMRec(IdModel):
         return terms
 
     def _fine_and_coarse(self, channels: Sequence[Tensor], real: Bool[Tensor, " item"] | None = None) -> Tensor:
-        """FAC of the items whose z^0, ..., z^M are given, each other's candidates; of the `real` ones, if that is said."""
+        """FAC of the items whose z^0, ..., z^M are given; all, or the `real` ones, are each other's candidates."""
         x, terms = channels[0], []
-        itself = torch.arange(len(x), device=x.device)
+        itself, absent = torch.arange(len(x), device=x.device), x.new_zeros(len(x))
         if real is not None:
-            itself, absent = torch.where(real, itself, -100), ~real  # cross_entropy leaves out what has the target -100
+            unreal = ~real
+            itself.masked_fill_(unreal, -100)  # cross_entropy leaves out what has the target -100
+            absent.masked_fill_(unreal, NEVER)
         for h, g, channel in zip(self.from_chain, self.from_modality, channels[1:], strict=True):
             x = h(x)
-            logits = (unit_rows(x) / self.ssl_temperature) @ unit_rows(g(channel)).T
-            if real is not None:
-                logits = logits.masked_fill(absent, torch.finfo(logits.dtype).min)
+            chain, content = unit_rows(torch.stack([x, g(channel)])).unbind()
+            logits = torch.addmm(absent, chain / self.ssl_temperature, content.T)
             terms.append(F.cross_entropy(logits, itself))
         return torch.stack(terms).sum()
 
     def _infonce(self, x: Tensor, y: Tensor, row: Tensor, items: Distinct) -> Tensor:
         """InfoNCE of the pairs (x[row], y[items.place]); the candidates of a pair are the real rows of y."""
-        x, y = unit_rows(x) / self.temperature, unit_rows(y)
+        x, y = unit_rows(torch.cat([x, y])).split([len(x), len(y)])
+        x = x / self.temperature
         scores = (rows_of(x, row) * rows_of(y, items.place)).sum(1)
         excluded = (~items.real).repeat(len(x), 1)
         excluded[row, items.place] = True

@@ -55,10 +55,11 @@ class Knowledge(NamedTuple):
 
     def logits(self, batch: Batch) -> Float[Tensor, "batch list"]:
         """Scores by E^T of the positive (column 0) and the negatives."""
-        users = self._fuse(rows_of(self.users, batch.users), rows_of(self.user_content, batch.users))
-        lists = batch.lists
-        items = self._fuse(rows_of(self.items, lists), rows_of(self.item_content, lists))
-        return (items @ users[:, :, None]).squeeze(-1)
+        users, lists = batch.users[:, None], batch.lists
+        collaborative = torch.cat([rows_of(self.users, users), rows_of(self.items, lists)], dim=1)
+        content = torch.cat([rows_of(self.user_content, users), rows_of(self.item_content, lists)], dim=1)
+        of_users, of_items = self._fuse(collaborative, content).split([1, lists.shape[1]], dim=1)
+        return (of_items @ of_users.mT).squeeze(-1)
 
     def content_logits(self, batch: Batch) -> Float[Tensor, "batch list modality"]:
         """Scores by each modality's content alone, F_u^m . F_i^m, of the positive (column 0) and the negatives."""
