@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mmkd_core.data import Dataset, Embeddings
+from mmkd_core.kernels import ranges
 from mmkd_core.metrics import ndcg, recall
-from mmkd_core.sparse import ranges
 
 BLOCK = 256  # users ranked at once: 256 x 20,000 scores are 20 MB
 

@@ -3,7 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmkd_core.sparse import Graph, Pattern, _holds_by_marking, _holds_by_searching, listed_scores, segment_softmax
+from mmkd_core.kernels import _holds_by_marking, _holds_by_searching, listed_scores, segment_softmax
+from mmkd_core.sparse import Graph, Pattern
 
 
 def random_graph(rows=6, cols=4, seed=0):

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmkd_core import sparse  # noqa: F401, registers torch.ops.mmkd
+from mmkd_core import kernels  # noqa: F401, registers torch.ops.mmkd
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 aten = torch.ops.aten

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from mmkd_core import losses, memory, settings
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.evaluation import Ranking, Scorer, rank
+from mmkd_core.kernels import listed_scores
 from mmkd_core.layers import embedding
-from mmkd_core.sparse import listed_scores
 
 
 def rows_of(table: Float[Tensor, "rows dim"], ids: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ def infonce(
     `row` is the anchor of a pair, and what is `excluded` is no candidate of an anchor.
     """
     others = candidates.masked_fill(excluded, torch.finfo(scores.dtype).min).logsumexp(1)  # -inf makes NaN gradients
-    return F.softplus(rows_of(others[:, None], row)[:, 0] - scores).mean()
+    return F.softplus(rows_of(others[:, None], row).squeeze(1) - scores).mean()
 
 
 def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weight: float) -> dict[str, Tensor]:

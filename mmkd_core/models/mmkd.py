@@ -31,10 +31,10 @@ from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.evaluation import Scorer
 from mmkd_core.graph import bipartite, propagate
+from mmkd_core.kernels import listed_scores
 from mmkd_core.layers import embedding
 from mmkd_core.models.base import Recommender, row_l2
 from mmkd_core.models.teacher import Knowledge, Teacher
-from mmkd_core.sparse import listed_scores
 
 
 class LightGCNStudent(nn.Module):

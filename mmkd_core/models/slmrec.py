@@ -74,12 +74,15 @@ class SLMRec(IdModel):
 
     def _channels(self, nodes: Int[Tensor, " batch"] | None = None) -> list[Tensor]:
         """z^0, z^1, ..., z^M of the named nodes, or of all: (batch, dim) each."""
-        x = self.nodes.weight
-        sums = [x, torch.zeros_like(x)]  # over the even and the odd layers
+        x = even = self.nodes.weight / (self.layers + 1)
+        odd = None
         for layer in range(1, self.layers + 1):
             x = self.graph(x)
-            sums[layer % 2] = sums[layer % 2] + x
-        even, odd = (total / (self.layers + 1) for total in sums)
+            if layer % 2 == 0:
+                even = even + x
+            else:
+                odd = x if odd is None else odd + x
+        odd = torch.zeros_like(even) if odd is None else odd
         from_users = torch.cat([even[: self.num_users], odd[self.num_users :]])
         tables = [even + odd, from_users, self.get_buffer("content")]
         ids, from_users, content = tables if nodes is None else [rows_of(table, nodes) for table in tables]
@@ -97,11 +100,10 @@ class SLMRec(IdModel):
         users, items = batch.distinct("users"), batch.distinct("pos")
         sizes = [len(users.ids), len(items.ids)]
         channels = self._channels(torch.cat([users.ids, self.num_users + items.ids]))
-        of_users, of_items = zip(*(channel.split(sizes) for channel in channels), strict=True)
-        x, y = self.fuse_users(torch.cat(of_users, dim=1)), self.fuse_items(torch.cat(of_items, dim=1))
-        terms = {"infonce": self._infonce(x, y, users.place, items)}
+        of_users, of_items = torch.cat(channels, dim=1).split(sizes)
+        terms = {"infonce": self._infonce(self.fuse_users(of_users), self.fuse_items(of_items), users.place, items)}
         if self.ssl:
-            terms["ssl"] = self.ssl * self._fine_and_coarse(of_items, items.real)
+            terms["ssl"] = self.ssl * self._fine_and_coarse(of_items.chunk(len(channels), dim=1), items.real)
         if self.l2:
             nodes = torch.stack([batch.users, self.num_users + batch.pos])
             terms["l2"] = self.l2 * losses.l2(rows_of(self.nodes.weight, nodes))

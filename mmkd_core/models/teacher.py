@@ -28,9 +28,9 @@ from torch import Tensor, nn
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import bipartite, neighbour_mean, propagate
+from mmkd_core.kernels import listed_scores
 from mmkd_core.layers import Reduction, standardise, unit_rows
 from mmkd_core.models.base import IdModel, row_l2, rows_of
-from mmkd_core.sparse import listed_scores
 
 
 class Knowledge(NamedTuple):
