@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mmkd_core.data import Dataset, Embeddings
+from mmkd_core.kernels import ranges
 from mmkd_core.metrics import ndcg, recall
-from mmkd_core.sparse import ranges
 
 KS = (20, 50)  # the cut-offs of records and tables
 SELECTED_AT = 20  # that by which training keeps its best epoch, on validation

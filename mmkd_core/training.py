@@ -164,7 +164,7 @@ class Trainer:
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay, fused=True)
         visited = None if pairs is None else pairs.to(device)
-        self.sampler = Sampler(data.train.to(device), data.num_items, model.negatives, visited)
+        self.sampler = Sampler(data.train.to(device), data.num_items, model.negatives, visited, model.distinct)
         self.generator = torch.Generator(device).manual_seed(config.seed)
 
     def batches(self) -> Iterator[Batch]:

@@ -32,7 +32,7 @@ def made(name, data, device):
 
 
 def on(batch, device):
-    return type(batch)(*(part.to(device) for part in batch))
+    return type(batch)(*(part.to(device) for part in batch[:3]))
 
 
 @pytest.mark.parametrize("name", NAMES)

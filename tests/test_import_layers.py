@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "mmkd_core"
 LAYERS = [
     {"settings", "files"},
+    {"kernels"},
     {"data", "sparse"},
     {"memory"},
     {"losses", "metrics", "layers", "sampling", "datasets"},

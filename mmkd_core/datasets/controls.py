@@ -48,7 +48,7 @@ def controlled(
     run. Raises `DataError` for values outside their range.
     """
     options = {"content": content, "hold_back": hold_back, "swap": swap}
-    checked(options, options_of(controlled), data.name)
+    check_options(options, options_of(controlled), data.name)
     generator = torch.Generator().manual_seed(0)
     if content != "real":
         order = torch.randperm(data.num_items, generator=generator)

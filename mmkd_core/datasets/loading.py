@@ -23,7 +23,7 @@ OPTIONS: dict[str, Setting] = {
 
 
 def non_default_options(options: Any, name: str) -> dict[str, Any]:
-    """`options` of the data set `name`, without those at their default, so that one given at its default changes no key.
+    """`options` of the data set `name` without those at their default, so that one given so changes no key.
 
     Raises `DataError` for an option that no data set has, or a value of another kind.
     """
