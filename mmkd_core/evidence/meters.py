@@ -1,7 +1,5 @@
 """Meters: operations of products, and the peaks of memory of a process of its own."""
 
-from __future__ import annotations
-
 import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """A folder of records: read once, and asked for the rows that tables, figures and claims are made of."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -127,7 +125,7 @@ class Store:
         places = [self.measured(job.question).get(job.canonical) for job in jobs if isinstance(job, Measurement)]
         return tuple(str(place[0]) for place in places if place is not None)
 
-    def others(self, question: str) -> list[Store]:
+    def others(self, question: str) -> "list[Store]":
         """The folders in this one that are stores themselves and hold measurements of a question: those of a GPU."""
         return [Store(folder.parent) for folder in sorted(self.folder.glob(f"*/{question}")) if folder.is_dir()]
 

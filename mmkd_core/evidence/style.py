@@ -4,8 +4,6 @@ Colours are those of Okabe and Ito, which colour-blind readers can tell apart; w
 says too. Figures are drawn on white.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -13,8 +13,6 @@ outside the old and the new ones. MMKD serves by a LightGCN over tables of its o
 without a teacher, and its retraining is that of teacher and student. Rate, batch and regularisation are those in force.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
