@@ -165,7 +165,9 @@ def read(path: Path, *, whole: bool = True) -> tuple[dict[str, Any], dict[str, T
         return None
     except KeyError as error:
         reason = f"no {error} in it"
-    except (OSError, ValueError, SafetensorError) as error:
+    except OSError as error:
+        raise OSError(f"{path}: cannot be read ({error.strerror or error}); expected a file that may be read") from error
+    except (ValueError, SafetensorError) as error:
         reason = str(error)
     raise ValueError(f"{path}: damaged, or no checkpoint ({reason}); expected what a training wrote: {REMEDY}")
 

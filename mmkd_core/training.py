@@ -55,7 +55,7 @@ class History:
     """
 
     losses: list[dict[str, float]] = field(default_factory=list)
-    validation: list[dict[str, float]] = field(default_factory=list)
+    validation: list[dict[str, int | float]] = field(default_factory=list)
     best_epoch: int = 0
     best: dict[str, float] = field(default_factory=dict)
 
