@@ -75,7 +75,7 @@ def _carried_out(options: argparse.Namespace) -> int:
             f"not enough memory for this ({str(error) or 'no more is known'}); try smaller sizes or less data"
         )
     except KeyboardInterrupt as stop:
-        print(f"mmkd: {stop or 'stopped; nothing half-written is left'}", file=sys.stderr)
+        print(f"mmkd: {str(stop) or 'stopped; nothing half-written is left'}", file=sys.stderr)
         return 130
 
 

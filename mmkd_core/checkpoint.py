@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Int
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from mmkd_core.cost import Meter, added
@@ -132,14 +132,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], told: str | None = 
         kept[name] = x.clone() if storage in storages else x  # safetensors refuses what shares its storage
         storages.add(storage)
     metadata = None if told is None else {"told": told, "checksum": _checksum(kept, told)}
-
-    def write(temporary: Path) -> None:
-        try:
-            save_file(kept, temporary, metadata)
-        except SafetensorError as error:  # what it makes of a full disk
-            raise OSError(str(error)) from None
-
-    write_whole(path, write)
+    # `save_file` would write a temporary file of its own, which nobody sweeps
+    write_whole(path, lambda temporary: temporary.write_bytes(save(kept, metadata)))
 
 
 def told(path: Path) -> dict[str, Any]:
@@ -166,7 +160,9 @@ def read(path: Path, *, whole: bool = True) -> tuple[dict[str, Any], dict[str, T
     except KeyError as error:
         reason = f"no {error} in it"
     except OSError as error:
-        raise OSError(f"{path}: cannot be read ({error.strerror or error}); expected a file that may be read") from error
+        raise OSError(
+            f"{path}: cannot be read ({error.strerror or error}); expected a file that may be read"
+        ) from error
     except (ValueError, SafetensorError) as error:
         reason = str(error)
     raise ValueError(f"{path}: damaged, or no checkpoint ({reason}); expected what a training wrote: {REMEDY}")

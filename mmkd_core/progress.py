@@ -48,8 +48,9 @@ class Bars:
         if self.bar is None or title != self.title:
             self.__exit__()
             # begins at the first epoch that it is told of: nobody knows how long that and those before it took
-            self.title, self.bar = title, bar(title, total=epochs, initial=epoch, bar_format=EPOCHS)
-        self.bar.set_postfix_str(_told(history), refresh=self.bar.n == epoch)  # else it waits its turn
+            settings = {"total": epochs, "initial": epoch, "postfix": _told(history), "bar_format": EPOCHS}
+            self.title, self.bar = title, bar(title, **settings)
+        self.bar.set_postfix_str(_told(history), refresh=False)  # it is drawn when its time has come
         self.bar.update(epoch - self.bar.n)
 
 

@@ -93,3 +93,12 @@ def test_a_killed_run_that_is_run_again_gives_the_undisturbed_result(processes, 
     assert len(went_on) >= KILLS // 4, states
     assert len(set(states)) >= KILLS // 4, states  # at many different moments
     assert max(sessions) > 1
+
+
+def test_two_that_run_the_same_at_the_same_time_do_not_disturb_each_other(processes, folder, tmp_path):
+    begun(processes, work, folder, tmp_path / "undisturbed").join()
+    both = [begun(processes, work, folder, tmp_path / "store") for _ in range(2)]
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert results(tmp_path / "store") == results(tmp_path / "undisturbed")
