@@ -5,8 +5,8 @@ import torch
 from mmkd_core import MODELS, Dataset, FitConfig, fit
 from mmkd_core.__main__ import main
 
-EPOCHS, EVERY = 12, 2
-SETTINGS = {"fit.epochs": EPOCHS, "fit.evaluate_every": EVERY, "fit.batch_size": 64, "fit.lr": 0.01, "dim": 8}
+EPOCHS, EVERY = 8, 2
+SETTINGS = {"fit.epochs": EPOCHS, "fit.evaluate_every": EVERY, "fit.batch_size": 128, "fit.lr": 0.01, "dim": 8}
 QUICK = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
 TAUGHT = [part for name, value in SETTINGS.items() for part in ("--set", f"teacher.{name}={value}")]
 
