@@ -1,19 +1,20 @@
 """From an experiment to its record: trained once, selected on validation, tested once, and restored when asked for."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from mmkd_core.cost import environment, measured, parameters
+from mmkd_core.checkpoint import read_header, write_tensors
+from mmkd_core.cost import added, environment, measured, parameters
 from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets import address, load
 from mmkd_core.evaluation import KS, hit_places, metrics_at
 from mmkd_core.experiment import Experiment, Record
-from mmkd_core.files import write_whole
 from mmkd_core.hits import save_hits
 from mmkd_core.models import build, check_memory
 from mmkd_core.models.base import Recommender
@@ -33,8 +34,9 @@ def run(
 ) -> Record:
     """The record of `experiment`: read if the store holds it, else trained, selected on validation, tested once, saved.
 
-    A nested teacher is run first, in the same store, and its weights are kept there for the next student. A record of
-    the same data under another place is saved again with this one.
+    A nested teacher is run first, in the same store, and its weights are kept there for the next student. Each keeps a
+    checkpoint beside its record-to-be, from which the next call goes on, bit for bit, should this one be ended. A
+    record of the same data under another place is saved again with this one.
     `data` spares loading the data set again; `on_epoch(experiment, epoch, history)` reports progress, that of the
     teacher's stage as well, where `fit` calls its own with (epoch, history) alone.
     """
@@ -43,6 +45,7 @@ def run(
         data = load(experiment.dataset, **experiment.options)
     path = experiment.file(store, data.fingerprint)
     if path.exists():
+        _tidied(path)
         record = Record.read(path)
         if record.experiment != experiment:  # the same data, which lie elsewhere now
             record = replace(record, experiment=experiment)
@@ -88,8 +91,7 @@ def trained(
 ) -> tuple[Recommender, Record]:
     """The trained model and its record; restored if the store holds both, else trained and saved."""
     record_file = experiment.file(store, data.fingerprint)
-    weights_file = record_file.with_suffix(".safetensors")
-    if record_file.exists() and weights_file.exists():
+    if _tidied(record_file):
         return restore(record_file, data), Record.read(record_file)
     if data.num_items < max(KS):
         raise ValueError(f"k={max(KS)} for a catalogue of {data.num_items} items; records hold Recall@{max(KS)}")
@@ -100,10 +102,16 @@ def trained(
         if stage is not None:
             check_memory(stage.model, stage.hparams, data)
     teacher = trained_teacher(experiment, store, data, device=target, on_epoch=on_epoch)
+    checkpoint = checkpoint_beside(record_file)
     with measured(target) as cost, seeded(experiment.seed, target):
         model = model_of(experiment, data, teacher).to(target)
         report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
-        history = fit(model, data, experiment.fit, on_epoch=report, device=target)
+        earlier = read_header(checkpoint).get("cost", {})
+        try:
+            history = fit(model, data, experiment.fit, on_epoch=report, device=target, checkpoint=checkpoint)
+        except FloatingPointError:  # the same steps would end there again
+            checkpoint.unlink(missing_ok=True)
+            raise
     with torch.no_grad():
         tables = model.embed()
     places = hit_places(tables, data, "test", max(KS))
@@ -114,18 +122,50 @@ def trained(
         metrics=means,
         validation=history.best,
         history=history.as_dict(),
-        cost=cost | {"epochs": len(history.losses), "parameters": parameters(model, tables)},
+        cost=added(earlier, cost) | {"epochs": len(history.losses), "parameters": parameters(model, tables)},
         environment=environment(target),
         data={"fingerprint": data.fingerprint, "num_users": data.num_users, "num_items": data.num_items}
         | {split: len(getattr(data, split)) for split in ("train", "val", "test")}
         | {"features": {modality: x.shape[1] for modality, x in data.features.items()}},
     )
-    # clones, because safetensors refuses tensors that share their storage, and a variant's do
-    state = {name: tensor.cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
-    write_whole(weights_file, lambda temporary: save_file(state, temporary))
+    write_tensors(record_file.with_suffix(".safetensors"), model.state_dict())
     save_hits(record_file, users, places)
     record.save(store)
+    _tidied(record_file)
     return model, record
+
+
+def checkpoint_beside(record_file: Path) -> Path:
+    """Where a run that has no record yet keeps its state."""
+    return record_file.with_suffix(".checkpoint")
+
+
+def resumes(experiment: Experiment, store: str | Path, data: Dataset) -> list[tuple[Experiment, Path, int]]:
+    """The stages, teacher first, that `run` would train: each with its checkpoint and the epoch that it goes on after.
+
+    That epoch is 0 where there is no checkpoint, or one of the untrained model alone. Raises `ValueError` for a
+    checkpoint that is damaged.
+    """
+    if experiment.file(store, data.fingerprint).exists():
+        return []
+    stages = [stage for stage in (experiment.teacher, experiment) if stage is not None]
+    files = [stage.file(store, data.fingerprint) for stage in stages]
+    left = [(stage, checkpoint_beside(file)) for stage, file in zip(stages, files, strict=True) if not _is_whole(file)]
+    return [(stage, file, read_header(file).get("epoch", 0)) for stage, file in left]
+
+
+def _is_whole(record_file: Path) -> bool:
+    """Whether record and weights are there: then nothing has to be trained for either."""
+    return record_file.exists() and record_file.with_suffix(".safetensors").exists()
+
+
+def _tidied(record_file: Path) -> bool:
+    """`_is_whole`; a checkpoint that is still there has then done its work and goes."""
+    whole, checkpoint = _is_whole(record_file), checkpoint_beside(record_file)
+    if whole and checkpoint.exists():
+        with contextlib.suppress(OSError):  # it is in nobody's way
+            checkpoint.unlink()
+    return whole
 
 
 def data_of(record_file: str | Path, dataset: str | None = None) -> Dataset:

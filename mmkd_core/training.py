@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mmkd_core import settings
+from mmkd_core.checkpoint import Checkpoint, owner_of
 from mmkd_core.data import Batch, Dataset
 from mmkd_core.evaluation import SELECTED_AT, Scorer, evaluate
 from mmkd_core.models.base import Recommender
@@ -54,7 +56,7 @@ class History:
     """
 
     losses: list[dict[str, float]] = field(default_factory=list)
-    validation: list[dict[str, float]] = field(default_factory=list)
+    validation: list[dict[str, int | float]] = field(default_factory=list)
     best_epoch: int = 0
     best: dict[str, float] = field(default_factory=dict)
 
@@ -107,11 +109,13 @@ def fit(
     pairs: Int[Tensor, "_ 2"] | None = None,
     on_epoch: OnEpoch | None = None,
     device: str | torch.device | None = None,
+    checkpoint: str | Path | None = None,
 ) -> History:
     """Trains `model` in place and leaves it, in evaluation mode, at the state with the best validation Recall@20.
 
-    It is trained on `device` (a GPU if there is one) and afterwards lies where it lay before. Starts the generators
-    anew, so that a model that was restored trains like one just made.
+    It is trained on `device` (a GPU if there is one) and afterwards lies where it lay before, at the best state so far
+    also where an exception, such as that of Ctrl-C, ends the training. Starts the generators anew, so that a model that
+    was restored trains like one just made.
 
     AdamW on the sum of the model's loss terms; the untrained model is evaluated as epoch 0, then every
     `evaluate_every` epochs and after the last one; it stops after `patience` evaluations without improvement.
@@ -119,30 +123,41 @@ def fit(
     `on_epoch(epoch, history)` is called after each epoch; `runs.run` calls its own with the experiment before them. The
     same seed on the same machine gives the same history, bit for bit. Raises `ValueError` when there is no validation
     interaction to select on and `FloatingPointError` when a loss is no longer finite.
+
+    With `checkpoint` all state is written to that file at every evaluation, whole or not at all. Where the file is
+    there, training goes on from it and ends, bit for bit, as if it had never stopped; what was done since that
+    evaluation is done again. The file stays. It belongs to this model with its settings, trained like this on these
+    data and this kind of device: `ValueError` is raised for another's or a damaged one, `OSError` where none can be
+    written.
     """
     config = config or FitConfig()
     if len(data.val) == 0:
         raise ValueError(f"{data.name}: no validation interaction, so no epoch can be selected; hold some back as val")
     target, before = choose_device(device), _place_of(model)
-    model.to(target)
-    history = History()
     select = _Selection(model, data, config.patience)
-    with seeded(config.seed, target):
-        model.refresh()
-        select.consider(0, history)
-        if any(parameter.requires_grad for parameter in model.parameters()):
+    try:
+        model.to(target)
+        with seeded(config.seed, target):
+            model.refresh()
+            if not any(parameter.requires_grad for parameter in model.parameters()):
+                select.start()
+                return select.history
             trainer = Trainer(model, data, config, pairs=pairs)
-            for epoch in range(1, config.epochs + 1):
-                history.losses.append(trainer.epoch(epoch))
-                if epoch % config.evaluate_every == 0 or epoch == config.epochs:
-                    select.consider(epoch, history)
-                if on_epoch is not None:
-                    on_epoch(epoch, history)
+            if checkpoint is not None:
+                owner = owner_of(model, data, asdict(config), pairs)
+                select.checkpoint = Checkpoint(Path(checkpoint), owner, model, trainer.optimizer, trainer.generator)
+            for epoch in range(select.start() + 1, config.epochs + 1):
                 if select.exhausted:
                     break
-    select.restore()
-    model.to(before)
-    return history
+                select.history.losses.append(trainer.epoch(epoch))
+                if epoch % config.evaluate_every == 0 or epoch == config.epochs:
+                    select.consider(epoch)
+                if on_epoch is not None:
+                    on_epoch(epoch, select.history)
+        return select.history
+    finally:
+        select.restore()
+        model.to(before)
 
 
 def _place_of(model: Recommender) -> torch.device:
@@ -204,11 +219,14 @@ def train_epoch(
 class _Selection:
     """Keeps the best state by validation Recall@20; of equal ones, by NDCG@20; then the earlier.
 
-    A catalogue of fewer than 20 items is ranked whole: its Recall is always 1, and NDCG decides.
+    A catalogue of fewer than 20 items is ranked whole: its Recall is always 1, and NDCG decides. What was considered is
+    in its `history`, and in its `checkpoint` if it has one.
     """
 
+    checkpoint: Checkpoint | None = None
+
     def __init__(self, model: Recommender, data: Dataset, patience: int) -> None:
-        self.model, self.data = model, data
+        self.model, self.data, self.history = model, data, History()
         self.k = min(SELECTED_AT, data.num_items)
         self.patience = self.patience_left = patience
         self.state: dict[str, Tensor] = {}
@@ -223,8 +241,18 @@ class _Selection:
     def _score(self, scorer: Scorer) -> float:
         return float(evaluate(scorer, self.data, "val", (self.k,))[f"recall@{self.k}"].mean())
 
+    def start(self) -> int:
+        """The epoch after which training goes on: the checkpoint's; or 0, when the untrained model was considered."""
+        if self.checkpoint is not None and (resumed := self.checkpoint.resume()) is not None:
+            self.history, self.state = History(**resumed.history), resumed.best
+            self.patience_left = resumed.patience_left
+            return resumed.epoch
+        self.consider(0)
+        return 0
+
     @torch.no_grad()
-    def consider(self, epoch: int, history: History) -> None:
+    def consider(self, epoch: int) -> None:
+        history = self.history
         self.model.eval()
         metrics = evaluate(self.model.embed(), self.data, "val", (self.k,))
         means = {name: float(values.mean()) for name, values in metrics.items()}
@@ -235,10 +263,13 @@ class _Selection:
             self.patience_left = self.patience
         else:
             self.patience_left -= 1
+        if self.checkpoint is not None:
+            self.checkpoint.write(epoch, vars(history), self.state, self.patience_left)
 
     def restore(self) -> None:
-        self.model.load_state_dict(self.state)
-        self.model.refresh()
+        if self.state:  # not where the first evaluation failed
+            self.model.load_state_dict(self.state)
+            self.model.refresh()
         self.model.eval()
 
 
