@@ -11,7 +11,10 @@ from mmkd_core.data import Dataset, Embeddings
 from mmkd_core.metrics import ndcg, recall
 from mmkd_core.sparse import ranges
 
-BLOCK = 256  # users ranked at once: 256 x 20,000 scores are 20 MB
+BLOCK = 64  # users ranked at once: 64 x 17,000 scores are 4 MB, which the cache of a processor can hold
+GROUP = 8  # items of which the best stands for all, until the best of the best are known
+SAME_SUM = 192  # up to this many dimensions oneDNN adds up in the order of torch's product: the same bits
+_ONEDNN = torch.backends.cpu.get_cpu_capability() == "AVX512" and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 @runtime_checkable
@@ -35,6 +38,7 @@ class Ranking(NamedTuple):
     scores: Float[Tensor, "user list"]
 
 
+@torch.no_grad()
 def rank(
     tables: Scorer,
     users: Int[Tensor, " user"],
@@ -45,8 +49,9 @@ def rank(
 ) -> Ranking:
     """The best `k` items for each of `users`, without those that the user has in `data.train`.
 
-    `seen`, rows of (user, item), are left out in place of `data.train`. Raises `ValueError` when `k` is not between 1
-    and the number of items, and `ScoreError` where a score is NaN or infinite: NaN would come first.
+    `seen`, rows of (user, item), are left out in place of `data.train`. The lists are exact; equal scores come in the
+    order that `topk` of the whole row gives them. Raises `ValueError` when `k` is not between 1 and the number of
+    items, and `ScoreError` where a score is NaN or infinite: NaN would come first.
     """
     _check_cut_off(k, data)
     seen = (data.train if seen is None else seen).to(users.device)
@@ -57,13 +62,50 @@ def rank(
     items, values = users.new_empty(len(users), k), torch.empty(len(users), k, device=users.device)
     for start in range(0, len(users), BLOCK):
         block = users[start : start + BLOCK]
-        scores = tables.scores(block)
+        scores = _scores(tables, block)
         if not bounded:
             _check_finite(scores, block)
         row, position = ranges(torch.searchsorted(owners, block), torch.searchsorted(owners, block, right=True))
         scores[row, seen[position, 1]] = -torch.inf
-        values[start : start + BLOCK], items[start : start + BLOCK] = scores.topk(k, dim=1)
+        values[start : start + BLOCK], items[start : start + BLOCK] = _top(scores, k)
     return Ranking(items.masked_fill(values == -torch.inf, -1), values)
+
+
+def _scores(tables: Scorer, users: Int[Tensor, " batch"]) -> Float[Tensor, "batch item"]:
+    """`tables.scores(users)`, by oneDNN where torch's own product leaves half of the processor unused."""
+    if not isinstance(tables, Embeddings) or not _ONEDNN or tables.device.type != "cpu":
+        return tables.scores(users)
+    kinds = {table.dtype for table in tables}
+    if kinds != {torch.float32} or not 1 <= tables.users.shape[1] <= SAME_SUM:
+        return tables.scores(users)
+    return torch.ops.mkldnn._linear_pointwise(tables.users[users], tables.items, None, "none", [], "")
+
+
+def _top(scores: Float[Tensor, "batch item"], k: int) -> tuple[Tensor, Tensor]:
+    """What `scores.topk(k, dim=1)` gives, values and columns, in about half the time on a CPU."""
+    if scores.device.type != "cpu" or scores.shape[1] <= 2 * GROUP * (k + 1):
+        return scores.topk(k, dim=1)
+    values, items = _largest(scores, k + 1)
+    # no equal ones among the first k + 1: there is but one right order, else the whole row decides
+    tied = (values[:, 1:] == values[:, :-1]).any(1).nonzero()[:, 0]
+    values, items = values[:, :k], items[:, :k]
+    if len(tied):
+        values[tied], items[tied] = scores[tied].topk(k, dim=1)
+    return values, items
+
+
+def _largest(scores: Float[Tensor, "batch item"], k: int) -> tuple[Tensor, Tensor]:
+    """`topk` up to the order of equal scores: the k largest lie in the k groups of items with the largest maxima."""
+    groups = scores.shape[1] // GROUP  # item i is in group i % groups; the last few items are in none
+    if groups <= 2 * k:
+        return scores.topk(k, dim=1)
+    grouped = groups * GROUP
+    _, best = _largest(scores[:, :grouped].unflatten(1, (GROUP, groups)).amax(1), k)
+    members = best[:, None] + torch.arange(0, grouped, groups)[:, None]
+    rest = torch.arange(grouped, scores.shape[1]).expand(len(scores), -1)
+    candidates = torch.cat([members.flatten(1), rest], dim=1)
+    values, place = scores.gather(1, candidates).topk(k, dim=1)
+    return values, candidates.gather(1, place)
 
 
 def _check_cut_off(k: int, data: Dataset) -> None:
