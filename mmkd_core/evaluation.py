@@ -11,10 +11,11 @@ from mmkd_core.data import Dataset, Embeddings
 from mmkd_core.metrics import ndcg, recall
 from mmkd_core.sparse import ranges
 
-BLOCK = 64  # users ranked at once: 64 x 17,000 scores are 4 MB, which the cache of a processor can hold
-GROUP = 8  # items of which the best stands for all, until the best of the best are known
-SAME_SUM = 192  # up to this many dimensions oneDNN adds up in the order of torch's product: the same bits
-_ONEDNN = torch.backends.cpu.get_cpu_capability() == "AVX512" and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+BLOCK = 256  # users ranked at once: 256 x 20,000 scores are 20 MB
+CACHED = 64  # the same on a CPU, whose cache has to hold the scores
+GROUP = 8  # items that compete as one, by the best of them, until the best groups are known
+SAME_SUM = 192  # up to this width oneDNN adds a product up in the order of torch's own: the same bits, on an AMD EPYC
+ONEDNN = torch.backends.cpu.get_cpu_capability() == "AVX512" and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 @runtime_checkable
@@ -60,51 +61,49 @@ def rank(
     bounded = isinstance(tables, Embeddings) and _bounded(tables)
     # one table for all blocks: a small result per block would keep the memory that they free in pieces
     items, values = users.new_empty(len(users), k), torch.empty(len(users), k, device=users.device)
-    for start in range(0, len(users), BLOCK):
-        block = users[start : start + BLOCK]
+    step = min(CACHED, BLOCK) if tables.device.type == "cpu" else BLOCK
+    for start in range(0, len(users), step):
+        block = users[start : start + step]
         scores = _scores(tables, block)
         if not bounded:
             _check_finite(scores, block)
         row, position = ranges(torch.searchsorted(owners, block), torch.searchsorted(owners, block, right=True))
         scores[row, seen[position, 1]] = -torch.inf
-        values[start : start + BLOCK], items[start : start + BLOCK] = _top(scores, k)
+        values[start : start + step], items[start : start + step] = _top(scores, k)
     return Ranking(items.masked_fill(values == -torch.inf, -1), values)
 
 
 def _scores(tables: Scorer, users: Int[Tensor, " batch"]) -> Float[Tensor, "batch item"]:
-    """`tables.scores(users)`, by oneDNN where torch's own product leaves half of the processor unused."""
-    if not isinstance(tables, Embeddings) or not _ONEDNN or tables.device.type != "cpu":
-        return tables.scores(users)
-    kinds = {table.dtype for table in tables}
-    if kinds != {torch.float32} or not 1 <= tables.users.shape[1] <= SAME_SUM:
-        return tables.scores(users)
-    return torch.ops.mkldnn._linear_pointwise(tables.users[users], tables.items, None, "none", [], "")
+    """`tables.scores(users)`, by oneDNN where torch's own product can be at half of the processor's speed."""
+    if ONEDNN and isinstance(tables, Embeddings) and 1 <= tables.users.shape[1] <= SAME_SUM:
+        if all(table.dtype == torch.float32 and table.device.type == "cpu" for table in tables):
+            return torch.ops.mkldnn._linear_pointwise(tables.users[users], tables.items, None, "none", [], "")
+    return tables.scores(users)
 
 
 def _top(scores: Float[Tensor, "batch item"], k: int) -> tuple[Tensor, Tensor]:
-    """What `scores.topk(k, dim=1)` gives, values and columns, in about half the time on a CPU."""
+    """What `scores.topk(k, dim=1)` gives, values and columns, also among equal scores; sooner on a CPU."""
     if scores.device.type != "cpu" or scores.shape[1] <= 2 * GROUP * (k + 1):
         return scores.topk(k, dim=1)
     values, items = _largest(scores, k + 1)
-    # no equal ones among the first k + 1: there is but one right order, else the whole row decides
-    tied = (values[:, 1:] == values[:, :-1]).any(1).nonzero()[:, 0]
+    tied = (values[:, 1:] == values[:, :-1]).any(1).nonzero()[:, 0]  # in all other rows only one order is right
     values, items = values[:, :k], items[:, :k]
     if len(tied):
         values[tied], items[tied] = scores[tied].topk(k, dim=1)
     return values, items
 
 
-def _largest(scores: Float[Tensor, "batch item"], k: int) -> tuple[Tensor, Tensor]:
+def _largest(scores: Float[Tensor, "batch item"], k: int, *, ordered: bool = True) -> tuple[Tensor, Tensor]:
     """`topk` up to the order of equal scores: the k largest lie in the k groups of items with the largest maxima."""
     groups = scores.shape[1] // GROUP  # item i is in group i % groups; the last few items are in none
     if groups <= 2 * k:
-        return scores.topk(k, dim=1)
+        return scores.topk(k, dim=1, sorted=ordered)
     grouped = groups * GROUP
-    _, best = _largest(scores[:, :grouped].unflatten(1, (GROUP, groups)).amax(1), k)
+    _, best = _largest(scores[:, :grouped].unflatten(1, (GROUP, groups)).amax(1), k, ordered=False)
     members = best[:, None] + torch.arange(0, grouped, groups)[:, None]
     rest = torch.arange(grouped, scores.shape[1]).expand(len(scores), -1)
     candidates = torch.cat([members.flatten(1), rest], dim=1)
-    values, place = scores.gather(1, candidates).topk(k, dim=1)
+    values, place = scores.gather(1, candidates).topk(k, dim=1, sorted=ordered)
     return values, candidates.gather(1, place)
 
 
