@@ -75,10 +75,11 @@ def rank(
 
 def _scores(tables: Scorer, users: Int[Tensor, " batch"]) -> Float[Tensor, "batch item"]:
     """`tables.scores(users)`, by oneDNN where torch's own product can be at half of the processor's speed."""
-    if ONEDNN and isinstance(tables, Embeddings) and 1 <= tables.users.shape[1] <= SAME_SUM:
-        if all(table.dtype == torch.float32 and table.device.type == "cpu" for table in tables):
-            return torch.ops.mkldnn._linear_pointwise(tables.users[users], tables.items, None, "none", [], "")
-    return tables.scores(users)
+    if not (ONEDNN and isinstance(tables, Embeddings) and 1 <= tables.users.shape[1] <= SAME_SUM):
+        return tables.scores(users)
+    if any(table.dtype != torch.float32 or table.device.type != "cpu" for table in tables):
+        return tables.scores(users)
+    return torch.ops.mkldnn._linear_pointwise(tables.users[users], tables.items, None, "none", [], "")
 
 
 def _top(scores: Float[Tensor, "batch item"], k: int) -> tuple[Tensor, Tensor]:
