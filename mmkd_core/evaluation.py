@@ -1,6 +1,6 @@
 """All-ranking evaluation and top-K lists, in blocks of users, without a user-by-item mask in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -12,9 +12,9 @@ from mmkd_core.metrics import ndcg, recall
 from mmkd_core.sparse import ranges
 
 BLOCK = 256  # users ranked at once: 256 x 20,000 scores are 20 MB
-CACHED = 64  # the same on a CPU, whose cache has to hold the scores
+CACHED = 64  # the same where only the processor's cache holds the scores
+NARROW = 192  # up to this width a product has the same bits in blocks of either size, by torch and by oneDNN
 GROUP = 8  # items that compete as one, by the best of them, until the best groups are known
-SAME_SUM = 192  # up to this width oneDNN adds a product up in the order of torch's own: the same bits, on an AMD EPYC
 ONEDNN = torch.backends.cpu.get_cpu_capability() == "AVX512" and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
@@ -61,10 +61,10 @@ def rank(
     bounded = isinstance(tables, Embeddings) and _bounded(tables)
     # one table for all blocks: a small result per block would keep the memory that they free in pieces
     items, values = users.new_empty(len(users), k), torch.empty(len(users), k, device=users.device)
-    step = min(CACHED, BLOCK) if tables.device.type == "cpu" else BLOCK
+    score, step = _scoring(tables)
     for start in range(0, len(users), step):
         block = users[start : start + step]
-        scores = _scores(tables, block)
+        scores = score(block)
         if not bounded:
             _check_finite(scores, block)
         row, position = ranges(torch.searchsorted(owners, block), torch.searchsorted(owners, block, right=True))
@@ -73,13 +73,16 @@ def rank(
     return Ranking(items.masked_fill(values == -torch.inf, -1), values)
 
 
-def _scores(tables: Scorer, users: Int[Tensor, " batch"]) -> Float[Tensor, "batch item"]:
-    """`tables.scores(users)`, by oneDNN where torch's own product can be at half of the processor's speed."""
-    if not (ONEDNN and isinstance(tables, Embeddings) and 1 <= tables.users.shape[1] <= SAME_SUM):
-        return tables.scores(users)
+def _scoring(tables: Scorer) -> tuple[Callable[[Tensor], Tensor], int]:
+    """What gives the `tables.scores` of users, and of how many at once. oneDNN's product is up to twice torch's own."""
+    if not isinstance(tables, Embeddings) or not 1 <= tables.users.shape[1] <= NARROW:
+        return tables.scores, BLOCK
     if any(table.dtype != torch.float32 or table.device.type != "cpu" for table in tables):
-        return tables.scores(users)
-    return torch.ops.mkldnn._linear_pointwise(tables.users[users], tables.items, None, "none", [], "")
+        return tables.scores, BLOCK
+    if not ONEDNN:
+        return tables.scores, CACHED
+    product = torch.ops.mkldnn._linear_pointwise
+    return lambda users: product(tables.users[users], tables.items, None, "none", [], ""), CACHED
 
 
 def _top(scores: Float[Tensor, "batch item"], k: int) -> tuple[Tensor, Tensor]:

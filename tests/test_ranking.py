@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmkd_core import Dataset, Embeddings, rank
-from mmkd_core.evaluation import GROUP, SAME_SUM, _scores, _top
+from mmkd_core import MODELS, Dataset, Embeddings, FitConfig, evaluation, fit, rank
+from mmkd_core.evaluation import GROUP, NARROW, _scoring, _top
 
 NONE = torch.empty(0, 2, dtype=torch.int64)
 
@@ -91,11 +91,11 @@ def test_equal_scores_of_items_far_apart_are_listed_as_in_a_small_catalogue():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-@pytest.mark.parametrize("width", [0, 1, 64, SAME_SUM, SAME_SUM + 1])
+@pytest.mark.parametrize("width", [0, 1, 64, NARROW, NARROW + 1])
 def test_scores_are_those_of_the_tables_at_any_width_and_type(width, dtype):
     tables = Embeddings(torch.randn(9, width).to(dtype), torch.randn(35, width).to(dtype))
     users = torch.tensor([8, 0, 3])
-    scores = _scores(tables, users)
+    scores = _scoring(tables)[0](users)
     assert scores.dtype == dtype
     torch.testing.assert_close(scores, tables.scores(users))
 
@@ -104,9 +104,22 @@ def test_tables_cut_out_of_others_are_scored_right():
     """Not contiguous, as a part of the columns or a transposed table."""
     wide, tall = torch.randn(9, 20), torch.randn(8, 35)
     tables = Embeddings(wide[:, 3:19:2], tall.T)
-    torch.testing.assert_close(_scores(tables, torch.arange(9)), wide[:, 3:19:2] @ tall)
+    torch.testing.assert_close(_scoring(tables)[0](torch.arange(9)), wide[:, 3:19:2] @ tall)
 
 
 def test_a_ranking_keeps_no_graph_of_the_tables():
     tables = Embeddings(torch.randn(3, 4, requires_grad=True), torch.randn(9, 4, requires_grad=True))
     assert not rank(tables, torch.arange(3), catalogue(3, 9), 5).scores.requires_grad
+
+
+def test_training_ranks_the_users_with_validation_items_as_far_as_twenty_and_no_more(data, monkeypatch):
+    asked = []
+
+    def noted(tables, users, data, k, **options):
+        asked.append((users.tolist(), k))
+        return rank(tables, users, data, k, **options)
+
+    monkeypatch.setattr(evaluation, "rank", noted)
+    some = Dataset("some", data.num_users, data.num_items, data.train, data.val[data.val[:, 0] < 9], data.test)
+    fit(MODELS["bpr-mf"](some, dim=4), some, FitConfig(epochs=4, evaluate_every=2))
+    assert asked == [(some.val[:, 0].unique().tolist(), 20)] * 3
