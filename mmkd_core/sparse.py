@@ -54,9 +54,27 @@ class Graph(nn.Module):
         dense[row, self.col[position].long()] = self.values[position]
         return dense
 
+
+class Pairs(nn.Module):
+    """A set of pairs of a row and a column of a matrix of shape (rows, cols), which says what it holds."""
+
+    cells: Tensor  # the pairs in ascending order, then a number larger than any
+    crow: Tensor
+    col: Tensor
+
+    def __init__(self, rows: Int[Tensor, " edge"], cols: Int[Tensor, " edge"], shape: tuple[int, int]) -> None:
+        super().__init__()
+        self.shape = shape
+        cells = (rows * shape[1] + cols).sort().values
+        last = cells.new_full((1,), torch.iinfo(cells.dtype).max)
+        crow = starts(cells // shape[1], shape[0])
+        buffers = {"cells": torch.cat([cells, last]), "crow": crow, "col": (cells % shape[1]).to(torch.int32)}
+        for name, x in buffers.items():
+            self.register_buffer(name, x, persistent=False)
+
     def holds(self, rows: Int[Tensor, " batch"], cols: Int[Tensor, " list"]) -> Bool[Tensor, "batch list"]:
-        """Whether each of the named rows has an entry in each of the named columns."""
-        return kernels.holds(self.crow, self.col, rows, cols, self.shape[1])
+        """Whether each of the named rows is paired with each of the named columns."""
+        return kernels.holds(self.cells, self.crow, self.col, rows, cols, self.shape[1])
 
 
 class Pattern(nn.Module):

@@ -3,8 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmkd_core.kernels import _holds_by_marking, _holds_by_searching, listed_scores, segment_softmax
-from mmkd_core.sparse import Graph, Pattern
+from mmkd_core.kernels import listed_scores, rows, segment_softmax
+from mmkd_core.sparse import Graph, Pairs, Pattern
 
 
 def random_graph(rows=6, cols=4, seed=0):
@@ -48,13 +48,16 @@ def test_dense_rows_in_the_order_asked_for():
     torch.testing.assert_close(graph.dense_rows(rows).double(), matrix[rows])
 
 
-@pytest.mark.parametrize("way", [_holds_by_marking, _holds_by_searching])
-def test_which_pairs_are_entries_whatever_is_named_twice(way):
+@pytest.mark.parametrize("cpu", [True, False])
+def test_which_pairs_are_held_whatever_is_named_twice(cpu, monkeypatch):
+    monkeypatch.setattr(rows, "on_cpu", lambda x: cpu)
     graph, matrix = random_graph()
-    rows, cols = torch.tensor([5, 0, 3, 0]), torch.tensor([3, 0, 2, 0, 0])
-    expected = (matrix != 0)[rows][:, cols]
-    assert torch.equal(way(graph.crow, graph.col, rows, cols, 4), expected)
-    assert torch.equal(graph.holds(rows, cols), expected)
+    row = torch.repeat_interleave(torch.arange(6), graph.crow.diff())
+    shuffled = torch.randperm(len(row), generator=torch.Generator().manual_seed(2))
+    pairs = Pairs(row[shuffled], graph.col[shuffled].long(), (6, 4))
+    named, cols = torch.tensor([5, 0, 3, 0]), torch.tensor([3, 0, 2, 0, 0])
+    assert torch.equal(pairs.holds(named, cols), (matrix != 0)[named][:, cols])
+    assert pairs.state_dict() == {}
 
 
 def test_a_graph_stays_out_of_the_state_dict():

@@ -21,18 +21,45 @@ def rows_of(table: Float[Tensor, "rows dim"], ids: Tensor) -> Tensor:
 
 
 def infonce(
-    scores: Float[Tensor, " batch"],
-    candidates: Float[Tensor, "anchor candidate"],
-    row: Int[Tensor, " batch"],
-    excluded: Bool[Tensor, "anchor candidate"],
+    scores: Float[Tensor, " batch"], others: Float[Tensor, " anchor"], row: Int[Tensor, " batch"], weight: float = 1.0
 ) -> Float[Tensor, ""]:
-    """Mean of InfoNCE over the pairs of a batch, whose anchors share their candidates.
+    """`weight` times the mean of InfoNCE over the pairs of a batch, whose anchors share their candidates.
 
-    `scores` are the pairs' own, `candidates` those of each anchor with each candidate, both divided by the temperature;
-    `row` is the anchor of a pair, and what is `excluded` is no candidate of an anchor.
+    `scores` are the pairs' own, `others` the `log_sum_exp` of each anchor's candidates, both divided by the
+    temperature; `row` is the anchor of a pair.
     """
-    others = candidates.masked_fill(excluded, torch.finfo(scores.dtype).min).logsumexp(1)  # -inf makes NaN gradients
-    return F.softplus(rows_of(others[:, None], row).squeeze(1) - scores).mean()
+    values = F.softplus(rows_of(others[:, None], row).squeeze(1) - scores)
+    return values.mean() if weight == 1 else values.sum() * (weight / len(values))
+
+
+def log_sum_exp(
+    anchors: Float[Tensor, "anchor dim"],
+    candidates: Float[Tensor, "candidate dim"],
+    excluded: Bool[Tensor, "anchor candidate"],
+) -> Float[Tensor, " anchor"]:
+    """log of the sum of exp(anchor . candidate) over the candidates of each anchor that are not `excluded`.
+
+    The smallest number, without a gradient, where all are. One exponential per pair serves both passes: what is kept
+    is each candidate's share of the sum, and both gradients are products with these shares.
+    """
+    return _LogSumExp.apply(anchors, candidates, excluded)  # pyright: ignore[reportReturnType]
+
+
+class _LogSumExp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchors: Tensor, candidates: Tensor, excluded: Tensor) -> Tensor:
+        logits = anchors @ candidates.T
+        dtype = torch.promote_types(logits.dtype, torch.float32)  # under autocast products are of fewer bits
+        logits = logits.to(dtype).masked_fill_(excluded, torch.finfo(dtype).min)  # -inf makes NaN gradients
+        top, shares = logits.amax(1), logits.softmax(1)
+        ctx.save_for_backward(anchors.to(dtype), candidates.to(dtype), shares)
+        return top - shares.amax(1).log_()  # the largest share is exp(top - what is sought)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:
+        anchors, candidates, shares = ctx.saved_tensors
+        grad = grad_outputs[0][:, None]
+        return grad * (shares @ candidates), shares.T @ (grad * anchors), None
 
 
 def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weight: float) -> dict[str, Tensor]:

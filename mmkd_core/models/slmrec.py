@@ -34,7 +34,7 @@ from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Distinct, Embeddings
 from mmkd_core.graph import bipartite, propagate
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
-from mmkd_core.models.base import IdModel, infonce, rows_of
+from mmkd_core.models.base import IdModel, infonce, log_sum_exp, rows_of
 
 NEVER = -1e9  # a logit whose exponential is 0
 
@@ -132,4 +132,4 @@ class SLMRec(IdModel):
         scores = (rows_of(x, row) * rows_of(y, items.place)).sum(1)
         excluded = (~items.real).repeat(len(x), 1)
         excluded[row, items.place] = True
-        return infonce(scores, x @ y.T, row, excluded)
+        return infonce(scores, log_sum_exp(x, y, excluded), row)

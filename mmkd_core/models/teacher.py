@@ -36,7 +36,8 @@ from mmkd_core.models.base import IdModel, row_l2, rows_of
 class Knowledge(NamedTuple):
     """What the teacher hands on: LightGCN's part of E^T and the content F^m, all modalities side by side.
 
-    The fusion waits until rows are asked for, because a training step needs the rows of its batch alone.
+    The fusion waits until rows are asked for, because a training step needs the rows of its batch alone. Where the
+    content's weight is 0, `users` and `items` are E^T as they are.
     """
 
     users: Float[Tensor, "user dim"]
@@ -46,6 +47,8 @@ class Knowledge(NamedTuple):
     content_weight: float
 
     def _fuse(self, collaborative: Tensor, content: Tensor) -> Tensor:
+        if not self.content_weight:
+            return collaborative
         by_modality = content.unflatten(-1, (-1, collaborative.shape[-1]))
         return collaborative.add(unit_rows(by_modality).sum(-2), alpha=self.content_weight)
 
@@ -53,12 +56,18 @@ class Knowledge(NamedTuple):
         """E^T of all users and items."""
         return Embeddings(self._fuse(self.users, self.user_content), self._fuse(self.items, self.item_content))
 
+    def fused(self) -> "Knowledge":
+        """The same with E^T in place of LightGCN's part, for who will ask for it often."""
+        return Knowledge(*self.embeddings(), self.user_content, self.item_content, 0.0)
+
     def logits(self, batch: Batch) -> Float[Tensor, "batch list"]:
         """Scores by E^T of the positive (column 0) and the negatives."""
         users, lists = batch.users[:, None], batch.lists
-        collaborative = torch.cat([rows_of(self.users, users), rows_of(self.items, lists)], dim=1)
-        content = torch.cat([rows_of(self.user_content, users), rows_of(self.item_content, lists)], dim=1)
-        of_users, of_items = self._fuse(collaborative, content).split([1, lists.shape[1]], dim=1)
+        of_users, of_items = rows_of(self.users, users), rows_of(self.items, lists)
+        if self.content_weight:
+            content = torch.cat([rows_of(self.user_content, users), rows_of(self.item_content, lists)], dim=1)
+            fused = self._fuse(torch.cat([of_users, of_items], dim=1), content)
+            of_users, of_items = fused.split([1, lists.shape[1]], dim=1)
         return (of_items @ of_users.mT).squeeze(-1)
 
     def content_logits(self, batch: Batch) -> Float[Tensor, "batch list modality"]:
