@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmkd_core.graph import propagate, propagate_at
 from mmkd_core.kernels import listed_scores, rows, segment_softmax
 from mmkd_core.sparse import Graph, Pairs, Pattern
 
@@ -149,3 +150,47 @@ def test_segment_softmax_takes_large_numbers_and_empty_segments():
 
 def test_a_pattern_stays_out_of_the_state_dict():
     assert random_pattern()[0].state_dict() == {}
+
+
+@pytest.mark.parametrize("cpu", [True, False])
+def test_rows_of_a_product_and_their_gradient_are_those_of_the_whole_product(cpu, monkeypatch):
+    monkeypatch.setattr(rows, "on_cpu", lambda x: cpu)
+    graph, matrix = random_graph(rows=9)
+    chosen = torch.tensor([7, 0, 3, 0, 0])
+    x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(graph(x, chosen), (matrix @ x)[chosen])
+    weight = torch.randn(5, 3, dtype=torch.float64)
+    (ours,) = torch.autograd.grad((weight * graph(x, chosen)).sum(), x)
+    torch.testing.assert_close(ours, torch.autograd.grad((weight * (matrix @ x)[chosen]).sum(), x)[0])
+
+
+@pytest.mark.parametrize("cpu", [True, False])
+def test_rows_of_the_product_of_a_pattern_and_both_gradients_are_those_of_the_dense_matrix(cpu, monkeypatch):
+    monkeypatch.setattr(rows, "on_cpu", lambda x: cpu)
+    pattern, _ = random_pattern()
+    chosen = torch.tensor([5, 0, 3, 0, 1])  # row 5 is empty
+    values = torch.randn(len(pattern.col), dtype=torch.float64, requires_grad=True)
+    x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    matrix = torch.zeros(6, 4).double().index_put((pattern.row.long(), pattern.col.long()), values)
+    torch.testing.assert_close(pattern.product(values, x, chosen), (matrix @ x)[chosen])
+    weight = torch.randn(5, 3, dtype=torch.float64)
+    ours = torch.autograd.grad((weight * pattern.product(values, x, chosen)).sum(), (values, x))
+    torch.testing.assert_close(ours, torch.autograd.grad((weight * (matrix @ x)[chosen]).sum(), (values, x)))
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+@pytest.mark.parametrize("cpu", [True, False])
+def test_rows_of_what_is_propagated_and_their_gradient_are_those_of_the_whole(cpu, layers, monkeypatch):
+    monkeypatch.setattr(rows, "on_cpu", lambda x: cpu)
+    graph, _ = random_graph(rows=7, cols=7)  # not symmetric
+    chosen = torch.tensor([6, 0, 3, 0, 0])
+    x = torch.randn(7, 3, dtype=torch.float64, requires_grad=True)
+    plain = [propagate(graph, x, layers)[chosen], x[chosen]]
+    ours = propagate_at(graph, x, layers, chosen)
+    torch.testing.assert_close([*ours], plain)
+    weights = torch.randn(2, 5, 3, dtype=torch.float64)
+    found, expected = (
+        torch.autograd.grad(sum((w * y).sum() for w, y in zip(weights, parts, strict=True)), x)[0]
+        for parts in (ours, plain)
+    )
+    torch.testing.assert_close(found, expected)

@@ -20,23 +20,25 @@ def on_cpu(x: Tensor) -> bool:
 def ranges(start: Int[Tensor, " batch"], stop: Int[Tensor, " batch"]) -> tuple[Tensor, Tensor]:
     """The positions start[b] .. stop[b] - 1 of all b, one after another, and beside them the b that each belongs to.
 
-    Returns (b, position), two int64 vectors as long as all ranges together.
+    Returns (b, position), two vectors as long as all ranges together, of the dtype of the bounds.
     """
     counts = stop - start
-    row = torch.repeat_interleave(torch.arange(len(start), device=start.device), counts)
-    offset = torch.arange(len(row), device=start.device) - (counts.cumsum(0) - counts)[row]
-    return row, start[row] + offset
+    before = counts.cumsum(0, dtype=counts.dtype) - counts
+    row = torch.repeat_interleave(torch.arange(len(start), dtype=counts.dtype, device=start.device), counts)
+    offset = torch.arange(len(row), dtype=counts.dtype, device=start.device)
+    return row, offset + (start - before).index_select(0, row)
 
 
 def starts(ordered: Tensor, size: int) -> Tensor:
     """Where each of `size` ids begins in a sorted vector of them, and its length at the end."""
-    return torch.searchsorted(ordered, torch.arange(size + 1, device=ordered.device))
+    return torch.searchsorted(ordered, torch.arange(size + 1, dtype=ordered.dtype, device=ordered.device))
 
 
 def sum_rows(crow: Tensor, col: Tensor, values: Tensor | None, x: Tensor) -> Tensor:
     """Row r is the sum of values[e] * x[col[e]], or of x[col[e]], over its entries e = crow[r] .. crow[r + 1] - 1."""
     weights = None if values is None else values.to(x.dtype)
-    return F.embedding_bag(col, x.contiguous(), crow, mode="sum", per_sample_weights=weights, include_last_offset=True)
+    x = x.detach().contiguous()  # with a gradient, torch would prepare for one of its own
+    return F.embedding_bag(col, x, crow, mode="sum", per_sample_weights=weights, include_last_offset=True)
 
 
 def in_float32(operators: Sequence[Any]) -> None:

@@ -11,13 +11,24 @@ from torch import Tensor, nn
 from mmkd_core import losses, memory, settings
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.evaluation import Ranking, Scorer, rank
-from mmkd_core.kernels import listed_scores
+from mmkd_core.graph import AtRows
 from mmkd_core.layers import embedding
 
 
 def rows_of(table: Float[Tensor, "rows dim"], ids: Tensor) -> Tensor:
     """The rows of a table that `ids`, of any shape, name; the backward pass is much faster than that of indexing."""
     return F.embedding(ids, table)
+
+
+def nodes_of(batch: Batch, num_users: int) -> Int[Tensor, "batch row"]:
+    """Each row's user, positive and negatives as nodes of the stack of users and items."""
+    return torch.cat([batch.users[:, None], num_users + batch.lists], dim=1)
+
+
+def scores_of(rows: Float[Tensor, "batch row dim"]) -> Float[Tensor, "batch list"]:
+    """Inner products of each user, the first row, with its list, the others."""
+    user, items = rows.split([1, rows.shape[1] - 1], dim=1)
+    return (items @ user.mT).squeeze(-1)
 
 
 def infonce(
@@ -161,8 +172,12 @@ class IdModel(Recommender):
     def embed(self) -> Embeddings:
         raise NotImplementedError
 
+    def at(self, nodes: Int[Tensor, "batch row"]) -> AtRows:
+        """Rows of the tables that serve and of the model's own; `nodes` holds a user in column 0, then items."""
+        raise NotImplementedError
+
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        tables = self.embed()
-        scores = listed_scores(tables.users, tables.items, batch.users, batch.lists).squeeze(-1)
-        terms = {"bpr": losses.list_bpr(scores)}
-        return terms | row_l2(self.nodes.weight, self.num_users, batch, self.l2)
+        nodes = nodes_of(batch, self.num_users)
+        served, ids = self.at(nodes)
+        terms = {"bpr": losses.list_bpr(scores_of(served))}
+        return terms | ({"l2": self.l2 * losses.l2(ids[:, :3].transpose(0, 1))} if self.l2 else {})

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Distinct, Embeddings
-from mmkd_core.graph import bipartite, propagate
+from mmkd_core.graph import bipartite, layers_at, propagate
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
 from mmkd_core.models.base import IdModel, infonce, log_sum_exp, rows_of
 
@@ -73,20 +73,14 @@ class SLMRec(IdModel):
         content = propagate(self.graph, F.pad(content, (0, 0, data.num_users, 0)), layers)
         self.register_buffer("content", content, persistent=False)
 
-    def _channels(self, nodes: Int[Tensor, " batch"] | None = None) -> list[Tensor]:
-        """z^0, z^1, ..., z^M of the named nodes, or of all: (batch, dim) each."""
-        x = even = self.nodes.weight / (self.layers + 1)
-        odd = None
-        for layer in range(1, self.layers + 1):
-            x = self.graph(x)
-            if layer % 2 == 0:
-                even = even + x
-            else:
-                odd = x if odd is None else odd + x
-        odd = torch.zeros_like(even) if odd is None else odd
-        from_users = torch.cat([even[: self.num_users], odd[self.num_users :]])
-        tables = [even + odd, from_users, self.get_buffer("content")]
-        ids, from_users, content = tables if nodes is None else [rows_of(table, nodes) for table in tables]
+    def _channels(self, nodes: Int[Tensor, " batch"] | None = None, users: int | None = None) -> list[Tensor]:
+        """z^0, z^1, ..., z^M of the named nodes, of which the first `users` are users, or of all: (batch, dim) each."""
+        if nodes is None:
+            nodes, users = torch.arange(len(self.nodes.weight), device=self.nodes.weight.device), self.num_users
+        layers = layers_at(self.graph, self.nodes.weight / (self.layers + 1), self.layers, nodes)
+        even, odd = layers[::2].sum(0), layers[1::2].sum(0)
+        ids, from_users = even + odd, torch.cat([even[:users], odd[users:]])
+        content = rows_of(self.get_buffer("content"), nodes)
         parts = content.split([weight.shape[1] for weight in self.projections], dim=1)
         contents = [
             torch.addmm(from_users, part, weight.T) for part, weight in zip(parts, self.projections, strict=True)
@@ -100,7 +94,7 @@ class SLMRec(IdModel):
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         users, items = batch.distinct("users"), batch.distinct("pos")
         sizes = [len(users.ids), len(items.ids)]
-        channels = self._channels(torch.cat([users.ids, self.num_users + items.ids]))
+        channels = self._channels(torch.cat([users.ids, self.num_users + items.ids]), len(users.ids))
         of_users, of_items = torch.cat(channels, dim=1).split(sizes)
         terms = {"infonce": self._infonce(self.fuse_users(of_users), self.fuse_items(of_items), users.place, items)}
         if self.ssl:
