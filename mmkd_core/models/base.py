@@ -173,8 +173,14 @@ class IdModel(Recommender):
         raise NotImplementedError
 
     def at(self, nodes: Int[Tensor, "batch row"]) -> AtRows:
-        """Rows of the tables that serve and of the model's own; `nodes` holds a user in column 0, then items."""
-        raise NotImplementedError
+        """Rows of the tables that serve and of the model's own; `nodes` holds a user in column 0, then items.
+
+        A model that need not compute whole tables for these rows says how.
+        """
+        tables = self.embed()
+        users, items = nodes.split([1, nodes.shape[1] - 1], dim=1)
+        served = [rows_of(tables.users, users), rows_of(tables.items, items - self.num_users)]
+        return AtRows(torch.cat(served, dim=1), rows_of(self.nodes.weight, nodes))
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         nodes = nodes_of(batch, self.num_users)
