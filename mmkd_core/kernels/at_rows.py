@@ -12,14 +12,12 @@ from torch import Tensor
 from torch.library import custom_op
 
 from mmkd_core.kernels import rows as row_kernels
-from mmkd_core.kernels.rows import in_float32, ranges, sum_rows
-
-aten = torch.ops.aten
+from mmkd_core.kernels.rows import in_float32, inner_products, ranges, sum_rows
 
 
 def _whole(grad: Tensor, rows: Tensor, size: int) -> Tensor:
     """A table of `size` rows whose row r is the sum of the rows of `grad` that belong to r."""
-    return aten.embedding_dense_backward(grad.contiguous(), rows, size, -1, False)
+    return torch.ops.aten.embedding_dense_backward(grad.contiguous(), rows, size, -1, False)
 
 
 class _Entries:
@@ -37,8 +35,7 @@ class _Entries:
 
     def weights(self, grad: Tensor, x: Tensor) -> Tensor:
         """The gradients of these entries' values: the inner products of rows of `grad` and of `x`."""
-        places = (self.col, self.crow, self.owner)
-        return aten._embedding_bag_per_sample_weights_backward(grad, x.contiguous(), *places, mode=0)
+        return inner_products(self.crow, self.owner, self.col, grad, x)
 
 
 def _transposed_sums(tcrow: Tensor, tcol: Tensor, tvalues: Tensor, rows: Tensor, grad: Tensor, size: int) -> Tensor:
@@ -207,8 +204,7 @@ def _pattern_product_at_backward(
     """The gradients with respect to the values and to `x`."""
     if not row_kernels.on_cpu(grad):
         whole = _whole(grad, rows, len(crow) - 1)
-        weights = aten._embedding_bag_per_sample_weights_backward(whole, x.contiguous(), col, crow, row, mode=0)
-        return weights, sum_rows(tcrow, tcol, values.index_select(0, torder), whole)
+        return inner_products(crow, row, col, whole, x), sum_rows(tcrow, tcol, values.index_select(0, torder), whole)
     distinct, which = rows.unique(return_inverse=True)
     entries, sums = _Entries(crow, col, distinct), _whole(grad, which, len(distinct))
     weights = grad.new_zeros(len(col)).index_copy_(0, entries.place.long(), entries.weights(sums, x))
