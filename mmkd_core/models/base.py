@@ -28,7 +28,7 @@ def nodes_of(batch: Batch, num_users: int) -> Int[Tensor, "batch row"]:
 def scores_of(rows: Float[Tensor, "batch row dim"]) -> Float[Tensor, "batch list"]:
     """Inner products of each user, the first row, with its list, the others."""
     user, items = rows.split([1, rows.shape[1] - 1], dim=1)
-    return (items @ user.mT).squeeze(-1)
+    return (items * user).sum(-1)
 
 
 def infonce(
