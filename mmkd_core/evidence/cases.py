@@ -1,7 +1,5 @@
 """What tables and figures are made of: cases, budgets, and how a row of a table becomes an experiment."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,7 +52,7 @@ class Variant:
     hparams: Mapping[str, Any] = field(default_factory=dict)
     fit: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
-    teacher: Variant | None = None
+    teacher: "Variant | None" = None
 
 
 Rows = Iterable[tuple[dict[str, Any], Variant]]  # labels, and what is trained

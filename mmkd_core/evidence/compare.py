@@ -12,8 +12,6 @@ Every comparison of test metrics in tables, figures, chapters and the ledger is 
 Better and worse are meant beyond a limit where a claim states one: a share of what the other system has.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The paper's counts of parameters (Tables 6 and 8) redone: arithmetic on the shapes of its data."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from math import prod
 

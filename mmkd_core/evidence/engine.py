@@ -5,8 +5,6 @@ by its job, so carrying out twice is carrying out once, and a worker that dies c
 again.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time

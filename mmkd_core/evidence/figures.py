@@ -3,8 +3,6 @@
 Posters, sounds, training curves, intervals, differences between systems, lines, bars, points and matrices.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any

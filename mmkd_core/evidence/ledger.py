@@ -4,8 +4,6 @@ Each claim stands with its question and has a rule that turns records into a ver
 runs that they judge, with the exceptions that the chapter on the claims lists, and no run was tuned to move one.
 """
 
-from __future__ import annotations
-
 import pandas as pd
 
 from mmkd_core.evidence.question import Claim

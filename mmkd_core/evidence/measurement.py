@@ -5,8 +5,6 @@ returns what JSON can hold. Its result is a file named by the hash of that value
 once.
 """
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import json
@@ -20,7 +18,7 @@ from mmkd_core.cost import environment, measured
 from mmkd_core.datasets import address, load
 from mmkd_core.evidence.shapes import shape_of
 from mmkd_core.experiment import Experiment
-from mmkd_core.files import fits, read_json, write_json
+from mmkd_core.files import check_named, read_json, write_json
 from mmkd_core.training import choose_device
 
 Measure = Callable[..., dict[str, Any]]  # (store, **arguments): `store` is where trained models are found or left
@@ -34,7 +32,7 @@ class Measurement:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, function: Measure, **given: Any) -> Measurement:
+    def of(cls, function: Measure, **given: Any) -> "Measurement":
         """The call of `function` with what is given, its defaults filled in.
 
         A folder of data is the same however its path is written. Raises `ValueError` for arguments that the function
@@ -55,7 +53,7 @@ class Measurement:
         return cls(question, {name: _plain(value) for name, value in arguments.items()})
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Measurement:
+    def from_dict(cls, values: Mapping[str, Any]) -> "Measurement":
         """The inverse of `as_dict`."""
         arguments = {
             name: Experiment.from_dict(value) if isinstance(value, Mapping) and "hparams" in value else value
@@ -123,14 +121,14 @@ class Measured:
     data: dict[str, Any]
 
     @classmethod
-    def read(cls, path: str | Path) -> Measured:
+    def read(cls, path: str | Path) -> "Measured":
         """The result in a file; raises `ValueError` naming a file that is none, or that does not fit its name."""
         result = read_json(path, cls._made, "measurement")
-        fits(path, result.measurement.key(result.data["fingerprint"]))
+        check_named(path, result.measurement.key(result.data["fingerprint"]))
         return result
 
     @classmethod
-    def _made(cls, values: Mapping[str, Any]) -> Measured:
+    def _made(cls, values: Mapping[str, Any]) -> "Measured":
         result = cls(**{**values, "measurement": Measurement.from_dict(values["measurement"])})
         result.measurement.key(result.data["fingerprint"])
         return result

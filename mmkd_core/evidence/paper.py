@@ -4,8 +4,6 @@ They stand in `paper.toml`. None of them is a target: the paper's three data set
 selection differ everywhere.
 """
 
-from __future__ import annotations
-
 import tomllib
 from importlib import resources
 from typing import Any, NamedTuple
@@ -19,7 +17,7 @@ class Printed(float):
     "-" stands for a number that is not there: NaN.
     """
 
-    def __new__(cls, text: str) -> Printed:
+    def __new__(cls, text: str) -> "Printed":
         number = super().__new__(cls, "nan" if text == "-" else text.replace(",", ""))
         number.text = text
         return number

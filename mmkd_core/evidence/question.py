@@ -1,7 +1,5 @@
 """What a question of the book consists of: its cases, what they measure, what is shown, and what the paper claims."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 

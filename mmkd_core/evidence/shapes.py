@@ -1,7 +1,5 @@
 """Data of a given shape and no meaning, for what depends on sizes alone: operations, seconds, memory, counts."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

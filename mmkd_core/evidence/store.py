@@ -1,7 +1,5 @@
 """A folder of records: read once, and asked for the rows that tables, figures and claims are made of."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -10,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from mmkd_core.evaluation import KS
 from mmkd_core.evidence.cases import Case, Cases
 from mmkd_core.evidence.measurement import Measured, Measurement
 from mmkd_core.experiment import Experiment, Record
-from mmkd_core.hits import KS
 
 METRICS = [f"{name}@{k}" for k in KS for name in ("recall", "ndcg")]
 COSTS = ("seconds", "cpu_seconds", "trained", "served")
@@ -127,7 +125,7 @@ class Store:
         places = [self.measured(job.question).get(job.canonical) for job in jobs if isinstance(job, Measurement)]
         return tuple(str(place[0]) for place in places if place is not None)
 
-    def others(self, question: str) -> list[Store]:
+    def others(self, question: str) -> "list[Store]":
         """The folders in this one that are stores themselves and hold measurements of a question: those of a GPU."""
         return [Store(folder.parent) for folder in sorted(self.folder.glob(f"*/{question}")) if folder.is_dir()]
 

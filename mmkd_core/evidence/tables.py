@@ -1,7 +1,5 @@
 """How tables are written: cells, lines of runs, differences, and frames as Markdown."""
 
-from __future__ import annotations
-
 import re
 import statistics as stats
 from collections.abc import Mapping, Sequence

@@ -8,8 +8,6 @@ was taken once is judged by a margin that the claim states. A claim that should 
 cap of epochs leaves a data set undecided), or not run (nothing yet).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

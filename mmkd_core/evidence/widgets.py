@@ -1,7 +1,5 @@
 """What a reader can move: pieces of HTML with a script of their own, which ask for no other file and no other host."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io

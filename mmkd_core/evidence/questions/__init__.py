@@ -3,8 +3,6 @@
 `QUESTIONS` holds them by their file's name, `TABLES` and `FIGURES` by the name that the command line knows them by.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from pkgutil import iter_modules
 

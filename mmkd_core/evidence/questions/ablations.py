@@ -3,8 +3,6 @@
 Each variant changes one thing; those of the released code are told in `models/variants.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from mmkd_core.evidence import paper

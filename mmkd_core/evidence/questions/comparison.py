@@ -1,7 +1,5 @@
 """Which system recommends best (Table 4): all of them, on each data set, under one protocol."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from itertools import product

@@ -6,8 +6,6 @@ norms, the optimiser), sorting and the choice of the largest are not products an
 prompt, which scikit-learn computes once.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources

@@ -1,7 +1,5 @@
 """Does content help at all? Every multi-modal model with content permuted across items, as noise, and removed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

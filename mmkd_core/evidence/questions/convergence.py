@@ -1,7 +1,5 @@
 """How both stages converge (Fig. 5): what is sought (validation metrics) above what is minimised (loss terms)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What the data are (Table 3)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

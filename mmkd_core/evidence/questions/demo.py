@@ -4,8 +4,6 @@ On the demo, whose content was made to matter: the share of items with another's
 of columns that say nothing ("redundancy").
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

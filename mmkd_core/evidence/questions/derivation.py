@@ -4,8 +4,6 @@ Scores are real symbols, so what is proved here is proved for every list of that
 same with tensors.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

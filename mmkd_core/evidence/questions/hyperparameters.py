@@ -1,7 +1,5 @@
 """How MMKD depends on its settings (Fig. 4, Sec. 4.5): one at a time over its grid, teacher and student."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

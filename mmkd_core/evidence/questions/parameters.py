@@ -1,7 +1,5 @@
 """How many numbers the paper's models hold: its counts (Tables 6 and 8) redone, and those of this library's models."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import prod
 

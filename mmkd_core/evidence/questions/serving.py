@@ -1,7 +1,5 @@
 """What serves: the student beside its teacher, whose final tables could be kept instead."""
 
-from __future__ import annotations
-
 from mmkd_core.evidence.question import Claim, Question
 from mmkd_core.evidence.questions import comparison
 from mmkd_core.evidence.verdicts import better
