@@ -29,7 +29,8 @@ help:  ## print this list
 book: train notebooks html  ## train on the demo data, execute the notebooks, render the book to _build/html/
 	@echo "The book is in _build/html/index.html"
 
-test: check html  ## run every check there is
+test: $(INSTALLED)  ## run every check there is
+	$(MAKE) html & $(MAKE) check; checked=$$?; wait $$! && exit $$checked
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env tests notebooks
 
 check: $(INSTALLED)  ## lint, types, spelling, import layers

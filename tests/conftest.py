@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
-from jaxtyping import config
-from type_checks import checked_when_imported
+from jaxtyping import config, install_import_hook
 
 torch.set_num_threads(1)  # two busy cores make torch's threads fight
 settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=40)
@@ -17,7 +16,7 @@ settings.load_profile("tests")
 CORE = Path(__file__).parents[1] / "mmkd_core"
 UNHOOKED = {"__init__", "data", "datasets"}
 HOOKED = [path.stem for path in CORE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
-checked_when_imported([f"mmkd_core.{name}" for name in HOOKED if name not in UNHOOKED])
+install_import_hook([f"mmkd_core.{name}" for name in HOOKED if name not in UNHOOKED], "beartype.beartype")
 
 from mmkd_core.data import Batch, Dataset  # noqa: E402
 

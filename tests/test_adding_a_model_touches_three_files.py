@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import call
 from made_up_folder import write_folder
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +41,6 @@ from mmkd_core.evidence.questions import QUESTIONS
 print("planned", sorted(name for name, q in QUESTIONS.items() for case in q.cases() if "echo" in str(case.job)))
 """
 EVIDENCE = """
-from mmkd_core.__main__ import main
 print("evidence")
 assert main(["table", "4"]) == main(["claims"]) == 0
 """
@@ -69,9 +69,9 @@ def world(tmp_path):
     return tmp_path
 
 
-def python(world, package, code):
-    """What a fresh interpreter prints in `world` that finds the package first in the folder `package`."""
-    environment = os.environ | {"PYTHONPATH": str(package), "MMKD_DATA": str(world)}
+def python(world, code):
+    """What a fresh interpreter prints that finds the copies first."""
+    environment = os.environ | {"PYTHONPATH": str(world), "MMKD_DATA": str(world)}
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], cwd=world, env=environment, capture_output=True, text=True, check=False
     )
@@ -79,14 +79,16 @@ def python(world, package, code):
     return done.stdout
 
 
-def test_three_files_make_a_model(world):
-    said, _, evidence = python(world, world, CODE + EVIDENCE).partition("evidence\n")
+def test_three_files_make_a_model(world, monkeypatch, capsys):
+    said, _, evidence = python(world, CODE + EVIDENCE).partition("evidence\n")
     assert "\n  echo        dim=64 l2=0.0001\n" in said
     assert "echo on small, seed 0" in said
     assert "space ['fit', 'l2']" in said
     assert "speed ['Echo']" in said
     assert "planned []" in said
-    assert "evidence\n" + evidence == python(world, ROOT, EVIDENCE)  # to the byte, and no Echo among them
+    monkeypatch.chdir(world)
+    before = call(capsys, "table", "4")[1] + call(capsys, "claims")[1]  # of the package as it is, with these records
+    assert evidence == before  # to the byte, and no Echo among them
     assert "0.0612/0.0211" in evidence
     assert "37 claims: " in evidence
     assert "Echo" not in evidence

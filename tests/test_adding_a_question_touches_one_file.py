@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import call
 
 PACKAGE = Path(__file__).parents[1] / "mmkd_core"
 RECORDS = Path(__file__).parents[1] / "book" / "records"
@@ -69,9 +70,9 @@ def world(tmp_path):
     return tmp_path
 
 
-def python(world, package, code):
-    """What a fresh interpreter prints in `world` that finds the package first in the folder `package`."""
-    environment = os.environ | {"PYTHONPATH": str(package)}
+def python(world, code):
+    """What a fresh interpreter prints that finds the copy of the package first."""
+    environment = os.environ | {"PYTHONPATH": str(world)}
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], cwd=world, env=environment, capture_output=True, text=True, check=False
     )
@@ -79,8 +80,8 @@ def python(world, package, code):
     return done.stdout
 
 
-def test_one_file_makes_a_question(world):
-    said = python(world, world, CODE)
+def test_one_file_makes_a_question(world, monkeypatch, capsys):
+    said = python(world, CODE)
     table, figure, claims = said.split("A note.\n")
     (in_force,) = (line for line in table.splitlines() if line.startswith("in force"))
     assert "±" in in_force  # LightGCN's records serve this table as well
@@ -88,7 +89,8 @@ def test_one_file_makes_a_question(world):
     assert "not run" in nine  # planned by this file alone
     assert figure == "depth.svg\n"
     assert (world / "depth.svg").stat().st_size > 1000
-    ledger = python(world, PACKAGE.parent, "from mmkd_core.__main__ import main; main(['claims'])")
+    monkeypatch.chdir(world)
+    ledger = call(capsys, "claims")[1]  # of the package as it is, with these records
     before, _, summary = ledger.rstrip("\n").rpartition("\n")
     assert claims.startswith(before)  # every claim that stood is told as it was
     assert summary.startswith("37 claims: ")
