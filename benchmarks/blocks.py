@@ -7,6 +7,7 @@ The file is made in one process and read in another, on one thread each. `--out`
 
 import argparse
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from benchmarks.generated import write_parquet
 from mmkd_core.cost import environment, timed
+from mmkd_core.data import DataWarning
 from mmkd_core.datasets import load
 from mmkd_core.evidence.meters import alone, peak_memory
 from mmkd_core.files import write_json
@@ -31,7 +33,9 @@ def read(folder: str) -> dict[str, Any]:
     """Seconds of reading, sorting and checking, those of the fingerprint, and the peak with what was imported."""
     torch.set_num_threads(1)
     before = peak_memory(CPU)["resident"]
-    data, seconds = timed(lambda: load(folder), CPU)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # of the few that a draw leaves without interactions
+        data, seconds = timed(lambda: load(folder), CPU)
     loaded = peak_memory(CPU)["resident"]
     mark, marking = timed(lambda: data.fingerprint, CPU)
     memory = {"imports": before, "load": loaded, "fingerprint": peak_memory(CPU)["resident"]}

@@ -120,8 +120,14 @@ def counted(splits: Splits) -> tuple[int, int]:
 
 def occurring(splits: Splits) -> tuple[Int64[np.ndarray, " user"], Int64[np.ndarray, " item"]]:
     """The ids of the users and of the items that occur in any split, each once, ascending."""
-    users, items = (np.unique(np.concatenate([np.unique(ids) for ids in axis])) for axis in _axes(splits))
-    return users.astype(np.int64), items.astype(np.int64)
+    users, items = (_distinct(np.concatenate([_distinct(ids) for ids in axis])) for axis in _axes(splits))
+    return users, items
+
+
+def _distinct(ids: Int[np.ndarray, " edge"]) -> Int64[np.ndarray, " distinct"]:
+    """What `np.unique` gives, by a sort: numpy's table of hashes takes ten times as long."""
+    ascending = np.sort(ids)
+    return ascending[np.append(True, ascending[1:] != ascending[:-1])[: len(ids)]].astype(np.int64)
 
 
 def _axes(splits: Splits) -> tuple[list[np.ndarray], list[np.ndarray]]:
