@@ -6,7 +6,7 @@
 
 CPU seconds of one thread, batch 2,048, d = 64, medians. Peers are optional (`pip install -e .[peers]`); "measured
 earlier" marks those of `benchmarks/peers.toml`. With `--minutes` it does what needs a GPU, the most important first,
-and ends in time. `--dry` takes tiny data, to see that everything runs. `--out` writes a record, whole, after every part.
+and ends in time. `--dry` takes tiny data, to see that everything runs. `--out` writes a record, whole, part by part.
 """
 
 import argparse
