@@ -44,7 +44,7 @@ def median_seconds(call: Callable[[], Any], device: torch.device, repeat: int) -
     return statistics.median([timed(call, device)[1] for _ in range(repeat + 1)][1:])
 
 
-def epoch_seconds(model: Recommender, data: Dataset, device: torch.device, repeat: int, most: int = 30) -> float:
+def epoch_seconds(model: Recommender, data: Dataset, device: torch.device, repeat: int, most: int = 10) -> float:
     """Seconds of an epoch, batch 2,048: its first step, with all that is done once per epoch, and `most` others.
 
     What has more steps than that is scaled. The median of `repeat` times, after one that warms up.
