@@ -15,8 +15,9 @@ from typing import Any
 from mmkd_core import settings
 from mmkd_core.datasets import address, non_default_options
 from mmkd_core.files import check_named, read_json, write_json
+from mmkd_core.history import pack_history, unpack_history
 from mmkd_core.models import all_settings, base_of, settings_of
-from mmkd_core.training import SETTINGS, TRAINING, FitConfig, pack_history, unpack_history
+from mmkd_core.training import SETTINGS, TRAINING, FitConfig
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from mmkd_core.experiment import Experiment
-from mmkd_core.training import History, OnEpoch
+from mmkd_core.history import History
+from mmkd_core.training import OnEpoch
 
 EPOCHS = "{desc} {n_fmt}/{total_fmt} |{bar}| {remaining} left{postfix}"  # fits into 80 columns
 

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -15,10 +16,12 @@ from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets import address, load
 from mmkd_core.evaluation import KS, hit_places, metrics_at
 from mmkd_core.experiment import Experiment, Record
+from mmkd_core.history import History
 from mmkd_core.hits import save_hits
 from mmkd_core.models import build, check_memory
 from mmkd_core.models.base import Recommender
-from mmkd_core.training import History, choose_device, fit, seeded
+from mmkd_core.parallel import is_first
+from mmkd_core.training import choose_device, fit, seeded
 
 # Called as (experiment, epoch, history): unlike `training.OnEpoch` told whose epoch it was, teacher's or student's.
 OnTraining = Callable[[Experiment, int, History], None]
@@ -31,6 +34,7 @@ def run(
     data: Dataset | None = None,
     device: str | torch.device | None = None,
     on_epoch: OnTraining | None = None,
+    **execution: Any,
 ) -> Record:
     """The record of `experiment`: read if the store holds it, else trained, selected on validation, tested once, saved.
 
@@ -38,7 +42,8 @@ def run(
     checkpoint beside its record-to-be, from which the next call goes on, bit for bit, should this one be ended. A
     record of the same data under another place is saved again with this one.
     `data` spares loading the data set again; `on_epoch(experiment, epoch, history)` reports progress, that of the
-    teacher's stage as well, where `fit` calls its own with (epoch, history) alone.
+    teacher's stage as well, where `fit` calls its own with (epoch, history) alone. What else is given, `capture` and
+    `compile`, goes to `fit`. Of a group of processes (`parallel.joined`) the first writes.
     """
     if data is None:
         experiment = experiment.at(address(experiment.dataset))
@@ -51,7 +56,7 @@ def run(
             record = replace(record, experiment=experiment)
             record.save(store)
         return record
-    return trained(experiment, Path(store), data, device=device, on_epoch=on_epoch)[1]
+    return trained(experiment, Path(store), data, device=device, on_epoch=on_epoch, **execution)[1]
 
 
 def model_of(experiment: Experiment, data: Dataset, teacher: Recommender | None = None) -> Recommender:
@@ -71,6 +76,7 @@ def trained_teacher(
     *,
     device: str | torch.device | None = None,
     on_epoch: OnTraining | None = None,
+    **execution: Any,
 ) -> Recommender | None:
     """The trained teacher of an experiment, from the store if it is there; None where the experiment names none.
 
@@ -78,7 +84,7 @@ def trained_teacher(
     """
     if experiment.teacher is None:
         return None
-    return trained(experiment.teacher, store, data, device=device, on_epoch=on_epoch)[0].cpu()
+    return trained(experiment.teacher, store, data, device=device, on_epoch=on_epoch, **execution)[0].cpu()
 
 
 def trained(
@@ -88,6 +94,7 @@ def trained(
     *,
     device: str | torch.device | None = None,
     on_epoch: OnTraining | None = None,
+    **execution: Any,
 ) -> tuple[Recommender, Record]:
     """The trained model and its record; restored if the store holds both, else trained and saved."""
     record_file = experiment.file(store, data.fingerprint)
@@ -101,14 +108,15 @@ def trained(
     for stage in (experiment, experiment.teacher):  # the student's too before its teacher is trained
         if stage is not None:
             check_memory(stage.model, stage.hparams, data)
-    teacher = trained_teacher(experiment, store, data, device=target, on_epoch=on_epoch)
+    teacher = trained_teacher(experiment, store, data, device=target, on_epoch=on_epoch, **execution)
     checkpoint = checkpoint_beside(record_file)
     with measured(target) as cost, seeded(experiment.seed, target):
         model = model_of(experiment, data, teacher).to(target)
         report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
         earlier = read_header(checkpoint).get("cost", {})
         try:
-            history = fit(model, data, experiment.fit, on_epoch=report, device=target, checkpoint=checkpoint)
+            how = {"device": target, "checkpoint": checkpoint} | execution
+            history = fit(model, data, experiment.fit, on_epoch=report, **how)
         except FloatingPointError:  # the same steps would end there again
             checkpoint.unlink(missing_ok=True)
             raise
@@ -128,10 +136,11 @@ def trained(
         | {split: len(getattr(data, split)) for split in ("train", "val", "test")}
         | {"features": {modality: x.shape[1] for modality, x in data.features.items()}},
     )
-    write_tensors(record_file.with_suffix(".safetensors"), model.state_dict())
-    save_hits(record_file, users, places)
-    record.save(store)
-    _tidied(record_file)
+    if is_first():
+        write_tensors(record_file.with_suffix(".safetensors"), model.state_dict())
+        save_hits(record_file, users, places)
+        record.save(store)
+        _tidied(record_file)
     return model, record
 
 

@@ -1,5 +1,7 @@
 """On a GPU: what the CPU says, and the same again from the same seed. The oracles of everything else run on the CPU."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -152,3 +154,18 @@ def test_a_training_that_was_stopped_on_a_gpu_ends_as_if_it_had_not_been(name, d
     resumed, again = trained(checkpoint=tmp_path / "c")
     assert resumed == history
     assert all(torch.equal(state[key], again[key]) for key in state)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_captured_steps_train_like_uncaptured_ones(name, data):
+    results = []
+    for capture in ("auto", "off"):
+        torch.manual_seed(0)
+        model = build(name, data, {})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # that a step cannot be captured is said by a warning
+            results.append((fit(model, data, SHORT, device="cuda", capture=capture).losses, model.state_dict()))
+    (captured, state), (usual, expected) = results
+    for epoch, same in zip(captured, usual, strict=True):
+        assert epoch == pytest.approx(same, rel=1e-6)
+    torch.testing.assert_close(state, expected, rtol=1e-5, atol=1e-6)

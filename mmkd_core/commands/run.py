@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from mmkd_core.settings import Setting, quoted, read, whole
 
 if TYPE_CHECKING:
+    import torch
+
     from mmkd_core.data import Dataset
     from mmkd_core.experiment import Experiment
 
@@ -36,6 +40,10 @@ def _add_run(commands: Any) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; repeatable")
     parser.add_argument("--store", default="runs", metavar="FOLDER", help="where records and weights go (default runs)")
     parser.add_argument("--device", help="cpu or cuda (default: a GPU if there is one)")
+    parser.add_argument(
+        "--capture", choices=("auto", "off"), default="auto", help="on a GPU, a step as one CUDA graph (default auto)"
+    )
+    parser.add_argument("--compile", action="store_true", help="let torch's compiler fuse the step")
     parser.set_defaults(action=_run)
 
 
@@ -65,12 +73,22 @@ def _models() -> str:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from mmkd_core.datasets import load
-    from mmkd_core.progress import Bars
-    from mmkd_core.runs import resumes, run
+    from mmkd_core.parallel import is_first, joined
     from mmkd_core.training import choose_device
 
     device = choose_device(arguments.device)  # refuses one that is not there, before anything is loaded
+    with joined(device) as own, contextlib.ExitStack() as quiet:
+        if not is_first():
+            for redirect in (contextlib.redirect_stdout, contextlib.redirect_stderr):
+                quiet.enter_context(redirect(quiet.enter_context(open(os.devnull, "w"))))
+        return _run_on(own, arguments)
+
+
+def _run_on(device: torch.device, arguments: argparse.Namespace) -> int:
+    from mmkd_core.datasets import load
+    from mmkd_core.progress import Bars
+    from mmkd_core.runs import resumes, run
+
     experiment = planned(arguments.model, arguments.data, arguments.seed, arguments.set)
     data = load(experiment.dataset, **experiment.options)
     print(f"settings    {in_force(experiment)}")
@@ -82,7 +100,8 @@ def _run(arguments: argparse.Namespace) -> int:
             print(f"mmkd: {stage.model} goes on after epoch {epoch} of {stage.fit.epochs} ({file})", file=sys.stderr)
     try:
         with Bars() as show:
-            record = run(experiment, arguments.store, data=data, device=device, on_epoch=show)
+            how = {"device": device, "capture": arguments.capture, "compile": arguments.compile}
+            record = run(experiment, arguments.store, data=data, on_epoch=show, **how)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_what_is_kept(experiment, arguments, data)) from None
     print(f"{arguments.model} on {arguments.data}, seed {arguments.seed}, epoch {record.history['best_epoch']} kept")

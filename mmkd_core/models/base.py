@@ -55,6 +55,7 @@ class Recommender(nn.Module):
     reads_content: bool = False
     deterministic: bool = False  # the same with every seed
     negatives: int = 1
+    joint: bool = False  # its loss compares the rows of a batch with each other
     distinct: tuple[str, ...] = ()  # fields of a batch whose distinct ids it asks for
     squares: int = 0  # matrices of dim x dim that it trains, at least
     settings: dict[str, Any]
