@@ -55,14 +55,14 @@ def epoch_seconds(model: Recommender, data: Dataset, device: torch.device, repea
 
     def begin() -> Iterator[Batch]:
         batches = trainer.batches()
-        train_epoch(model, islice(batches, 1), trainer.optimizer)
+        train_epoch(trainer.stepper, islice(batches, 1))
         return batches
 
     def once() -> float:
         batches, first = timed(begin, device)
         if not others:
             return first
-        _, rest = timed(lambda: train_epoch(model, islice(batches, others), trainer.optimizer), device)
+        _, rest = timed(lambda: train_epoch(trainer.stepper, islice(batches, others)), device)
         return first + rest * (steps - 1) / others
 
     return statistics.median([once() for _ in range(repeat + 1)][1:])

@@ -69,7 +69,7 @@ def kernels(data: Dataset, at: str, repeat: int) -> Iterator[Row]:
         model = line.build(data)
         trainer = Trainer(model, data, FitConfig())
         batches = list(trainer.batches())[:2]
-        train_epoch(model, iter(batches[:1]), trainer.optimizer)
+        train_epoch(trainer.stepper, iter(batches[:1]))
         trainer.optimizer.zero_grad(set_to_none=True)
         with Kernels() as counted:
             torch.stack(list(model(batches[-1]).values())).sum().backward()

@@ -69,7 +69,7 @@ def _step(name: str, data: Dataset) -> float:
     batches = trainer.batches()
 
     def once() -> float:
-        return timed(lambda: train_epoch(trainer.model, islice(batches, 1), trainer.optimizer), CPU)[1]
+        return timed(lambda: train_epoch(trainer.stepper, islice(batches, 1)), CPU)[1]
 
     return statistics.median([once() for _ in range(STEPS + 1)][1:])
 
