@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import cycle, islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -72,7 +73,8 @@ class RecBole:
 
     def epoch_seconds(self, repeat: int) -> float:
         batches = self.edges[torch.randperm(len(self.edges))].split(BATCH)
-        seconds = [_seconds(partial(self.step, batch)) for batch in batches[: FEW * repeat + 1]][1:]
+        self.step(batches[0])  # warms up
+        seconds = [_seconds(partial(self.step, batch)) for batch in islice(cycle(batches), FEW * repeat)]
         return statistics.median(seconds) * len(batches)
 
 
