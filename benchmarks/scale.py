@@ -28,7 +28,7 @@ from mmkd_core.models import build
 from mmkd_core.training import FitConfig, Trainer, train_epoch
 
 CPU = torch.device("cpu")
-FACTORS = (1, 2, 4, 8, 16, 32, 64)
+FACTORS = (1, 4, 16, 64)
 STEPS, DIM = 5, 64
 FLAT = 1.25  # what grows by less from the first to the last point does not grow
 
