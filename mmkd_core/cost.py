@@ -70,7 +70,7 @@ class Meter:
 
 @contextmanager
 def measured(device: torch.device) -> Iterator[dict[str, Any]]:
-    """Fills the yielded dict at the end with what a `Meter` reads then."""
+    """Fills the yielded dict at the end with what a `Meter` reads then: what is done inside, and that alone."""
     cost: dict[str, Any] = {}
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

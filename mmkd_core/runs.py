@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from mmkd_core.checkpoint import read_header, write_tensors
 from mmkd_core.cost import added, environment, measured, parameters
 from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets import address, load
+from mmkd_core.datasets import canonical_name, load
 from mmkd_core.evaluation import KS, hit_places, metrics_at
 from mmkd_core.experiment import Experiment, Record
 from mmkd_core.history import History
@@ -46,7 +46,7 @@ def run(
     `compile`, goes to `fit`. Of a group of processes (`parallel.joined`) the first writes.
     """
     if data is None:
-        experiment = experiment.at(address(experiment.dataset))
+        experiment = experiment.at(canonical_name(experiment.dataset))
         data = load(experiment.dataset, **experiment.options)
     path = experiment.file(store, data.fingerprint)
     if path.exists():

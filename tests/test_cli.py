@@ -74,7 +74,7 @@ def test_help_teaches_by_example_and_lists_all_models_with_their_settings(capsys
     for name in MODELS:
         assert re.search(rf"^  {name} ", text, re.MULTILINE)
     assert "prompt_mode=kd" in text
-    assert "fit.NAME (epochs, batch_size, lr, weight_decay, patience, evaluate_every)" in text
+    assert "fit.NAME (epochs, batch_size, lr, weight_decay, patience, evaluate_every, precision)" in text
     assert "hparams/MODEL.toml overrides them" in text
     assert "teacher.model=teacher+xavier" in text
 

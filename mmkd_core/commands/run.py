@@ -38,7 +38,7 @@ def _add_run(commands: Any) -> None:
     parser.add_argument("--data", required=True, metavar="NAME", help="a data set's name, or a folder")
     parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; repeatable")
-    parser.add_argument("--store", default="runs", metavar="FOLDER", help="where records and weights go (default runs)")
+    parser.add_argument("--store", "--records", default="runs", metavar="FOLDER", help="of the record (default runs)")
     parser.add_argument("--device", help="cpu or cuda (default: a GPU if there is one)")
     parser.add_argument(
         "--capture", choices=("auto", "off"), default="auto", help="on a GPU, a step as one CUDA graph (default auto)"
