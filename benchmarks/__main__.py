@@ -10,8 +10,10 @@ and ends in time. `--dry` takes tiny data, to see that everything runs. `--out` 
 """
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -33,8 +35,9 @@ def data_of(at: str) -> Dataset:
 
 
 def compare(at: Sequence[str], parts: Sequence[str], repeat: int, out: Path | None) -> list[Row]:
-    """Every part at every shape, printed and written as it is done."""
+    """Every part at every shape, printed and written as it is done; a record that is there keeps its other parts."""
     rows: list[Row] = []
+    there = json.loads(out.read_text(encoding="utf-8")) if out and out.exists() else {"rows": [], "environments": {}}
     for part in parts:
         for name in at:
             data = data_of(name)
@@ -42,8 +45,15 @@ def compare(at: Sequence[str], parts: Sequence[str], repeat: int, out: Path | No
             print("\n".join(lines(own)), flush=True)
             rows += own
             if out:
-                write_json(out, {"rows": as_json(rows), "environment": environment(ours.CPU)})
+                kept = [row for row in there["rows"] if (row["part"], row["at"]) != (part, name)]
+                taken = {**there["environments"], f"{part}, {name}": environment(ours.CPU)}
+                there = {"rows": sorted(kept + as_json(own), key=_place), "environments": taken}
+                write_json(out, there)
     return rows
+
+
+def _place(row: dict[str, Any]) -> tuple[int, int]:
+    return list(ours.PARTS).index(row["part"]), [*AT, DRY].index(row["at"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

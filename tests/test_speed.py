@@ -41,10 +41,17 @@ def test_one_run_compares_every_part_and_writes_a_whole_record(without_peers, tm
     assert {row.who for row in found} - absent - {OURS} == {
         "torch, COO", "torch, CSR", "scipy, CSR", "torch, matmul and topk", "numpy, the product alone",
     }  # fmt: skip
-    assert record["environment"]["device"] == "cpu"
+    assert {where["device"] for where in record["environments"].values()} == {"cpu"}
+    assert list(record["environments"]) == [f"{part}, demo" for part in table.PARTS]
     said = capsys.readouterr().out
     assert said.count(ABSENT) == sum(row.value is None for row in found)
     assert list(tmp_path.iterdir()) == [out]
+    main(["--dry", "--repeat", "1", "--parts", "product", "--out", str(out)])
+    again = json.loads(out.read_text())["rows"]
+    assert [row[:4] for row in found] == [Row(**row)[:4] for row in again]
+    assert [row for row in again if row["part"] != "product"] == [
+        row for row in record["rows"] if row["part"] != "product"
+    ]
 
 
 def test_each_peer_stands_beside_a_line_of_ours():
