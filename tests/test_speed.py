@@ -107,9 +107,9 @@ def test_what_needs_a_gpu_is_all_asked_and_written_in_time(tmp_path, capsys):
     assert all(f"{name}, " in said for name in gpu.TASKS)
 
 
-def answering(*whats):
+def answering(*questions):
     def answers(device, sizes):
-        for what in whats:
+        for what in questions:
             yield what, {"ms": 1.0}
 
     return answers
