@@ -9,7 +9,8 @@ from made_up_records import system
 
 from mmkd_core.evidence.compare import NOT_RUN, Comparison
 from mmkd_core.evidence.ledger import claims, ledger, page
-from mmkd_core.evidence.questions import ablations, comparison, complexity, consumption, demo, overfitting
+from mmkd_core.evidence.question import NOTES, SAID
+from mmkd_core.evidence.questions import QUESTIONS, ablations, comparison, complexity, consumption, demo, overfitting
 from mmkd_core.evidence.questions.comparison import (
     GENERAL_TITLES,
     MMKD,
@@ -414,3 +415,8 @@ def test_every_claim_has_a_verdict_a_measurement_and_a_place(store, tmp_path):
 def test_every_claim_leads_to_a_notebook_that_exists():
     missing = {claim.notebook for claim in claims().values()} - {p.stem for p in (ROOT / "notebooks").glob("*.ipynb")}
     assert not missing
+
+
+def test_every_claim_in_words_has_a_rule_and_every_note_a_question():
+    assert [(claim.topic, name) for name, claim in claims().items()] == [(t, name) for t in SAID for name in SAID[t]]
+    assert {note for question in QUESTIONS.values() for note in question.notes} == set(NOTES.values())

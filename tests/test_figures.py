@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from mmkd_core.datasets.demo_catalogue import load_demo
-from mmkd_core.evidence import figures
+from mmkd_core.evidence import figures, style
 from mmkd_core.evidence.compare import Comparison
 from mmkd_core.evidence.questions import FIGURES, convergence, hyperparameters, tsne
 from mmkd_core.evidence.questions.hyperparameters import GRIDS
@@ -94,7 +94,7 @@ def test_only_several_parts_need_titles():
 
 
 def test_a_figure_is_the_same_bytes_twice():
-    first, second = (figures.encoded(figures.intervals({"a": [0.0, 1.0]}, "x"), ".svg") for _ in range(2))
+    first, second = (style.encoded(figures.intervals({"a": [0.0, 1.0]}, "x"), ".svg") for _ in range(2))
     assert first == second
     assert b"<svg" in first
 

@@ -6,13 +6,12 @@ runs that they judge, with the exceptions that the chapter on the claims lists, 
 
 import pandas as pd
 
-from mmkd_core.evidence.question import Claim
+from mmkd_core.evidence.question import SAID, Claim
 from mmkd_core.evidence.questions import QUESTIONS
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.verdicts import VERDICTS
 
-# The order in which topics are told; one that is not named here comes after them.
-TOPICS = ("Accuracy", "Components", "Noise and redundancy", "Settings", "Cost", "Overfitting and mixing")
+TOPICS = tuple(SAID)  # in the order in which they are told; one that `claims.toml` does not name comes after them
 
 
 def claims() -> dict[str, Claim]:

@@ -50,7 +50,9 @@ class Measurement:
         arguments = {name: given.get(name, default) for name, default in known.items()}
         if "dataset" in arguments:
             arguments["dataset"] = address(arguments["dataset"])
-        return cls(question, {name: _plain(value) for name, value in arguments.items()})
+        # as JSON has them, so that (1, 2) and [1, 2] are the same
+        plain = {n: v if isinstance(v, Experiment) else json.loads(json.dumps(v)) for n, v in arguments.items()}
+        return cls(question, plain)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Measurement":
@@ -63,19 +65,16 @@ class Measurement:
 
     def as_dict(self) -> dict[str, Any]:
         """What JSON can hold of it."""
-        arguments = {
-            name: value.as_dict() if isinstance(value, Experiment) else value for name, value in self.arguments.items()
-        }
-        return {"question": self.question, "arguments": arguments}
+        return {"question": self.question, "arguments": self._with(Experiment.as_dict)}
 
     @cached_property
     def canonical(self) -> str:
         """JSON that two equal measurements share."""
-        arguments = {
-            name: json.loads(value.canonical) if isinstance(value, Experiment) else value
-            for name, value in self.arguments.items()
-        }
-        return json.dumps([self.question, arguments], sort_keys=True)
+        return json.dumps([self.question, self._with(lambda job: json.loads(job.canonical))], sort_keys=True)
+
+    def _with(self, told: Callable[[Experiment], Any]) -> dict[str, Any]:
+        """The arguments, experiments as they are `told`."""
+        return {n: told(value) if isinstance(value, Experiment) else value for n, value in self.arguments.items()}
 
     @property
     def data(self) -> tuple[str, Mapping[str, Any]]:
@@ -103,11 +102,6 @@ class Measurement:
             elif isinstance(value, str):
                 names.append(Path(value).name)
         return Path(store) / self.question / f"{'-'.join([*names, self.key(fingerprint)])}.json"
-
-
-def _plain(value: Any) -> Any:
-    """The value as JSON has it, so that (1, 2) and [1, 2] are the same; an experiment as it is."""
-    return value if isinstance(value, Experiment) else json.loads(json.dumps(value))
 
 
 @dataclass(frozen=True)

@@ -21,16 +21,12 @@ def _of_sums(table: Sequence[int], indices: Sequence[int], *_: object, **__: obj
     return 2 * indices[0] * table[1]
 
 
-def _of_weights(grad: Sequence[int], table: Sequence[int], indices: Sequence[int], *_: object, **__: object) -> int:
-    """Gradients of the weights: an inner product for each row that is looked up."""
-    return 2 * indices[0] * table[1]
-
-
 SPARSE: dict[Any, Callable[..., int]] = {
     aten._embedding_bag: _of_sums,
     aten._embedding_bag_forward_only: _of_sums,
     aten._embedding_bag_backward: _of_sums,  # of the rows of the gradient
-    aten._embedding_bag_per_sample_weights_backward: _of_weights,
+    # of the weights, the gradient given first: an inner product for each row that is looked up
+    aten._embedding_bag_per_sample_weights_backward: lambda grad, *others, **__: _of_sums(*others),
 }
 
 

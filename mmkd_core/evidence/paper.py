@@ -49,15 +49,16 @@ class Consumption(NamedTuple):
     ratio: Printed
 
 
-_READ: dict[str, Any] = tomllib.loads(
-    (resources.files("mmkd_core.evidence") / "paper.toml").read_text(encoding="utf-8")
-)
+def told(name: str) -> dict[str, Any]:
+    """What the file `name`.toml beside this code holds."""
+    return tomllib.loads((resources.files("mmkd_core.evidence") / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def _lines(table: dict[str, str]) -> dict[str, tuple[Printed, ...]]:
     return {name: printed(line) for name, line in table.items()}
 
 
+_READ = told("paper")
 STATISTICS = ("users", "items", "interactions", "sparsity", "features", "train / validation / test")
 TABLE_1 = {m: {part: Order(**order) for part, order in parts.items()} for m, parts in _READ["table_1"].items()}
 TABLE_3 = {name: dict(zip(STATISTICS, [*values, ""], strict=True)) for name, values in _READ["table_3"].items()}

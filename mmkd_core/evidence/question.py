@@ -7,9 +7,12 @@ from matplotlib.figure import Figure
 
 from mmkd_core.evidence.cases import Case
 from mmkd_core.evidence.measurement import Measure
+from mmkd_core.evidence.paper import told
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import Frames
 from mmkd_core.evidence.verdicts import Judge
+
+SAID, NOTES = told("claims"), told("notes")  # claims by topic and name, notes by name
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,17 @@ class Claim:
     judge: Judge
     topic: str
     notebook: str
+
+
+def claims(rules: Mapping[str, Judge]) -> dict[str, Claim]:
+    """The claims of `claims.toml` that have these names, each with the rule that judges it."""
+    said = {name: {"topic": topic, **words} for topic, named in SAID.items() for name, words in named.items()}
+    return {name: Claim(judge=judge, **said[name]) for name, judge in rules.items()}
+
+
+def notes(*names: str) -> tuple[str, ...]:
+    """The notes of `notes.toml` that have these names."""
+    return tuple(NOTES[name] for name in names)
 
 
 @dataclass(frozen=True)

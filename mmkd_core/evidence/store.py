@@ -1,7 +1,7 @@
 """A folder of records: read once, and asked for the rows that tables, figures and claims are made of."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -112,18 +112,27 @@ class Store:
 
     def taken(self, cases: Cases) -> Taken:
         """For each case whose job is a measurement: its labels, and the values taken; None where it was not."""
-        results = []
-        for labels, job in cases() if callable(cases) else cases:
-            if isinstance(job, Measurement):
-                _, result = self.measured(job.question).get(job.canonical, (None, None))
-                results.append((labels, result.values if result is not None else None))
-        return results
+        return [(labels, found and found[1].values) for labels, found in self._measurements_of(cases)]
+
+    def tree(self, cases: Cases, *by: str) -> dict[Any, Any]:
+        """What `taken` gives by its labels: a dict of the first, of dicts of the next; None where there is no label."""
+        root: dict[Any, Any] = {}
+        for labels, values in self.taken(cases):
+            *above, last = (labels.get(name) for name in by)
+            branch = root
+            for label in above:
+                branch = branch.setdefault(label, {})
+            branch[last] = values
+        return root
 
     def files(self, cases: Cases) -> tuple[str, ...]:
         """The files of the measurements among the jobs of `cases` that were taken."""
-        jobs = [case.job for case in (cases() if callable(cases) else cases)]
-        places = [self.measured(job.question).get(job.canonical) for job in jobs if isinstance(job, Measurement)]
-        return tuple(str(place[0]) for place in places if place is not None)
+        return tuple(str(found[0]) for _, found in self._measurements_of(cases) if found)
+
+    def _measurements_of(self, cases: Cases) -> Iterator[tuple[dict[str, Any], tuple[Path, Measured] | None]]:
+        for labels, job in cases() if callable(cases) else cases:
+            if isinstance(job, Measurement):
+                yield labels, self.measured(job.question).get(job.canonical)
 
     def others(self, question: str) -> "list[Store]":
         """The folders in this one that are stores themselves and hold measurements of a question: those of a GPU."""

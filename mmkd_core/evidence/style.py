@@ -23,7 +23,6 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 MARKS = ("o", "^", "s", "D", "v", "P")
 WIDTH, DPI = 7.5, 176  # inches; a page's text is about 750 pixels wide: two dots a pixel, as fine screens have
 CAPPED_MARK: dict[str, Any] = {"marker": r"$\dagger$", "markersize": 8, "linestyle": "", "color": "0.1"}
-OURS = "Drawn from our records alone: the values of the paper's figure are not printed anywhere."
 CAPPED_LABEL = "run ended at its cap of epochs"
 # By a file's suffix, what `savefig` is told: no date, so that the same records give the same bytes.
 FORMATS: dict[str, dict[str, Any]] = {".svg": {"format": "svg", "metadata": {"Date": None}}, ".png": {"dpi": 150}}
@@ -35,10 +34,11 @@ def styled() -> Iterator[None]:
         yield
 
 
-def panels(columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    """Empty panels side by side, as wide as a page's text and `height` inches high."""
+def panels(columns: int, height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
+    """Empty panels, row by row, together as wide as a page's text and each `height` inches high."""
+    size = (WIDTH, height * rows)
     with styled():
-        figure, axes = plt.subplots(1, columns, figsize=(WIDTH, height), dpi=DPI, squeeze=False, layout="constrained")
+        figure, axes = plt.subplots(rows, columns, figsize=size, dpi=DPI, squeeze=False, layout="constrained")
     for ax in axes.flat:
         sns.despine(ax=ax)
     return figure, list(axes.flat)

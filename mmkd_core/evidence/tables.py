@@ -22,20 +22,9 @@ NUMBER = re.compile(
 NO_NUMBER = ("", "–", "none", "off", "constant", NOT_RUN, CAPPED)
 
 
-HOW_TO_READ = (
-    "Test metrics: mean ± standard deviation over seeds. ¹ best, ² second best. †: at least one run, or its teacher's, "
-    "ended at its cap of epochs while it could still improve. 'not run': planned, no record yet."
-)
-HOW_TESTED = (
-    "Differences are over the seeds that both systems have, paired over the test users: 95 % interval, and p of the "
-    "t-test. '0.041 of 14': after Holm's correction over the 14 comparisons made together. 'capped': a run of either "
-    "side is one of those marked †, so that nothing is decided."
-)
-DIFFERENT_DATA = (
-    "The data differ: none of the paper's three data sets can be had (its Tiktok has 14,343 users and 276,637 "
-    "interactions), so its figures stand beside ours for orientation, not for comparison. DiffMM's are for the TikTok "
-    "files used here, with its authors' own budgets and selection."
-)
+def as_table(lines: dict[Any, Any], heads: str, *columns: str) -> pd.DataFrame:
+    """A line per name with its cells, one for each of `columns`; `heads` says what the names are of."""
+    return pd.DataFrame.from_dict(lines, orient="index", columns=[*columns]).rename_axis(heads)
 
 
 def lines(rows: pd.DataFrame, by: str, metrics: Sequence[str] = METRICS, *, mark: bool = True) -> pd.DataFrame:

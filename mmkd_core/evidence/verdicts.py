@@ -158,64 +158,58 @@ def untestable(why: str) -> Judge:
 
 
 Read = Callable[[Mapping[str, Any]], float]  # one number from the values of a measurement
+Systems = Mapping[Any, Any]  # the values of measurements by system, then by seed (None where there is none)
+
+
+def on_each_dataset(cases: Cases, what: str, read: Callable[[Systems], tuple[str | None, str]], *by: str) -> Judge:
+    """`read` gives a sign and a text for what was measured on a data set, or at a shape: by the labels `by`."""
+
+    def judge(store: Store) -> Finding:
+        found = {title_of(dataset): read(own) for dataset, own in store.tree(cases, "dataset", *by).items()}
+        lines = tuple(f"{dataset}, {what}: {text or NOT_RUN}" for dataset, (_, text) in found.items())
+        return Finding(verdict([sign for sign, _ in found.values()]), lines or (NOT_RUN,), store.files(cases))
+
+    return judge
 
 
 def every_seed(cases: Cases, one: str, others: Sequence[str], value: Read, *, what: str, lower: bool = False) -> Judge:
     """`value` of `one` is higher (or lower) than that of each of `others` in every seed, on every data set."""
 
-    def judge(store: Store) -> Finding:
-        signs, lines, taken = [], [], store.taken(cases)
-        for dataset, systems in _by_system(taken).items():
-            pairs = _in_common(systems, one, others, value)
-            seeds = min((len(ours) for ours, _ in pairs.values()), default=0)
-            planned = sum(title_of(t["dataset"]) == dataset and t["system"] == one for t, _ in taken)
-            enough = seeds >= min(LEAST_SEEDS, planned)
-            worst = min((sign_of(*pair, lower=lower) for pair in pairs.values()), key="-0+".index, default=None)
-            signs.append(worst if enough else None)
-            named = ((name, v) for other, pair in pairs.items() for name, v in zip((one, other), pair, strict=True))
-            numbers = dict.fromkeys(f"{name} {np.mean(v):.4g}" for name, v in named)
-            few = ", in one seed so far" if pairs and not enough else ""
-            lines.append(f"{dataset}, {what}: {', '.join(numbers) or NOT_RUN}{few}")
-        return Finding(verdict(signs), tuple(lines) or (NOT_RUN,), store.files(cases))
+    def read(systems: Systems) -> tuple[str | None, str]:
+        pairs = _in_common(systems, one, others, value)
+        seeds = min((len(ours) for ours, _ in pairs.values()), default=0)
+        enough = seeds >= min(LEAST_SEEDS, len(systems.get(one, {})))
+        worst = min((sign_of(*pair, lower=lower) for pair in pairs.values()), key="-0+".index, default=None)
+        named = ((name, v) for other, pair in pairs.items() for name, v in zip((one, other), pair, strict=True))
+        numbers = dict.fromkeys(f"{name} {np.mean(v):.4g}" for name, v in named)
+        few = ", in one seed so far" if pairs and not enough else ""
+        return worst if enough else None, ", ".join(numbers) + few
 
-    return judge
+    return on_each_dataset(cases, what, read, "system", "seed")
 
 
 def within(cases: Cases, one: str, others: Sequence[str], value: Read, share: float, *, what: str) -> Judge:
     """`value` of the system `one` is at most `share` of that of each of `others`, on every data set or shape."""
 
-    def judge(store: Store) -> Finding:
-        signs, lines = [], []
-        for dataset, systems in _by_system(store.taken(cases)).items():
-            pairs = _in_common(systems, one, others, value)
-            ratios = {other: float(np.mean(ours) / np.mean(theirs)) for other, (ours, theirs) in pairs.items()}
-            signs.append(None if not ratios else "+" if max(ratios.values()) <= share else "-")
-            numbers = ", ".join(f"{100 * ratio:.1f} % of {other}'s" for other, ratio in ratios.items())
-            lines.append(f"{dataset}, {what}: {numbers or NOT_RUN}")
-        return Finding(verdict(signs), tuple(lines) or (NOT_RUN,), store.files(cases))
+    def read(systems: Systems) -> tuple[str | None, str]:
+        pairs = _in_common(systems, one, others, value)
+        ratios = {other: float(np.mean(ours) / np.mean(theirs)) for other, (ours, theirs) in pairs.items()}
+        sign = None if not ratios else "+" if max(ratios.values()) <= share else "-"
+        return sign, ", ".join(f"{100 * ratio:.1f} % of {other}'s" for other, ratio in ratios.items())
 
-    return judge
-
-
-def _by_system(taken: Iterable[tuple[dict[str, Any], Any]]) -> dict[str, dict[str, dict[Any, Any]]]:
-    """By data set, system and seed (None where there is none), the values of the measurements that were taken."""
-    by_dataset: dict[str, dict[str, dict[Any, Any]]] = {}
-    for labels, values in taken:
-        systems = by_dataset.setdefault(title_of(labels["dataset"]), {})
-        if values is not None:
-            systems.setdefault(labels["system"], {})[labels.get("seed")] = values
-    return by_dataset
+    return on_each_dataset(cases, what, read, "system", "seed")
 
 
 def _in_common(
-    systems: Mapping[str, Mapping[Any, Any]], one: str, others: Sequence[str], value: Read
+    systems: Systems, one: str, others: Sequence[str], value: Read
 ) -> dict[str, tuple[list[float], list[float]]]:
     """The values of `one` and of each of `others` in the seeds that both have; without those that share none."""
     pairs = {}
     for other in others:
-        seeds = [seed for seed in systems.get(one, {}) if seed in systems.get(other, {})]
+        both = [systems.get(name, {}) for name in (one, other)]
+        seeds = [seed for seed, values in both[0].items() if values and both[1].get(seed)]
         if seeds:
-            pairs[other] = tuple([float(value(systems[name][seed])) for seed in seeds] for name in (one, other))
+            pairs[other] = tuple([float(value(system[seed])) for seed in seeds] for system in both)
     return pairs
 
 

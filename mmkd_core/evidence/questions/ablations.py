@@ -7,17 +7,9 @@ from collections.abc import Sequence
 
 from mmkd_core.evidence import paper
 from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.store import METRICS, Store
-from mmkd_core.evidence.tables import (
-    DIFFERENT_DATA,
-    HOW_TESTED,
-    HOW_TO_READ,
-    Frames,
-    lines,
-    printed_pair,
-    with_differences,
-)
+from mmkd_core.evidence.tables import Frames, lines, printed_pair, with_differences
 from mmkd_core.evidence.verdicts import better
 
 ABLATIONS: dict[str, Variant] = {
@@ -75,37 +67,19 @@ def frames(cases: Sequence[Case], store: Store) -> Frames:
     return made
 
 
-def _claim(says: str, where: str, variant: str) -> Claim:
-    return Claim(says, where, better(cases, "variant", "MMKD", variant), "Components", "ablations")
-
-
-CLAIMS = {
-    "prompt": _claim("without the prompt MMKD is worse", "Sec. 4.3.1 (1)", "w/o-Prompt"),
-    "pair": _claim("without PairKD it is worse", "Sec. 4.3.1 (2)", "w/o-PairKD"),
-    "list": _claim("without ListKD it is worse", "Sec. 4.3.1 (3)", "w/o-ListKD"),
-    "disentangling": _claim(
-        "without disentangling and re-weighting it is worse", "Sec. 4.3.1 (4)", "w/o-disentangle"
-    ),
-    "embedding": _claim(
-        "embedding distillation adds to it (a component that the paper does not ablate)", "Sec. 3.2.3", "w/o-EmbKD"
-    ),
-    "distillation": _claim(
-        "what is distilled makes the student better than the same start trained by BPR alone", "Abstract; Sec. 3.2",
-        "w/o any KD",
-    ),
-    "SCE": _claim("SCE does better than MSE", "Sec. 3.2.3", "MSE in place of SCE"),
-    "semantic start": _claim(
-        "a prompt made from content does better than one that starts at random", "Sec. 3.1.2", "Xavier prompt"
-    ),
-    "tuned prompt": _claim(
-        "tuning the prompt with the student helps", "Sec. 1; Sec. 3.1.2", "prompt frozen in stage 2"
-    ),
-    "prompt in stage 2": _claim(
-        "the prompt makes the teacher hand on more helpful knowledge", "Sec. 3.1.2; Sec. 4.5",
-        "prompt removed in stage 2",
-    ),
-}  # fmt: skip
-
+WORSE = {  # what is claimed of each: MMKD is better than the variant
+    "prompt": "w/o-Prompt",
+    "pair": "w/o-PairKD",
+    "list": "w/o-ListKD",
+    "disentangling": "w/o-disentangle",
+    "embedding": "w/o-EmbKD",
+    "distillation": "w/o any KD",
+    "SCE": "MSE in place of SCE",
+    "semantic start": "Xavier prompt",
+    "tuned prompt": "prompt frozen in stage 2",
+    "prompt in stage 2": "prompt removed in stage 2",
+}
 QUESTION = Question(
-    cases, table="5", frames=frames, notes=(HOW_TO_READ, HOW_TESTED, DIFFERENT_DATA), claims=CLAIMS,
+    cases, table="5", frames=frames, notes=notes("how_to_read", "how_tested", "different_data"),
+    claims=claims({name: better(cases, "variant", "MMKD", variant) for name, variant in WORSE.items()}),
 )  # fmt: skip

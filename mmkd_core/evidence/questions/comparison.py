@@ -7,33 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from mmkd_core.evidence import paper
+from mmkd_core.evidence import paper, verdicts
 from mmkd_core.evidence.cases import REAL, SEEDS, Asked, Case, Names, Seeds, Variant, title_of
 from mmkd_core.evidence.compare import CAPPED, DAGGER, NOT_RUN, Comparison, against_each, compare_all, signed
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.store import METRICS, Store
-from mmkd_core.evidence.tables import (
-    DIFFERENT_DATA,
-    HEADS,
-    HOW_TESTED,
-    HOW_TO_READ,
-    Frames,
-    lines,
-    printed_pair,
-    with_differences,
-)
-from mmkd_core.evidence.verdicts import (
-    Finding,
-    Judge,
-    Pair,
-    better,
-    outcomes,
-    per_dataset,
-    records_of,
-    untestable,
-    verdict,
-    where,
-)
+from mmkd_core.evidence.tables import HEADS, Frames, lines, printed_pair, with_differences
+from mmkd_core.evidence.verdicts import Finding, Judge, per_dataset, records_of, verdict, where
 from mmkd_core.models import MODELS
 
 # The systems of the paper's table, the two that nothing trains, and MMKD's two stages. A new model is not among them.
@@ -154,12 +134,12 @@ def most_pairs(metric: str = "recall@20") -> Judge:
 
     def judge(store: Store) -> Finding:
         rows = where(store.rows(cases), "system", *GENERAL_TITLES, *MULTIMODAL_TITLES)
-        pairs: list[Pair] = [
+        pairs = [
             (name, f"{one} against {other}", where(own, "system", one), where(own, "system", other))
             for name, own in per_dataset(rows)
             for one, other in product(MULTIMODAL_TITLES, GENERAL_TITLES)
         ]
-        results, signs, texts = outcomes(pairs, metric), [], []
+        results, signs, texts = verdicts.outcomes(pairs, metric), [], []
         for name, _ in per_dataset(rows):
             of_pairs = [o.sign for o in results if o.where == name]
             won, lost, capped, missing = (of_pairs.count(sign) for sign in ("+", "-", CAPPED, None))
@@ -197,29 +177,14 @@ def ranks_move_more(metric: str = "recall@20") -> Judge:
     return judge
 
 
-CLAIMS = {
-    "best": Claim(
-        "MMKD beats all ten baselines on every data set", "Abstract; Sec. 1; Sec. 4.2",
-        better(cases, "system", MMKD, (*GENERAL_TITLES, *MULTIMODAL_TITLES)), "Accuracy", "comparison",
-    ),
-    "margin": Claim(
-        "by 9.75 % or more of NDCG@50 over the best of them", "Sec. 4.2",
-        better(cases, "system", MMKD, (*GENERAL_TITLES, *MULTIMODAL_TITLES), "ndcg@50", 0.0975), "Accuracy",
-        "comparison",
-    ),
-    "multi-modal": Claim(
-        "multi-modal recommenders do better than general ones (collaborative filtering)", "Sec. 4.2",
-        most_pairs(), "Accuracy", "comparison",
-    ),
-    "fluctuation": Claim(
-        "multi-modal methods fluctuate between data sets", "Sec. 4.2", ranks_move_more(), "Accuracy", "comparison",
-    ),
-    "implicit feedback": Claim(
-        "BM3 and CLCRec, GRCN and LATTICE differ on Netflix for the reasons given", "Sec. 4.2",
-        untestable("the paper's Netflix cannot be had; no other data here has its density"), "Accuracy", "comparison",
-    ),
-}  # fmt: skip
-
+BASELINES = (*GENERAL_TITLES, *MULTIMODAL_TITLES)
+RULES = {
+    "best": verdicts.better(cases, "system", MMKD, BASELINES),
+    "margin": verdicts.better(cases, "system", MMKD, BASELINES, "ndcg@50", 0.0975),
+    "multi-modal": most_pairs(),
+    "fluctuation": ranks_move_more(),
+    "implicit feedback": verdicts.untestable("the paper's Netflix cannot be had; no other data here has its density"),
+}
 QUESTION = Question(
-    cases, table="4", frames=frames, notes=(HOW_TO_READ, HOW_TESTED, DIFFERENT_DATA), claims=CLAIMS,
-)  # fmt: skip
+    cases, table="4", frames=frames, notes=notes("how_to_read", "how_tested", "different_data"), claims=claims(RULES)
+)

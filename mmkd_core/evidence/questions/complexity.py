@@ -6,9 +6,7 @@ norms, the optimiser), sorting and the choice of the largest are not products an
 prompt, which scikit-learn computes once.
 """
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from math import log
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,10 +20,10 @@ from mmkd_core.evidence.cases import Asked, Case, Names, Seeds
 from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.meters import counted
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.shapes import Shape, random_data, shape_of
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.tables import Frames
+from mmkd_core.evidence.tables import Frames, as_table
 from mmkd_core.evidence.verdicts import Finding, Judge, verdict
 from mmkd_core.experiment import Experiment
 from mmkd_core.models import MODELS
@@ -33,7 +31,9 @@ from mmkd_core.runs import model_of
 from mmkd_core.training import seeded
 
 COUNTED = ("mmgcn", "grcn", "lattice", "slmrec", "bm3", "teacher", "mmkd")
-SIZES = ("users", "items", "edges", "raw", "dim", "layers")
+_READ = paper.told("complexity")
+SYMBOLS: dict[str, str] = _READ["symbols"]  # as TeX
+SIZES = tuple(SYMBOLS)
 PHASES = ("build", "step", "serve")
 PARTS = ("features", "edges", "dense")
 BATCH = 32  # fewer than the users and items of every shape, so that a batch names each once
@@ -113,23 +113,6 @@ def _batch(data: Dataset, negatives: int) -> Batch:
     return Batch(first, first, others.view(BATCH, negatives))
 
 
-HOW_COUNTED = (
-    "Multiplications and additions of dense and sparse products, counted while a small model runs; |U| users, |I| "
-    "items, |E| interactions, d_m raw width, d width, L layers, B pairs of a batch, k neighbours, r routings; Σ over "
-    "modalities. Work on single elements, sorting and the PCA of the prompt are not counted. The step is the first of "
-    "an epoch, the one in which LATTICE mines its item graph."
-)
-HOW_FITTED = (
-    "A power is the k of a + b x^k through the last three values of x, each twice the one before: a constant part "
-    "cannot hide it. '0': less than a tenth more over all doublings."
-)
-SYMBOLS: dict[str, str] = dict(
-    zip(
-        SIZES,
-        (r"\lvert\mathcal{U}\rvert", r"\lvert\mathcal{I}\rvert", r"\lvert\mathcal{E}\rvert", "d_m", "d", "L"),
-        strict=True,
-    )
-)
 TITLES = {"step": "A training step", "serve": "The tables that serve", "build": "Once, before training"}
 PART_TITLES = {"features": "in proportion to $d_m$", "edges": "sparse products", "dense": "dense products"}
 
@@ -142,9 +125,6 @@ class Judged(NamedTuple):
     wrong: str = ""
 
 
-_READ: dict[str, Any] = tomllib.loads(
-    (resources.files("mmkd_core.evidence") / "complexity.toml").read_text(encoding="utf-8")
-)
 # What this library's models do, by phase and part, as TeX; what is left out is not done.
 FORMS: dict[str, dict[tuple[str, ...], str]] = {
     model: {(phase, part): form for phase, parts in phases.items() for part, form in parts.items()}
@@ -160,11 +140,8 @@ Counts = Mapping[str, Mapping[str, Any] | None]  # what `operations` gave for ea
 
 def frames(cases: Sequence[Case], store: Store) -> Frames:
     """The paper's entries and what was counted for them; then each model's parts in each phase. Formulas are TeX."""
-    by_dataset: dict[str, dict[str, dict[str, Any]]] = {}
-    for labels, values in store.taken(cases):
-        by_dataset.setdefault(labels["dataset"], {}).setdefault(labels["model"], {})[labels["size"]] = values
     made: Frames = {}
-    for dataset, models in by_dataset.items():
+    for dataset, models in store.tree(cases, "dataset", "model", "size").items():
         made[f"The paper's Table 1, counted ({dataset})"] = verdicts(models)
         for phase, title in TITLES.items():
             made[f"{title} ({dataset})"] = parts_of(models, phase)
@@ -210,8 +187,7 @@ def verdicts(models: Mapping[str, Counts]) -> pd.DataFrame:
         form = "; ".join(FORMS["teacher"]["step", part] for part in (("edges", "dense", "features")))  # as in JUDGED
         counted = powers(models["teacher"], [("step", part) for part in PARTS])
         lines[MODELS["teacher"].title] = ["", form, _text(counted), _READ["missing"]]
-    columns = ["printed", "here", "counted", "verdict"]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("entry")
+    return as_table(lines, "entry", "printed", "here", "counted", "verdict")
 
 
 def _verdict(printed: paper.Order, counted: Mapping[str, float], judged: Judged) -> str:
@@ -235,8 +211,7 @@ def parts_of(models: Mapping[str, Counts], phase: str) -> pd.DataFrame:
                 counted = powers(counts, [place])
                 cells = [NOT_RUN if counted is None else f"{counted[size]:.1f}".removesuffix(".0") for size in SIZES]
                 lines[f"{MODELS[model].title}: {PART_TITLES[place[1]]}"] = [form, *cells]
-    columns = ["operations", *(f"${symbol}$" for symbol in SYMBOLS.values())]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("part")
+    return as_table(lines, "part", "operations", *(f"${symbol}$" for symbol in SYMBOLS.values()))
 
 
 def serves_by_edges() -> Judge:
@@ -261,13 +236,7 @@ def serves_by_edges() -> Judge:
     return judge
 
 
-CLAIMS = {
-    "complexity": Claim(
-        "serving needs no feature reduction and takes O(L |E| d)", "Sec. 3.3; Table 1", serves_by_edges(), "Cost",
-        "complexity",
-    ),
-}  # fmt: skip
-
 QUESTION = Question(
-    cases, table="1", measure=operations, frames=frames, notes=(HOW_COUNTED, HOW_FITTED), claims=CLAIMS,
+    cases, table="1", measure=operations, frames=frames, notes=notes("operations", "powers"),
+    claims=claims({"complexity": serves_by_edges()}),
 )  # fmt: skip

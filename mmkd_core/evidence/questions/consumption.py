@@ -24,11 +24,11 @@ from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.counts import as_printed, counted_shape, counts
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.meters import alone, peak_memory
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.questions import ablations
 from mmkd_core.evidence.shapes import SHAPES, Shape, random_data, shape_of
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.tables import Frames, percent
+from mmkd_core.evidence.tables import Frames, as_table, percent
 from mmkd_core.evidence.verdicts import Finding, Judge, Read, per_dataset, records_of, verdict, where, within
 from mmkd_core.experiment import Experiment
 from mmkd_core.models import MODELS, base_of
@@ -151,14 +151,12 @@ def _serve(shape: Shape, sizes: Sequence[Sequence[int]], threads: int) -> dict[s
     return {"users": shape.users, "seconds": median(seconds), "memory": peak_memory(device)}
 
 
-MEMORY = ("build, MiB", "train, MiB", "serve, MiB")
+MEMORY, PAPER = ("build, MiB", "train, MiB", "serve, MiB"), ("paper, s", "paper, GB")
 
 
 def frames(cases: Sequence[Case], store: Store) -> Frames:
     """What each model cost here, a frame a shape; then the paper's parameters, as printed and as they should be."""
-    by_dataset: dict[str, dict[str, Any]] = {}
-    for labels, values in store.taken(cases):
-        by_dataset.setdefault(labels["dataset"], {})[labels["system"]] = values
+    by_dataset = store.tree(cases, "dataset", "system")
     made = {f"{dataset}: measured here": spent(systems, dataset) for dataset, systems in by_dataset.items()}
     return made | on_gpus(cases, store) | {"Parameters as the paper counts them": counts6()}
 
@@ -168,7 +166,7 @@ def on_gpus(cases: Sequence[Case], store: Store) -> Frames:
 
     Seconds are those that passed, memory is what was allocated on the card; beside them the paper's.
     """
-    columns = ["epoch, s", "step, s", "tables, s", *MEMORY, "paper, s", "paper, GB"]
+    columns = ("epoch, s", "step, s", "tables, s", *MEMORY, *PAPER)
     titles = {model.title: name for name, model in MODELS.items()}
     by_title: dict[str, dict[str, list[str]]] = {}
     for gpu in store.others("consumption"):
@@ -184,25 +182,22 @@ def on_gpus(cases: Sequence[Case], store: Store) -> Frames:
                     f"{seconds['epoch']:.2f}", f"{seconds['other step']:.4f}", f"{seconds['tables']:.4f}",
                     *peaks, *beside,
                 ]  # fmt: skip
-    return {
-        title: pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("system")
-        for title, lines in by_title.items()
-    }
+    return {title: as_table(lines, "system", *columns) for title, lines in by_title.items()}
 
 
 def spent(systems: Mapping[str, Any], dataset: str) -> pd.DataFrame:
     """A line per system: seconds, MiB, numbers, ratios to the teacher's; beside the paper's seconds and gigabytes."""
-    columns = [
+    columns = (
         "epoch, s", "first step, s", "tables, s", "ranking all users, s", *MEMORY,
-        "trained", "kept", "served", "trained / teacher's", "served / teacher's", "paper, s", "paper, GB",
-    ]  # fmt: skip
+        "trained", "kept", "served", "trained / teacher's", "served / teacher's",
+    )  # fmt: skip
     printed = {MODELS[model].title: line for model, line in paper.TABLE_6.get(dataset, {}).items()}
     lines = {}
     for system, values in systems.items():
-        own = _cells(values, systems.get(TEACHER)) if values is not None else [NOT_RUN] * (len(columns) - 2)
+        own = _cells(values, systems.get(TEACHER)) if values is not None else [NOT_RUN] * len(columns)
         beside = [printed[system].seconds, printed[system].gigabytes] if system in printed else ["", ""]
         lines[system] = [*own, *map(str, beside)]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("system")
+    return as_table(lines, "system", *columns, *PAPER)
 
 
 def _cells(values: Mapping[str, Any], teacher: Mapping[str, Any] | None) -> list[str]:
@@ -229,8 +224,8 @@ def counts6() -> pd.DataFrame:
                 f"{line.millions!s}M", f"{behind[model]:,}", f"{right[model]:,}", f"{stated[model]:,}",
                 printed, percent(right[model], right["teacher"]),
             ]  # fmt: skip
-    columns = ["printed", "behind it", "right", "right, stated widths", "printed ratio", "right ratio"]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("model")
+    columns = ("printed", "behind it", "right", "right, stated widths", "printed ratio", "right ratio")
+    return as_table(lines, "model", *columns)
 
 
 def cheap_to_distil(share: float) -> Judge:
@@ -255,45 +250,17 @@ def cheap_to_distil(share: float) -> Judge:
     return judge
 
 
-def _claim(name: str, says: str, where: str, value: Read, share: float, notebook: str = "complexity") -> Claim:
-    rivals = [TEACHER] if notebook == "serving" or name == "trained" else [TEACHER, LATTICE, BM3]
-    return Claim(says, where, within(cases, MMKD, rivals, value, share, what=name), "Cost", notebook)
+def _at_most(what: str, share: float, value: Read, rivals: Sequence[str] = (TEACHER, LATTICE, BM3)) -> Judge:
+    return within(cases, MMKD, rivals, value, share, what=what)
 
 
-HOW_MEASURED = (
-    "Generated data of the paper's shapes, d = 32, batches of 2,048 pairs, four fifths of the interactions trained on. "
-    "CPU seconds on the machine that the records name, on a GPU those that pass: an epoch is its first step and the "
-    "mean of five others, scaled. Peaks of resident memory, imports and data included, on a GPU of what was allocated "
-    "there, each model in a process of its own. 'kept': frozen weights and constants. The paper's are a GPU's."
-)
-HOW_COUNTED = (
-    "The paper counts raw features as parameters of whatever reads them, and of MMKD the student alone; so do 'behind "
-    "it' and 'right'."
-)
-CLAIMS = {
-    "compression": _claim(
-        "trained", "the student is a tenth or less of the teacher (of the numbers that are trained)",
-        "Sec. 4.4; Table 6", lambda v: v["numbers"]["trained"], 0.1,
-    ),
-    "serving": _claim(
-        "served", "the student serves with less than the teacher (whose final tables are kept)",
-        "Abstract; Sec. 1; Sec. 4.4", lambda v: v["numbers"]["served"], 0.9, "serving",
-    ),
-    "training time": _claim(
-        "CPU seconds an epoch",
-        "an epoch of the student with a live prompt takes at most 0.8 of the teacher's, LATTICE's and BM3's",
-        "Sec. 4.4; Table 6", lambda v: v["seconds"]["epoch"], 0.8,
-    ),
-    "memory": _claim(
-        "peak memory", "training it takes less memory than theirs (at most 0.9)", "Sec. 4.4; Table 6",
-        lambda v: v["memory"]["train"]["resident"], 0.9,
-    ),
-    "cost of KL": Claim(
-        "the KL divergences, with all that they need, do not significantly add to its time (10 % at most)", "Sec. 4.4",
-        cheap_to_distil(0.1), "Cost", "complexity",
-    ),
-}  # fmt: skip
-
+RULES = {
+    "compression": _at_most("trained", 0.1, lambda v: v["numbers"]["trained"], [TEACHER]),
+    "serving": _at_most("served", 0.9, lambda v: v["numbers"]["served"], [TEACHER]),
+    "training time": _at_most("CPU seconds an epoch", 0.8, lambda v: v["seconds"]["epoch"]),
+    "memory": _at_most("peak memory", 0.9, lambda v: v["memory"]["train"]["resident"]),
+    "cost of KL": cheap_to_distil(0.1),
+}
 QUESTION = Question(
-    cases, table="6", measure=footprint, frames=frames, notes=(HOW_MEASURED, HOW_COUNTED), claims=CLAIMS,
-)  # fmt: skip
+    cases, table="6", measure=footprint, frames=frames, notes=notes("footprint", "parameters"), claims=claims(RULES)
+)

@@ -7,10 +7,10 @@ import pandas as pd
 
 from mmkd_core.evidence.cases import REAL, SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.compare import DAGGER, NOT_RUN, Comparison, compare, compare_all, difference, signed
-from mmkd_core.evidence.question import Question
+from mmkd_core.evidence.question import Question, notes
 from mmkd_core.evidence.questions.comparison import SYSTEMS
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.tables import HOW_TESTED, HOW_TO_READ, Frames, spread
+from mmkd_core.evidence.tables import Frames, spread
 from mmkd_core.models import MODELS
 
 KINDS = ("real", "permuted", "noise", "removed")
@@ -62,5 +62,5 @@ def _changed(text: str, change: Comparison | None) -> str:
 
 
 QUESTION = Question(
-    cases, table="content", frames=frames, notes=(HOW_TO_READ, HOW_TESTED, "Settings as with real content."),
-)  # fmt: skip
+    cases, table="content", frames=frames, notes=notes("how_to_read", "how_tested", "settings_of_content")
+)

@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 
 from mmkd_core.evidence.cases import REAL, SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.compare import NOT_RUN
-from mmkd_core.evidence.question import Question
+from mmkd_core.evidence.question import Question, notes
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.style import BLUE, DASHES, OURS, PALETTE, VERMILION, a_part_each, entitle, grid, say
+from mmkd_core.evidence.style import BLUE, DASHES, PALETTE, VERMILION, a_part_each, entitle, grid, say
 from mmkd_core.models import MODELS
 
 History = Mapping[str, Any]  # as `training.History.as_dict` gives it
@@ -137,8 +137,4 @@ def _line(label: str, color: str, dashes: Any) -> Line2D:
     return Line2D([], [], color=color, linestyle=dashes, label=label)
 
 
-HOW_TRAINED = (
-    "A line a seed, which ends where its training did; a star marks the epoch kept. Loss terms are as they enter their "
-    "sum, weights included."
-)
-QUESTION = Question(cases, figure="5", draw=draw, notes=(HOW_TRAINED, OURS))
+QUESTION = Question(cases, figure="5", draw=draw, notes=notes("convergence", "our_records_alone"))

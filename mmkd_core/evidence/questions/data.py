@@ -12,7 +12,7 @@ from mmkd_core.evidence import paper
 from mmkd_core.evidence.cases import REAL, Asked, Case, Names, Seeds, title_of
 from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.measurement import Measurement
-from mmkd_core.evidence.question import Question
+from mmkd_core.evidence.question import Question, notes
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import Frames
 
@@ -52,4 +52,4 @@ def _cells(values: dict[str, Any] | None) -> dict[str, str]:
     return dict(zip(paper.STATISTICS, [*numbers, features, " / ".join(f"{n:,}" for n in counts)], strict=True))
 
 
-QUESTION = Question(cases, table="3", measure=statistics, frames=frames, notes=("The paper's data cannot be had.",))
+QUESTION = Question(cases, table="3", measure=statistics, frames=frames, notes=notes("papers_data"))

@@ -12,10 +12,10 @@ from scipy import stats
 
 from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.compare import ALPHA, CAPPED, NOT_RUN, said, signed
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.questions.ablations import ABLATIONS
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.tables import HOW_TO_READ, Frames, spread
+from mmkd_core.evidence.tables import Frames, spread
 from mmkd_core.evidence.verdicts import Finding, Judge, records_of, verdict, where
 
 DEGREES = {"noise": (0.0, 0.2, 0.4, 0.6, 0.8), "redundancy": (0, 32, 128, 512)}
@@ -74,19 +74,10 @@ def advantage_grows(change: str, one: str, other: str, metric: str = "recall@20"
     return judge
 
 
-CLAIMS = {
-    "noise": Claim(
-        "disentangling and re-weighting guard against misleading content: worth more the more of it is wrong",
-        "Sec. 1 (I2); Sec. 3.2.2", advantage_grows("noise", "MMKD", "w/o-disentangle"), "Noise and redundancy", "demo",
-    ),
-    "redundancy": Claim(
-        "the prompt guards against redundant content: worth more the more there is",
-        "Abstract; Sec. 1 (I2); Sec. 3.1.2", advantage_grows("redundancy", "MMKD", "w/o-Prompt"),
-        "Noise and redundancy", "demo",
-    ),
-}  # fmt: skip
-
+RULES = {
+    "noise": advantage_grows("noise", "MMKD", "w/o-disentangle"),
+    "redundancy": advantage_grows("redundancy", "MMKD", "w/o-Prompt"),
+}
 QUESTION = Question(
-    cases, table="demo", frames=frames, notes=(HOW_TO_READ, "The content of the demo was made to matter."),
-    claims=CLAIMS,
-)  # fmt: skip
+    cases, table="demo", frames=frames, notes=notes("how_to_read", "content_of_the_demo"), claims=claims(RULES)
+)

@@ -11,20 +11,10 @@ from matplotlib.ticker import NullLocator
 
 from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.compare import NOT_RUN
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.questions.comparison import MMKD, TEACHER
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.style import (
-    BLUE,
-    CAPPED_LABEL,
-    CAPPED_MARK,
-    OURS,
-    VERMILION,
-    a_part_each,
-    entitle,
-    grid,
-    say,
-)
+from mmkd_core.evidence.style import BLUE, CAPPED_LABEL, CAPPED_MARK, VERMILION, a_part_each, entitle, grid, say
 from mmkd_core.evidence.verdicts import Judge, Pair, paired, per_dataset, where
 from mmkd_core.experiment import plan
 
@@ -147,12 +137,6 @@ def scale(ax: Axes, values: Sequence[Any]) -> None:
     ax.set_xlim(limits)
 
 
-HOW_VARIED = (
-    "Recall@20 on test, mean ± standard deviation over seeds, all other settings as in force; those were chosen on "
-    "validation. A setting of the student does not touch its teacher, so there is no curve of it."
-)
-
-
 def _curves(store: Store, setting: str, system: str) -> Iterable[tuple[str, pd.DataFrame]]:
     """The rows of one curve, a data set at a time."""
     return per_dataset(where(where(store.rows(cases), "setting", setting), "system", system))
@@ -192,30 +176,13 @@ def equal_is_best(*settings: str) -> Judge:
     return paired(pairs)
 
 
-def _claim(says: str, judge: Judge) -> Claim:
-    return Claim(says, "Sec. 4.5", judge, "Settings", "hyperparameters")
-
-
-CLAIMS = {
-    "d saturates": _claim(
-        "the student's d saturates at about 64 (128 gains less than 2 %)", grows("dim", 128, 64, MMKD, 0.02)
-    ),
-    "equal d": _claim(
-        "equal d of teacher and student does better than any unequal pair", equal_is_best("teacher.dim", "dim")
-    ),
-    "teacher's depth": _claim(
-        "the teacher improves with its depth", grows("teacher.layers", DEPTHS[-1], DEPTHS[0], TEACHER)
-    ),
-    "dropout": _claim("without dropout the teacher drops sharply", matters("teacher.dropout", 0.0, TEACHER)),
-    "pair weight": _claim(
-        "without pair-wise weight (λ₂ = 0) it is significantly worse", matters("pair", 0.0)
-    ),
-    "list weight": _claim(
-        "without list-wise weight (λ₃ = 0) it is significantly worse", matters("list", 0.0)
-    ),
-    "prompt rate": _claim(
-        "without a prompt rate (λ₁ = 0) it is significantly worse", matters("teacher.prompt_rate", 0.0)
-    ),
-}  # fmt: skip
-
-QUESTION = Question(cases, figure="4", draw=draw, notes=(HOW_VARIED, OURS), claims=CLAIMS)
+RULES = {
+    "d saturates": grows("dim", 128, 64, MMKD, 0.02),
+    "equal d": equal_is_best("teacher.dim", "dim"),
+    "teacher's depth": grows("teacher.layers", DEPTHS[-1], DEPTHS[0], TEACHER),
+    "dropout": matters("teacher.dropout", 0.0, TEACHER),
+    "pair weight": matters("pair", 0.0),
+    "list weight": matters("list", 0.0),
+    "prompt rate": matters("teacher.prompt_rate", 0.0),
+}
+QUESTION = Question(cases, figure="4", draw=draw, notes=notes("sensitivity", "our_records_alone"), claims=claims(RULES))

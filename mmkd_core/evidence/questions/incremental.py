@@ -32,9 +32,9 @@ from mmkd_core.evidence import paper
 from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.measurement import Measurement
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.tables import DIFFERENT_DATA, Column, Frames, by_system, column, flat
+from mmkd_core.evidence.tables import Column, Frames, as_table, by_system, column, flat
 from mmkd_core.evidence.verdicts import every_seed
 from mmkd_core.experiment import Experiment
 from mmkd_core.models import MODELS, build
@@ -154,17 +154,6 @@ def _median(work: Callable[[], Any], device: torch.device) -> tuple[float, float
 
 
 WAYS = ("stale", "edges", "fine-tuned", "retrained")
-HOW_ADAPTED = (
-    "A tenth of the training interactions, drawn at random (the files hold no times), come after the training. "
-    "'stale': served as it was. 'edges': they become edges of its graph. 'fine-tuned': then trained on them alone, the "
-    "epoch chosen on validation. 'retrained': from scratch on all. Test metrics, mean ± standard deviation over seeds; "
-    "'gain': fine-tuned minus stale of the same seed."
-)
-HOW_TIMED = (
-    "Milliseconds of the CPU, one thread, median of 5: an epoch of fine-tuning, the final tables, the lists of all "
-    "test users. 'one epoch, all': their sum. 'update': the same with the epochs that were kept; searching them on "
-    "validation is not in it. 'retraining': CPU seconds of the run's records, for MMKD teacher and student."
-)
 
 
 def frames(cases: Sequence[Case], store: Store) -> Frames:
@@ -228,25 +217,19 @@ def conclusions(rows: pd.DataFrame) -> list[str]:
 def printed_table7() -> pd.DataFrame:
     """The paper's Table 7: a line a system."""
     lines = {MODELS[model].title: [str(r), str(n), f"{ms!s} ms"] for model, (r, n, ms) in paper.TABLE_7.items()}
-    frame = pd.DataFrame.from_dict(lines, orient="index", columns=["Recall@20", "NDCG@20", "time"])
-    return frame.rename_axis("system")
+    return as_table(lines, "system", "Recall@20", "NDCG@20", "time")
 
 
 RIVALS = tuple(MODELS[model].title for model in ("lattice", "bm3"))
-CLAIMS = {
-    "new data": Claim(
-        "fine-tuned on new interactions MMKD is better than LATTICE and BM3", "Sec. 7.3.1; Table 7",
-        every_seed(cases, "MMKD", RIVALS, lambda v: v["metrics"]["fine-tuned"]["recall@20"], what="Recall@20"),
-        "Cost", "incremental",
+RULES = {
+    "new data": every_seed(
+        cases, "MMKD", RIVALS, lambda v: v["metrics"]["fine-tuned"]["recall@20"], what="Recall@20"
     ),
-    "new data, time": Claim(
-        "and takes less time, to train an epoch and to recommend", "Sec. 7.3.1; Table 7",
-        every_seed(cases, "MMKD", RIVALS, lambda v: sum(v["cpu_ms"].values()), what="CPU ms", lower=True),
-        "Cost", "incremental",
+    "new data, time": every_seed(
+        cases, "MMKD", RIVALS, lambda v: sum(v["cpu_ms"].values()), what="CPU ms", lower=True
     ),
 }  # fmt: skip
-
 QUESTION = Question(
-    cases, table="7", measure=incremental, frames=frames, notes=(HOW_ADAPTED, HOW_TIMED, DIFFERENT_DATA),
-    claims=CLAIMS,
+    cases, table="7", measure=incremental, frames=frames, notes=notes("adapted", "timed", "different_data"),
+    claims=claims(RULES),
 )  # fmt: skip

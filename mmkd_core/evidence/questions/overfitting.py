@@ -29,7 +29,7 @@ from mmkd_core.evaluation import BLOCK, Scorer
 from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.measurement import Measurement
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.style import BLUE, VERMILION, entitle, grid, parts, say
 from mmkd_core.evidence.tables import Column, Frames, by_system, cell, column, flat
@@ -271,29 +271,14 @@ def draw_gaps(curves: Mapping[str, pd.DataFrame | None], quantity: str = "auc") 
     return figure
 
 
-HOW_MEASURED = (
-    "AUC gap: how much more often a user's training pair beats the same 100 other items than a validation pair does; "
-    "'start': untrained. BPR gap: the same of -log sigmoid, validation minus training. 'fall': validation Recall@20 "
-    "from its best epoch to the last, in per cent of the best. Mean ± standard deviation over seeds."
-)
-
-
 def _gap_at_end(values: Mapping[str, Any]) -> float:
     return values["gap"]["end"]["auc"]
 
 
-CLAIMS = {
-    "reduction overfits": Claim(
-        "what reduces features aggravates overfitting (the gap of AUC at the end of a long training)", "Sec. 1 (I1)",
-        every_seed(cases, "teacher", [NO_CONTENT], _gap_at_end, what="gap"), "Overfitting and mixing", "overfitting",
-    ),
-    "student overfits less": Claim(
-        "distilling into the student prevents overfitting", "Sec. 1 (I1)",
-        every_seed(cases, "student", ["teacher"], _gap_at_end, what="gap", lower=True), "Overfitting and mixing",
-        "overfitting",
-    ),
-}  # fmt: skip
-
+RULES = {
+    "reduction overfits": every_seed(cases, "teacher", [NO_CONTENT], _gap_at_end, what="gap"),
+    "student overfits less": every_seed(cases, "student", ["teacher"], _gap_at_end, what="gap", lower=True),
+}
 QUESTION = Question(
-    cases, table="overfitting", measure=overfitting, frames=frames, notes=(HOW_MEASURED,), claims=CLAIMS,
-)  # fmt: skip
+    cases, table="overfitting", measure=overfitting, frames=frames, notes=notes("gaps"), claims=claims(RULES)
+)

@@ -29,10 +29,11 @@ from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant, 
 from mmkd_core.evidence.compare import LEAST_SEEDS, NOT_RUN
 from mmkd_core.evidence.figures import scatter
 from mmkd_core.evidence.measurement import Measurement
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.style import MARKS, OURS, PALETTE, entitle, grid, parts, say
-from mmkd_core.evidence.verdicts import Finding, Judge, sign_of, verdict
+from mmkd_core.evidence.style import MARKS, PALETTE, entitle, grid, parts, say
+from mmkd_core.evidence.tables import as_table
+from mmkd_core.evidence.verdicts import Judge, Systems, on_each_dataset, sign_of
 from mmkd_core.experiment import Experiment
 from mmkd_core.layers import standardise, unit_rows
 from mmkd_core.models.mmkd import MMKD
@@ -193,7 +194,7 @@ def share_table(table: pd.DataFrame) -> pd.DataFrame:
     for name in (name for row in PANELS for name in row if name):
         own = table[table["representation"] == name]
         lines[name] = [mean_of(own[metric]) if len(own) else NOT_RUN for metric in METRICS]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=["cosine", "Euclidean"]).rename_axis("representation")
+    return as_table(lines, "representation", "cosine", "Euclidean")
 
 
 def share_differences(table: pd.DataFrame, metric: str = METRIC) -> pd.DataFrame:
@@ -212,8 +213,7 @@ def share_differences(table: pd.DataFrame, metric: str = METRIC) -> pd.DataFrame
         agreed = "more" if gains.gt(0).all() else "less" if gains.lt(0).all() else None
         reading = agreed if agreed and len(gains) > 1 else "not told apart"
         lines[line] = [mean_of(gains, "+"), f"{gains.gt(0).sum()} of {len(gains)}", reading]
-    columns = ["difference", "seeds with more", "overlap"]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("representation")
+    return as_table(lines, "representation", "difference", "seeds with more", "overlap")
 
 
 def draw(cases: Sequence[Case], store: Store) -> Figure:
@@ -265,35 +265,20 @@ def _explain(ax: Axes, points: Mapping[str, Any], full: pd.Series) -> None:
 def more_mixed(one: str, other: str, metric: str = METRIC) -> Judge:
     """The representation `one` mixes modalities more than `other` in every seed, of two at least."""
 
-    def judge(store: Store) -> Finding:
-        signs, lines, taken = [], [], store.taken(cases)
-        for dataset in dict.fromkeys(labels["dataset"] for labels, _ in taken):
-            values = [v for labels, v in taken if labels["dataset"] == dataset]
-            measured = [v for v in values if v is not None]
-            by_name = {name: [v["share"][name][metric] for v in measured] for name in (one, other)}
-            enough = measured and len(measured) >= min(LEAST_SEEDS, len(values))
-            signs.append(sign_of(*by_name.values()) if enough else None)
-            means = ", ".join(f"{np.mean(shares):.3f} ({name})" for name, shares in by_name.items() if shares)
-            lines.append(f"{title_of(dataset)}, share of neighbours of another modality: {means or NOT_RUN}")
-        return Finding(verdict(signs), tuple(lines) or (NOT_RUN,), store.files(cases))
+    def read(seeds: Systems) -> tuple[str | None, str]:
+        measured = [values for values in seeds.values() if values is not None]
+        by_name = {name: [values["share"][name][metric] for values in measured] for name in (one, other)}
+        enough = measured and len(measured) >= min(LEAST_SEEDS, len(seeds))
+        means = ", ".join(f"{np.mean(shares):.3f} ({name})" for name, shares in by_name.items() if shares)
+        return sign_of(*by_name.values()) if enough else None, means
 
-    return judge
+    return on_each_dataset(cases, "share of neighbours of another modality", read, "seed")
 
 
-HOW_MIXED = (
-    "A point is an item by one of its modalities: t-SNE, started from a PCA, of the directions of some items (the same "
-    "in all panels, first seed). Mixing: the share of a point's 10 nearest neighbours by cosine that are of another "
-    "modality, over all items that have training interactions and all modalities; mean ± standard deviation over seeds."
+RULES = {
+    "prompt mixes": more_mixed("f, prompt tuned", "f, w/o-Prompt"),
+    "prompt mixes, caption": more_mixed("F, prompt tuned", "F, w/o-Prompt"),
+}
+QUESTION = Question(
+    cases, figure="3", measure=mixing, draw=draw, notes=notes("mixing", "our_records_alone"), claims=claims(RULES)
 )
-CLAIMS = {
-    "prompt mixes": Claim(
-        "with the prompt the densified features of the modalities overlap more (f, as the text has it)", "Sec. 4.3.2",
-        more_mixed("f, prompt tuned", "f, w/o-Prompt"), "Overfitting and mixing", "tsne",
-    ),
-    "prompt mixes, caption": Claim(
-        "the same of the embeddings that the graph makes of them (F, as the caption has it)", "Sec. 4.3.2; Fig. 3",
-        more_mixed("F, prompt tuned", "F, w/o-Prompt"), "Overfitting and mixing", "tsne",
-    ),
-}  # fmt: skip
-
-QUESTION = Question(cases, figure="3", measure=mixing, draw=draw, notes=(HOW_MIXED, OURS), claims=CLAIMS)
