@@ -36,16 +36,13 @@ class Progress:
     seconds_left: float | None
 
 
-OnProgress = Callable[[Progress], None]
-
-
 def run_all(
     cases: Iterable[Case],
     store: str | Path,
     *,
     engine: str = "local",
     workers: int | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> None:
     """Runs every job of `cases` whose record `store` lacks; returns when all are there.
 

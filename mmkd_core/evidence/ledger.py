@@ -58,9 +58,8 @@ def page(judged: pd.DataFrame) -> str:
             f"| [read]({row['notebook']}.ipynb) |"
             for _, row in rows.iterrows()
         ]
-        parts.append(
-            "\n".join([f"### {topic}\n", "| claim | verdict | measured | |", "| --- | --- | --- | --- |", *lines])
-        )
+        head = [f"### {topic}\n", "| claim | verdict | measured | |", "| --- | --- | --- | --- |"]
+        parts.append("\n".join([*head, *lines]))
     return "\n\n".join(parts)
 
 

@@ -146,11 +146,8 @@ def _of_record(path: Path, record: Record) -> dict[str, Any]:
         "hits": None if swapped or not path.with_suffix(".npz").exists() else str(path),
         "validation": record.validation["recall@20"],
         "best_epoch": record.history["best_epoch"],
-        "epochs": cost["epochs"],
-        "seconds": cost["seconds"],
-        "cpu_seconds": cost["cpu_seconds"],
-        "trained": cost["parameters"]["trained"],
-        "served": cost["parameters"]["served"],
+        **{name: cost[name] for name in ("epochs", "seconds", "cpu_seconds")},
+        **{name: cost["parameters"][name] for name in ("trained", "served")},
         "record": str(path),
     }
 

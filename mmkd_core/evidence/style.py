@@ -23,7 +23,6 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 MARKS = ("o", "^", "s", "D", "v", "P")
 WIDTH, DPI = 7.5, 176  # inches; a page's text is about 750 pixels wide: two dots a pixel, as fine screens have
 CAPPED_MARK: dict[str, Any] = {"marker": r"$\dagger$", "markersize": 8, "linestyle": "", "color": "0.1"}
-CAPPED_LABEL = "run ended at its cap of epochs"
 # By a file's suffix, what `savefig` is told: no date, so that the same records give the same bytes.
 FORMATS: dict[str, dict[str, Any]] = {".svg": {"format": "svg", "metadata": {"Date": None}}, ".png": {"dpi": 150}}
 

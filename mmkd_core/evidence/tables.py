@@ -33,17 +33,12 @@ def lines(rows: pd.DataFrame, by: str, metrics: Sequence[str] = METRICS, *, mark
     `rows` are those of one data set from `Store.rows`. The deviation (n - 1) needs two seeds. A line without a
     record is "not run", one that lacks some says so ("2 of 3"); `mark` marks the best and the second best.
     """
-    groups = list(rows.groupby(by, sort=False))
-    table = pd.DataFrame(
-        [
-            [_seeds(group), *(cell(group[metric]) for metric in metrics)]
-            for _, group in groups
-        ],
-        index=pd.Index([name for name, _ in groups], name=by), columns=["seeds", *(HEADS[m] for m in metrics)],
-    )  # fmt: skip
+    groups = rows.groupby(by, sort=False)
+    cells = {name: [_seeds(group), *(cell(group[metric]) for metric in metrics)] for name, group in groups}
+    table = as_table(cells, by, "seeds", *(HEADS[metric] for metric in metrics))
     if mark:
         for metric in metrics:
-            means = rows.groupby(by, sort=False)[metric].mean().dropna().nlargest(2)
+            means = groups[metric].mean().dropna().nlargest(2)
             for name, sign in zip(means.index, (FIRST, SECOND), strict=False):
                 table.loc[name, HEADS[metric]] += sign
     return table
@@ -94,19 +89,8 @@ def spread(rows: pd.DataFrame, by: str, over: str, metric: str = "recall@20") ->
 
 
 def flat(taken: Taken) -> pd.DataFrame:
-    """One row per measurement: its labels, and its numbers by path ("gap.best.auc"); NaN where it was not taken."""
-    rows = [{**labels, **_numbers(values or {})} for labels, values in taken]
-    return pd.DataFrame(rows)
-
-
-def _numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    numbers: dict[str, float] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            numbers |= _numbers(value, f"{prefix}{name}.")
-        elif isinstance(value, int | float):
-            numbers[prefix + name] = float(value)
-    return numbers
+    """One row per measurement: its labels, and its values by path ("gap.best.auc"); NaN where it was not taken."""
+    return pd.json_normalize([{**labels, **(values or {})} for labels, values in taken])
 
 
 class Column(NamedTuple):
@@ -119,13 +103,12 @@ class Column(NamedTuple):
 
 def by_system(rows: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
     """A line per system: how many seeds there are, and of each column its mean ± deviation, to some digits."""
-    any_column = next(iter(columns.values())).values
-    systems = list(rows["system"].unique())
-    table = pd.DataFrame(index=pd.Index(systems, name="system"))
-    table["seeds"] = [str(int(any_column[rows["system"] == system].notna().sum())) for system in systems]
-    for head, (values, digits, sign) in columns.items():
-        table[head] = [cell(values[rows["system"] == system], digits, sign) for system in systems]
-    return table
+    first, *_ = columns.values()
+    lines = {
+        system: [str(first.values[runs].count()), *(cell(c.values[runs], c.digits, c.sign) for c in columns.values())]
+        for system, runs in rows.groupby("system", sort=False).groups.items()
+    }
+    return as_table(lines, "system", "seeds", *columns)
 
 
 def column(rows: pd.DataFrame, name: str) -> pd.Series:

@@ -52,18 +52,14 @@ class Outcome:
             return f"{self.where}: {NOT_RUN}"
         if self.sign is None:
             return f"{self.where}: {signed(c.difference)} in one seed so far"
-        shown = f"{where}: {signed(c.difference)}"
-        if c.limit:
-            interval = f"95 % interval {signed(c.low)} to {signed(c.high)}"
-            shown += f" or {signed(100 * c.relative, 1)} % ({interval}, limit {signed(c.limit)}, "
-        else:
-            shown += " ("
+        interval = f"95 % interval {signed(c.low)} to {signed(c.high)}"
+        limit = f" or {signed(100 * c.relative, 1)} % ({interval}, limit {signed(c.limit)}, " if c.limit else " ("
         unsure = ""
         if c.sign == "0":
             above = f"{'above the limit' if c.limit else 'better'} in {sum(d > c.limit for d in c.by_seed)}"
             seeds = f", {above} of {len(c.by_seed)} seeds"
             unsure = seeds if c.seeds_disagree else f", detectable {c.detectable:.4f}"
-        return f"{shown}{c.p_said}{unsure})"
+        return f"{where}: {signed(c.difference)}{limit}{c.p_said}{unsure})"
 
 
 def outcomes(pairs: Sequence[Pair], metric: str = "recall@20", share: float = 0.0) -> list[Outcome]:

@@ -9,8 +9,6 @@ from pkgutil import iter_modules
 from mmkd_core.evidence.question import Question
 
 _MODULES = {name: import_module(f"{__name__}.{name}") for name in sorted(m.name for m in iter_modules(__path__))}
-QUESTIONS: dict[str, Question] = {
-    name: module.QUESTION for name, module in _MODULES.items() if hasattr(module, "QUESTION")
-}
+QUESTIONS: dict[str, Question] = {name: m.QUESTION for name, m in _MODULES.items() if hasattr(m, "QUESTION")}
 TABLES = {q.table: q for q in sorted(QUESTIONS.values(), key=lambda q: q.table or "") if q.table is not None}
 FIGURES = {q.figure: q for q in sorted(QUESTIONS.values(), key=lambda q: q.figure or "") if q.figure is not None}

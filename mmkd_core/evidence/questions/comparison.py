@@ -55,8 +55,8 @@ def overview(rows: pd.DataFrame, metric: str = "recall@20") -> pd.DataFrame:
     columns = {}
     for dataset in rows["dataset"].unique():
         table = systems(rows, dataset)
-        daggers = [DAGGER if str(seeds).endswith(DAGGER) else "" for seeds in table["seeds"]]
-        columns[title_of(dataset)] = table[HEADS[metric]] + pd.Series(daggers, index=table.index)
+        capped = table["seeds"].str.endswith(DAGGER)
+        columns[title_of(dataset)] = table[HEADS[metric]] + capped.map({True: DAGGER, False: ""})
     return pd.concat(columns, axis=1, sort=False).fillna(NOT_RUN).rename_axis("system")
 
 
@@ -104,9 +104,8 @@ def trials(store: Store) -> pd.DataFrame:
     The others were broken off where they fell behind. Read from the studies in the folder `searches`; "none" where
     there is no study. Raises `ValueError` for a file there that is none.
     """
-    frame = pd.DataFrame(
-        "none", index=[model.title for model in MODELS.values()], columns=[title_of(name) for name in REAL]
-    )
+    titles = [model.title for model in MODELS.values()]
+    frame = pd.DataFrame("none", index=titles, columns=[title_of(name) for name in REAL])
     for path in sorted((store.folder / "searches").glob("*.json")):
         try:
             study = json.loads(path.read_text(encoding="utf-8"))

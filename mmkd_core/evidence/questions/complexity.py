@@ -7,9 +7,10 @@ prompt, which scikit-learn computes once.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from math import log
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import torch
@@ -45,15 +46,14 @@ LESS = {"smoke": {"doublings": (1, 2, 4)}}  # that a measurement in a hurry does
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
     """Operations of each model as one size after the other grows from a small shape. Seeds play no part."""
     asked, less = Asked(datasets, seeds, budget), LESS.get(budget, {})
+    every = product(asked.datasets_or(("demo",)), COUNTED, SIZES)
     return [
         Case(
             {"dataset": shape, "model": model, "size": size},
             Measurement.of(operations, model=model, size=size, shape=shape, **less),
         )
-        for shape in asked.datasets_or(("demo",))
+        for shape, model, size in every
         if shape_of(shape)
-        for model in COUNTED
-        for size in SIZES
     ]
 
 
@@ -117,23 +117,10 @@ TITLES = {"step": "A training step", "serve": "The tables that serve", "build": 
 PART_TITLES = {"features": "in proportion to $d_m$", "edges": "sparse products", "dense": "dense products"}
 
 
-class Judged(NamedTuple):
-    """What answers to an entry of the paper: parts by phase; what to say when it is right and when it is not."""
-
-    parts: tuple[tuple[str, ...], ...]
-    right: str = ""
-    wrong: str = ""
-
-
 # What this library's models do, by phase and part, as TeX; what is left out is not done.
 FORMS: dict[str, dict[tuple[str, ...], str]] = {
     model: {(phase, part): form for phase, parts in phases.items() for part, form in parts.items()}
     for model, phases in _READ["here"].items()
-}
-JUDGED: dict[tuple[str, str], Judged] = {
-    (model, entry): Judged(tuple(tuple(part.split(".")) for part in told.pop("parts")), **told)
-    for model, entries in _READ["judged"].items()
-    for entry, told in entries.items()
 }
 Counts = Mapping[str, Mapping[str, Any] | None]  # what `operations` gave for each size that was varied
 
@@ -176,24 +163,24 @@ def powers(counts: Counts, parts: Iterable[tuple[str, ...]], sizes: Iterable[str
 def verdicts(models: Mapping[str, Counts]) -> pd.DataFrame:
     """A line per entry: as printed, the operations here, the powers counted of the sizes that it names, the verdict."""
     lines = {}
-    for (model, component), judged in JUDGED.items():
-        if model in models:
-            printed = paper.TABLE_1[model][component]
-            form = "; ".join(FORMS[model].get(part, "0") for part in judged.parts)
-            counted = powers(models[model], judged.parts, printed.powers)
-            verdict = NOT_RUN if counted is None else _verdict(printed, counted, judged)
+    for model in (model for model in _READ["judged"] if model in models):
+        for component, judged in _READ["judged"][model].items():
+            printed, parts = paper.TABLE_1[model][component], [tuple(part.split(".")) for part in judged["parts"]]
+            form = "; ".join(FORMS[model].get(part, "0") for part in parts)
+            counted = powers(models[model], parts, printed.powers)
+            verdict = NOT_RUN if counted is None else _verdict(printed, counted, **judged)
             lines[f"{MODELS[model].title}, {component}"] = [printed.text, form, _text(counted), verdict]
     if "teacher" in models:
-        form = "; ".join(FORMS["teacher"]["step", part] for part in (("edges", "dense", "features")))  # as in JUDGED
+        form = "; ".join(FORMS["teacher"]["step", part] for part in ("edges", "dense", "features"))  # as in `judged`
         counted = powers(models["teacher"], [("step", part) for part in PARTS])
         lines[MODELS["teacher"].title] = ["", form, _text(counted), _READ["missing"]]
     return as_table(lines, "entry", "printed", "here", "counted", "verdict")
 
 
-def _verdict(printed: paper.Order, counted: Mapping[str, float], judged: Judged) -> str:
+def _verdict(printed: paper.Order, counted: Mapping[str, float], right: str = "", wrong: str = "", **_: Any) -> str:
     if all(abs(counted[size] - power) < 0.5 for size, power in printed.powers.items()):
-        return f"right ({judged.right})" if judged.right else "right"
-    return judged.wrong or "not as counted"
+        return f"right ({right})" if right else "right"
+    return wrong or "not as counted"
 
 
 def _text(counted: Mapping[str, float] | None) -> str:
@@ -218,13 +205,12 @@ def serves_by_edges() -> Judge:
     """MMKD's final tables take no operation in proportion to raw features, and others in proportion to the edges."""
 
     def judge(store: Store) -> Finding:
-        counted = [
-            (labels["size"], values) for labels, values in store.taken(cases) if values and labels["model"] == "mmkd"
-        ]
-        if not {"edges", "dim", "items"} <= {size for size, _ in counted}:
+        by_size = store.tree(cases, "model", "size").get("mmkd", {})
+        serve = {size: values["serve"] for size, values in by_size.items() if values}
+        if not {"edges", "dim", "items"} <= set(serve):
             return Finding(NOT_RUN, (NOT_RUN,))
-        features = max(max(values["serve"]["features"]) for _, values in counted)
-        more = {size: values["serve"]["edges"][-1] / values["serve"]["edges"][-2] for size, values in counted}
+        features = max(max(parts["features"]) for parts in serve.values())
+        more = {size: parts["edges"][-1] / parts["edges"][-2] for size, parts in serve.items()}
         right = features == 0 and all(abs(more[size] - 2) < 0.1 for size in ("edges", "dim"))
         lines = (
             f"operations in proportion to raw features: {features}",

@@ -41,6 +41,8 @@ SYSTEMS: dict[str, dict[str, Any]] = {  # with how they differ from a model's de
     **{MODELS[model].title: {"model": model} for model in ("teacher", "lattice", "bm3", "mmkd")},
     "MMKD, prompt frozen": {"model": "mmkd", "settings": {"prompt_mode": "frozen"}},
 }
+TOP, RANKINGS = 20, 3
+MEMORY, PAPER = ("build, MiB", "train, MiB", "serve, MiB"), ("paper, s", "paper, GB")  # columns
 LESS = {"smoke": {"batch": 64, "steps": 2}, "quick": {"steps": 2}}  # that a measurement in a hurry does
 
 
@@ -58,9 +60,6 @@ def weighed(rows: Mapping[str, Mapping[str, Any]], asked: Names, usual: Sequence
         if shape_of(shape)
         for system, row in rows.items()
     ]
-
-
-TOP, RANKINGS = 20, 3
 
 
 def footprint(
@@ -151,13 +150,10 @@ def _serve(shape: Shape, sizes: Sequence[Sequence[int]], threads: int) -> dict[s
     return {"users": shape.users, "seconds": median(seconds), "memory": peak_memory(device)}
 
 
-MEMORY, PAPER = ("build, MiB", "train, MiB", "serve, MiB"), ("paper, s", "paper, GB")
-
-
 def frames(cases: Sequence[Case], store: Store) -> Frames:
     """What each model cost here, a frame a shape; then the paper's parameters, as printed and as they should be."""
-    by_dataset = store.tree(cases, "dataset", "system")
-    made = {f"{dataset}: measured here": spent(systems, dataset) for dataset, systems in by_dataset.items()}
+    by_dataset = store.tree(cases, "dataset", "system").items()
+    made = {f"{dataset}: measured here": spent(systems, dataset) for dataset, systems in by_dataset}
     return made | on_gpus(cases, store) | {"Parameters as the paper counts them": counts6()}
 
 
@@ -167,7 +163,6 @@ def on_gpus(cases: Sequence[Case], store: Store) -> Frames:
     Seconds are those that passed, memory is what was allocated on the card; beside them the paper's.
     """
     columns = ("epoch, s", "step, s", "tables, s", *MEMORY, *PAPER)
-    titles = {model.title: name for name, model in MODELS.items()}
     by_title: dict[str, dict[str, list[str]]] = {}
     for gpu in store.others("consumption"):
         for labels, job in cases:
@@ -175,12 +170,10 @@ def on_gpus(cases: Sequence[Case], store: Store) -> Frames:
             if taken is not None:
                 seconds, memory = taken.values["seconds"], taken.values["memory"]
                 peaks = [f"{p['gpu']:,}" for p in (memory["build"], memory["train"], taken.values["serving"]["memory"])]
-                printed = paper.TABLE_6[labels["dataset"]].get(titles.get(labels["system"], ""))
-                beside = [str(printed.seconds), str(printed.gigabytes)] if printed else ["", ""]
                 title = f"{labels['dataset']}: measured on a GPU, {taken.environment['device']}"
                 by_title.setdefault(title, {})[labels["system"]] = [
                     f"{seconds['epoch']:.2f}", f"{seconds['other step']:.4f}", f"{seconds['tables']:.4f}",
-                    *peaks, *beside,
+                    *peaks, *_printed(labels["dataset"], labels["system"]),
                 ]  # fmt: skip
     return {title: as_table(lines, "system", *columns) for title, lines in by_title.items()}
 
@@ -191,13 +184,17 @@ def spent(systems: Mapping[str, Any], dataset: str) -> pd.DataFrame:
         "epoch, s", "first step, s", "tables, s", "ranking all users, s", *MEMORY,
         "trained", "kept", "served", "trained / teacher's", "served / teacher's",
     )  # fmt: skip
-    printed = {MODELS[model].title: line for model, line in paper.TABLE_6.get(dataset, {}).items()}
     lines = {}
     for system, values in systems.items():
         own = _cells(values, systems.get(TEACHER)) if values is not None else [NOT_RUN] * len(columns)
-        beside = [printed[system].seconds, printed[system].gigabytes] if system in printed else ["", ""]
-        lines[system] = [*own, *map(str, beside)]
+        lines[system] = [*own, *_printed(dataset, system)]
     return as_table(lines, "system", *columns, *PAPER)
+
+
+def _printed(dataset: str, system: str) -> list[str]:
+    """The paper's seconds and gigabytes, where it has any."""
+    named = {MODELS[model].title: line for model, line in paper.TABLE_6.get(dataset, {}).items()}
+    return [str(named[system].seconds), str(named[system].gigabytes)] if system in named else ["", ""]
 
 
 def _cells(values: Mapping[str, Any], teacher: Mapping[str, Any] | None) -> list[str]:
@@ -234,17 +231,13 @@ def cheap_to_distil(share: float) -> Judge:
     def judge(store: Store) -> Finding:
         signs, texts, used = [], [], []
         for dataset, own in per_dataset(store.rows(ablations.cases)):
-            both = [where(own, "variant", name).dropna(subset=["record"]) for name in ("MMKD", "w/o any KD")]
-            seeds = set.intersection(*(set(rows["seed"]) for rows in both))
-            both = [rows[rows["seed"].isin(seeds)] for rows in both]
-            used += both
-            if not seeds:
-                signs.append(None)
-                texts.append(f"{dataset}: {NOT_RUN}")
-                continue
-            ours, plain = (float((rows["cpu_seconds"] / rows["epochs"]).mean()) for rows in both)
-            signs.append("+" if ours <= (1 + share) * plain else "-")
-            texts.append(f"{dataset}, CPU seconds an epoch: {ours:.2f} with, {plain:.2f} without")
+            runs = where(own, "variant", "MMKD", "w/o any KD").dropna(subset=["record"])
+            runs = runs[runs["seed"].duplicated(keep=False)]  # the seeds that both have
+            used.append(runs)
+            each = (runs["cpu_seconds"] / runs["epochs"]).groupby(runs["variant"]).mean()
+            signs.append(None if runs.empty else "+" if each["MMKD"] <= (1 + share) * each["w/o any KD"] else "-")
+            told = "" if runs.empty else f"{each['MMKD']:.2f} with, {each['w/o any KD']:.2f} without"
+            texts.append(f"{dataset}, CPU seconds an epoch: {told}" if told else f"{dataset}: {NOT_RUN}")
         return Finding(verdict(signs), tuple(texts), records_of(*used))
 
     return judge

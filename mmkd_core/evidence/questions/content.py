@@ -39,13 +39,11 @@ def frames(cases: Sequence[Case], store: Store) -> Frames:
     made = {}
     for dataset, own in store.rows(cases).groupby("dataset", sort=False):
         table = spread(own, "system", "content")
-        groups: dict[Any, pd.DataFrame] = dict(list(own.groupby("system", sort=False)))
-        kinds: dict[Any, dict[Any, pd.DataFrame]] = {
-            name: dict(list(g.groupby("content"))) for name, g in groups.items()
-        }
+        groups = own.groupby("system", sort=False)
+        kinds: dict[Any, dict[Any, pd.DataFrame]] = {name: dict(list(g.groupby("content"))) for name, g in groups}
         for kind in (kind for kind in table if kind != "real"):
-            changes = [compare(runs[kind], runs["real"]) for runs in kinds.values()]
-            table[kind] = [_changed(text, change) for text, change in zip(table[kind], changes, strict=True)]
+            runs = zip(table[kind], kinds.values(), strict=True)
+            table[kind] = [_changed(text, compare(by[kind], by["real"])) for text, by in runs]
         tested = compare_all({system: (runs["real"], runs["permuted"]) for system, runs in kinds.items()})
         texts = [difference(comparison) if comparison else (NOT_RUN, "") for comparison in tested.values()]
         table["real minus permuted"], table["p"] = zip(*texts, strict=True)

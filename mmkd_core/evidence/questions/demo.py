@@ -32,7 +32,7 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
     rows = [
         (
             {"change": change, "value": value, "system": system},
-            variant if system == "LightGCN" or not value else replace(variant, options={change: value}),
+            replace(variant, options={change: value} if value and system != "LightGCN" else {}),
         )
         for change, values in DEGREES.items()
         for value in values

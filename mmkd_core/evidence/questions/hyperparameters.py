@@ -14,7 +14,7 @@ from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.questions.comparison import MMKD, TEACHER
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.style import BLUE, CAPPED_LABEL, CAPPED_MARK, VERMILION, a_part_each, entitle, grid, say
+from mmkd_core.evidence.style import BLUE, CAPPED_MARK, VERMILION, a_part_each, entitle, grid, say
 from mmkd_core.evidence.verdicts import Judge, Pair, paired, per_dataset, where
 from mmkd_core.experiment import plan
 
@@ -31,6 +31,15 @@ GRIDS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "pair": ("pair-wise weight λ₂", WEIGHTS),
     "list": ("list-wise weight λ₃", WEIGHTS),
 }
+# Colour, mark and dashes of a curve, and the width of its bars' caps: one must be seen behind the other.
+STYLES: dict[str, tuple[str, str, Any, int]] = {
+    TEACHER: (BLUE, "s", "--", 6),
+    MMKD: (VERMILION, "o", "-", 3),
+}
+IN_FORCE: dict[str, Any] = {"color": "0.25", "linestyle": (0, (2, 2)), "linewidth": 1.2}
+HOLLOW: dict[str, Any] = {"color": "0.4", "marker": "o", "markerfacecolor": "w", "linestyle": ""}
+METRIC, HEAD = "recall@20", "Recall@20"
+HEIGHT = 7.4
 
 
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
@@ -42,28 +51,16 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
     for dataset in asked.datasets_or(("lfm2k",)):
         for setting, (_, grid_values) in GRIDS.items():
             name = setting.removeprefix("teacher.")
-            taught = name != setting
-            in_force = plan("teacher" if taught else "mmkd", dataset).hparams[name]
+            whose = "mmkd" if name == setting else "teacher"
+            in_force = plan(whose, dataset).hparams[name]
             in_force = 1 if in_force is None else in_force  # the student's layers
             for value in sorted({*grid_values, in_force}):
-                changed = {} if value == in_force else {name: value}
+                varied = Variant(whose, hparams={} if value == in_force else {name: value})
+                trained = {TEACHER: varied, MMKD: Variant(teacher=varied)} if whose == "teacher" else {MMKD: varied}
                 labels = {"setting": setting, "value": value, "in force": value == in_force}
-                taught_by = Variant(teacher=Variant("teacher", hparams=changed))
-                rows = [({**labels, "system": TEACHER}, Variant("teacher", hparams=changed))] if taught else []
-                rows.append(({**labels, "system": MMKD}, taught_by if taught else Variant(hparams=changed)))
-                for row in rows:
-                    planned += asked.cases([row], [dataset], asked.seeds_or(SEEDS))
+                rows = [({**labels, "system": system}, variant) for system, variant in trained.items()]
+                planned += asked.cases(rows, [dataset], asked.seeds_or(SEEDS))
     return planned
-
-
-# Colour, mark and dashes of a curve, and the width of its bars' caps: one must be seen behind the other.
-STYLES: dict[str, tuple[str, str, Any, int]] = {
-    TEACHER: (BLUE, "s", "--", 6),
-    MMKD: (VERMILION, "o", "-", 3),
-}
-IN_FORCE: dict[str, Any] = {"color": "0.25", "linestyle": (0, (2, 2)), "linewidth": 1.2}
-METRIC, HEAD = "recall@20", "Recall@20"
-HEIGHT = 7.4
 
 
 def draw(cases: Sequence[Case], store: Store) -> Figure:
@@ -83,12 +80,10 @@ def sensitivities(part: SubFigure, rows: pd.DataFrame) -> None:
         for name, (color, mark, dashes, _) in STYLES.items()
     ]
     if (rows.dropna(subset=[METRIC]).groupby(["setting", "system", "value"]).size() == 1).any():
-        handles.append(
-            Line2D([], [], color="0.4", marker="o", markerfacecolor="w", linestyle="", label="one seed only")
-        )
+        handles.append(Line2D([], [], **HOLLOW, label="one seed only"))
     handles.append(Line2D([], [], **IN_FORCE, label="setting in force"))
     if (rows["capped"] == True).any():  # noqa: E712, NaN where not run
-        handles.append(Line2D([], [], **CAPPED_MARK, label=CAPPED_LABEL))
+        handles.append(Line2D([], [], **CAPPED_MARK, label="run ended at its cap of epochs"))
     part.legend(handles=handles, loc="outside lower center", ncols=3 if len(handles) > 4 else 4, frameon=False)
 
 

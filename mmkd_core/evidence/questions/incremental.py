@@ -43,7 +43,11 @@ from mmkd_core.runs import run, train
 from mmkd_core.training import FitConfig, Trainer, choose_device, fit, seeded
 
 ADAPTED = ("lattice", "bm3", "mmkd", "lightgcn")  # those of the paper's Table 7, and the plain rival
+WAYS = ("stale", "edges", "fine-tuned", "retrained")
+STEPS = {"new edges": ("edges", "stale"), "fine-tuning": ("fine-tuned", "edges"), "missed": ("retrained", "fine-tuned")}
 TUNING = 20  # epochs of fine-tuning at most
+REPEATS = 5  # a time is the median of so many
+K = 20
 
 
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
@@ -53,10 +57,6 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
     planned = asked.cases(rows, asked.datasets_or(("tiktok", "lfm2k")), asked.seeds_or(SEEDS))
     epochs = min(TUNING, asked.spent.fit.get("epochs", TUNING))
     return [Case(labels, Measurement.of(incremental, system=job, epochs=epochs)) for labels, job in planned]
-
-
-K = 20
-REPEATS = 5  # a time is the median of so many
 
 
 def incremental(store: Path, *, system: Experiment, share: float = 0.1, epochs: int = 20) -> dict[str, Any]:
@@ -153,9 +153,6 @@ def _median(work: Callable[[], Any], device: torch.device) -> tuple[float, float
     return median(wall for wall, _ in warm), median(cpu for _, cpu in warm)
 
 
-WAYS = ("stale", "edges", "fine-tuned", "retrained")
-
-
 def frames(cases: Sequence[Case], store: Store) -> Frames:
     """Of each data set what adaptation gives, and what it takes; then the paper's table as printed."""
     rows, made = flat(store.taken(cases)), {}
@@ -180,9 +177,6 @@ def _spent(rows: pd.DataFrame) -> dict[str, Column]:
     parts["update, ms"] = column(rows, "best_epoch") * epoch + serving
     columns = {head: Column(values, 1) for head, values in parts.items()}
     return columns | {"retraining, s": Column(column(rows, "retraining.cpu_seconds"), 1)}
-
-
-STEPS = {"new edges": ("edges", "stale"), "fine-tuning": ("fine-tuned", "edges"), "missed": ("retrained", "fine-tuned")}
 
 
 def _step(rows: pd.DataFrame, step: str) -> pd.Series:
@@ -222,14 +216,8 @@ def printed_table7() -> pd.DataFrame:
 
 RIVALS = tuple(MODELS[model].title for model in ("lattice", "bm3"))
 RULES = {
-    "new data": every_seed(
-        cases, "MMKD", RIVALS, lambda v: v["metrics"]["fine-tuned"]["recall@20"], what="Recall@20"
-    ),
-    "new data, time": every_seed(
-        cases, "MMKD", RIVALS, lambda v: sum(v["cpu_ms"].values()), what="CPU ms", lower=True
-    ),
-}  # fmt: skip
-QUESTION = Question(
-    cases, table="7", measure=incremental, frames=frames, notes=notes("adapted", "timed", "different_data"),
-    claims=claims(RULES),
-)  # fmt: skip
+    "new data": every_seed(cases, "MMKD", RIVALS, lambda v: v["metrics"]["fine-tuned"]["recall@20"], what="Recall@20"),
+    "new data, time": every_seed(cases, "MMKD", RIVALS, lambda v: sum(v["cpu_ms"].values()), what="CPU ms", lower=True),
+}
+NOTES = notes("adapted", "timed", "different_data")
+QUESTION = Question(cases, table="7", measure=incremental, frames=frames, notes=NOTES, claims=claims(RULES))

@@ -32,13 +32,30 @@ from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.style import MARKS, PALETTE, entitle, grid, parts, say
-from mmkd_core.evidence.tables import as_table
+from mmkd_core.evidence.tables import as_table, cell
 from mmkd_core.evidence.verdicts import Judge, Systems, on_each_dataset, sign_of
 from mmkd_core.experiment import Experiment
 from mmkd_core.layers import standardise, unit_rows
 from mmkd_core.models.mmkd import MMKD
 from mmkd_core.models.teacher import Teacher
 from mmkd_core.runs import train
+
+# The first goes with the picture: fusion, EmbKD and the released code use the direction of F^m alone, and by Euclidean
+# distance modalities of different norm lie apart although none of these can tell.
+METRICS = ("cosine", "euclidean")
+NEIGHBOURS = 10
+STAGES = ("w/o-Prompt", "prompt", "prompt tuned")  # a teacher without it; one with it; that one after MMKD's stage
+RAW_WIDTH = 64  # at most, of raw features
+PICTURED = 500  # points of a picture: more hide each other, and make the record large
+# The representations that `mixing` gives, by place in the picture; None is the place of the legend.
+PANELS: tuple[tuple[str | None, ...], ...] = (
+    ("X", "f, w/o-Prompt", "f, prompt", "f, prompt tuned"),
+    (None, "F, w/o-Prompt", "F, prompt", "F, prompt tuned"),
+)
+METRIC = "cosine"  # what the pictures are made by
+HEIGHT = 4.8
+
+Points = Float[Tensor, "item modality dim"]
 
 
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
@@ -52,17 +69,6 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
             job = Measurement.of(mixing, taught=taught, unprompted=unprompted, coordinates=seed == own[0])
             planned.append(Case({"dataset": dataset, "seed": seed}, job))
     return planned
-
-
-# The first goes with the picture: fusion, EmbKD and the released code use the direction of F^m alone, and by Euclidean
-# distance modalities of different norm lie apart although none of these can tell.
-METRICS = ("cosine", "euclidean")
-NEIGHBOURS = 10
-STAGES = ("w/o-Prompt", "prompt", "prompt tuned")  # a teacher without it; one with it; that one after MMKD's stage
-RAW_WIDTH = 64  # at most, of raw features
-PICTURED = 500  # points of a picture: more hide each other, and make the record large
-
-Points = Float[Tensor, "item modality dim"]
 
 
 def mixing(store: Path, *, taught: Experiment, unprompted: Experiment, coordinates: bool = False) -> dict[str, Any]:
@@ -166,26 +172,15 @@ def picture(points: Points) -> list[list[list[float]]]:
     return np.round(plane.astype(float), 2).reshape(len(drawn), parts, 2).transpose(1, 2, 0).tolist()
 
 
-# The representations that `mixing` gives, by place in the picture; None is the place of the legend.
-PANELS: tuple[tuple[str | None, ...], ...] = (
-    ("X", "f, w/o-Prompt", "f, prompt", "f, prompt tuned"),
-    (None, "F, w/o-Prompt", "F, prompt", "F, prompt tuned"),
-)
-METRIC = "cosine"  # what the pictures are made by
-HEIGHT = 4.8
-
-
 def shares(cases: Sequence[Case], store: Store) -> pd.DataFrame:
     """One row per data set, seed and representation that was measured, with its share by either metric and `full`."""
-    return pd.DataFrame(
-        [
-            {**labels, "representation": name, **by, "full": values["full"]}
-            for labels, values in store.taken(cases)
-            if values is not None
-            for name, by in values["share"].items()
-        ],
-        columns=["dataset", "seed", "representation", "cosine", "euclidean", "full"],
-    )
+    lines = [
+        {**labels, "representation": name, **by, "full": values["full"]}
+        for labels, values in store.taken(cases)
+        if values is not None
+        for name, by in values["share"].items()
+    ]
+    return pd.DataFrame(lines, columns=["dataset", "seed", "representation", *METRICS, "full"])
 
 
 def share_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -193,7 +188,7 @@ def share_table(table: pd.DataFrame) -> pd.DataFrame:
     lines = {}
     for name in (name for row in PANELS for name in row if name):
         own = table[table["representation"] == name]
-        lines[name] = [mean_of(own[metric]) if len(own) else NOT_RUN for metric in METRICS]
+        lines[name] = [cell(own[metric], 2) for metric in METRICS]
     return as_table(lines, "representation", "cosine", "Euclidean")
 
 
@@ -212,18 +207,16 @@ def share_differences(table: pd.DataFrame, metric: str = METRIC) -> pd.DataFrame
         gains = by_seed[name] - by_seed[f"{name[0]}, w/o-Prompt"]
         agreed = "more" if gains.gt(0).all() else "less" if gains.lt(0).all() else None
         reading = agreed if agreed and len(gains) > 1 else "not told apart"
-        lines[line] = [mean_of(gains, "+"), f"{gains.gt(0).sum()} of {len(gains)}", reading]
+        lines[line] = [cell(gains, 2, "+"), f"{gains.gt(0).sum()} of {len(gains)}", reading]
     return as_table(lines, "representation", "difference", "seeds with more", "overlap")
 
 
 def draw(cases: Sequence[Case], store: Store) -> Figure:
     """One part per data set: a panel per representation, the points of the first seed, the share as mean over seeds."""
-    table, taken = shares(cases, store), store.taken(cases)
-    datasets = list(dict.fromkeys(labels["dataset"] for labels, _ in taken))
-    figure, drawn = parts([*map(title_of, datasets)], HEIGHT)
-    for part, dataset in zip(drawn, datasets, strict=True):
-        values = [values for labels, values in taken if labels["dataset"] == dataset and values is not None]
-        coordinates = next((v["coordinates"] for v in values if "coordinates" in v), {})
+    table, by_dataset = shares(cases, store), store.tree(cases, "dataset", "seed")
+    figure, drawn = parts([*map(title_of, by_dataset)], HEIGHT)
+    for part, (dataset, seeds) in zip(drawn, by_dataset.items(), strict=True):
+        coordinates = next((v["coordinates"] for v in seeds.values() if v and "coordinates" in v), {})
         draw_points(part, coordinates, table[table["dataset"] == dataset])
     return figure
 
@@ -238,17 +231,11 @@ def draw_points(part: SubFigure, coordinates: Mapping[str, Mapping[str, Any]], t
                 continue
             own = table.loc[table["representation"] == name, METRIC]
             title = "X$^m$, raw" if name == "X" else name.replace(", ", "$^m$, ")
-            entitle(ax, f"{title}\n{'mixing ' + mean_of(own) if len(own) else ''}")
+            entitle(ax, f"{title}\n{f'mixing {cell(own, 2)}' if len(own) else ''}")
             if name in coordinates:
                 scatter(ax, coordinates[name])
             else:
                 say(ax, "no points" if len(own) else NOT_RUN)
-
-
-def mean_of(values: pd.Series, sign: str = "") -> str:
-    """Mean, and standard deviation if there are two values; `sign="+"` shows the sign of a positive mean."""
-    deviation = f" ± {values.std():.2f}" if len(values) > 1 else ""
-    return f"{values.mean():{sign}.2f}{deviation}"
 
 
 def _explain(ax: Axes, points: Mapping[str, Any], full: pd.Series) -> None:
