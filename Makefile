@@ -93,6 +93,8 @@ vendor:  ## fetch the scripts and fonts under book/_static/vendor again (needs n
 
 clean:  ## remove what was built, but not .venv
 	rm -rf _build .venv-lowest .pytest_cache .ruff_cache .hypothesis
+	find mmkd_core -name __pycache__ -prune -exec rm -rf {} +
+	find mmkd_core -type d -empty -delete  # of packages that have moved
 
 $(INSTALLED): pyproject.toml requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=..."; exit 1; }

@@ -26,7 +26,7 @@ from mmkd_core import Dataset, History, load, plan
 from mmkd_core.cost import environment, measured
 from mmkd_core.experiment import tables_of
 from mmkd_core.files import write_json, write_whole
-from mmkd_core.runs import model_of, teacher_of
+from mmkd_core.runs import model_of, trained_teacher
 from mmkd_core.training import choose_device, fit
 
 ROOT = Path(__file__).parents[1]
@@ -69,7 +69,7 @@ def one_trial(
     trial.set_user_attr("settings", hparams | ({"fit": chosen} if chosen else {}))
     training = {"epochs": budget["epochs"], "patience": budget["patience"]} | chosen
     experiment = plan(arguments.model, arguments.data, hparams=hparams, fit=training)
-    teacher = teacher_of(experiment, Path(arguments.store), data)
+    teacher = trained_teacher(experiment, Path(arguments.store), data)
 
     def report(epoch: int, history: History) -> None:
         last = history.validation[-1]

@@ -1,9 +1,8 @@
 """The command `mmkd`: data sets, training runs, recommendations, and the evidence.
 
-What is heavy is imported by the commands that need it, when they run: help and a usage error come at once.
+What is heavy is imported by the commands that need it, when they run: `mmkd --help` and a usage error come at once.
+`mmkd run --help` imports torch, because it lists the settings of all models.
 """
-
-from __future__ import annotations
 
 import argparse
 import io
@@ -14,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from mmkd_core import __version__
-from mmkd_core.commands import data, evidence, training
+from mmkd_core.commands import data, evidence, run
 from mmkd_core.settings import check_cores, whole
 
 EXAMPLES = """\
@@ -56,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carried_out(options: argparse.Namespace) -> int:
     try:
-        _set_threads(options.threads, options.computes)
+        _set_threads(options.threads, options.needs_torch)
         status = options.action(options)
         sys.stdout.flush()
         return status
@@ -100,9 +99,9 @@ def _never_fail_to_print() -> None:
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
 
 
-def _set_threads(threads: int, computes: bool) -> None:
+def _set_threads(threads: int, needs_torch: bool) -> None:
     check_cores("threads", threads, 0)
-    if threads and computes:
+    if threads and needs_torch:
         import torch
 
         torch.set_num_threads(threads)
@@ -114,9 +113,9 @@ def _parser() -> argparse.ArgumentParser:
                      formatter_class=raw)  # fmt: skip
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--threads", type=whole, default=1, help="CPU threads (default 1; 0: torch's own choice)")
-    parser.set_defaults(computes=True)
+    parser.set_defaults(needs_torch=True)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (data, training, evidence):
+    for module in (data, run, evidence):
         module.add_to(commands)
     return parser
 

@@ -1,7 +1,5 @@
 """The three values that everything else passes around: `Dataset`, `Batch` and `Embeddings`."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +7,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 SPLITS = ("train", "val", "test")
@@ -39,12 +37,35 @@ class Embeddings(NamedTuple):
         return self.users[users] @ self.items.T
 
 
+class Distinct(NamedTuple):
+    """The distinct ids of a field of a batch in ascending order, and which of them each entry of the field is.
+
+    Where a sampler drew them, the id 0 fills them up to the size of the epoch's largest, so that shapes do not depend
+    on the data; `real` is False there.
+    """
+
+    ids: Int[Tensor, " distinct"]
+    place: Int[Tensor, "*field"]
+    real: Bool[Tensor, " distinct"]
+
+
 class Batch(NamedTuple):
-    """Training triples: `users[b]` interacted with `pos[b]` and with none of `neg[b]`, all int64 ids."""
+    """Training triples: in training `users[b]` interacted with `pos[b]` and with none of `neg[b]`, all int64 ids.
+
+    `drawn` holds the distinct ids of some fields: what depends on the data is found when the epoch is drawn.
+    """
 
     users: Int[Tensor, " batch"]
     pos: Int[Tensor, " batch"]
     neg: Int[Tensor, "batch negatives"]
+    drawn: Mapping[str, Distinct] = {}
+
+    def distinct(self, field: str) -> Distinct:
+        """The distinct ids of "users", "pos", "neg" or "lists": those drawn with the epoch, else found now."""
+        if field in self.drawn:
+            return self.drawn[field]
+        ids, place = getattr(self, field).unique(return_inverse=True)
+        return Distinct(ids, place, torch.ones_like(ids, dtype=torch.bool))
 
     @property
     def lists(self) -> Int[Tensor, "batch list"]:

@@ -8,9 +8,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mmkd_core.data import Dataset, Embeddings
+from mmkd_core.kernels import ranges
 from mmkd_core.metrics import ndcg, recall
-from mmkd_core.sparse import ranges
 
+KS = (20, 50)  # the cut-offs of records and tables
+SELECTED_AT = 20  # that by which training keeps its best epoch, on validation
 BLOCK = 256  # users ranked at once: 256 x 20,000 scores are 20 MB
 
 
@@ -102,7 +104,7 @@ def evaluate(
     tables: Scorer,
     data: Dataset,
     split: str = "test",
-    ks: Sequence[int] = (20, 50),
+    ks: Sequence[int] = KS,
     *,
     mask_validation: bool = False,
 ) -> dict[str, Float[Tensor, " user"]]:
@@ -114,7 +116,7 @@ def evaluate(
     the number of items, and `ScoreError` for a score that is NaN or infinite.
     """
     if not ks:
-        raise ValueError("ks is empty; expected cut-offs such as (20, 50)")
+        raise ValueError(f"ks is empty; expected cut-offs such as {KS}")
     _check_cut_off(min(ks), data)
     places = hit_places(tables, data, split, max(ks), mask_validation=mask_validation)
     return metrics_at(places, getattr(data, split)[:, 0], ks)
@@ -122,7 +124,7 @@ def evaluate(
 
 @torch.no_grad()
 def hit_places(
-    tables: Scorer, data: Dataset, split: str = "test", k: int = 50, *, mask_validation: bool = False
+    tables: Scorer, data: Dataset, split: str = "test", k: int = max(KS), *, mask_validation: bool = False
 ) -> Int[Tensor, " edge"]:
     """Where each interaction of `split` stands in its user's list, 1 for the top; 0 where it is not among the first k.
 

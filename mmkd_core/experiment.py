@@ -13,20 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from mmkd_core import settings
-from mmkd_core.datasets import address, checked_options
-from mmkd_core.files import fits, read_json, write_json
-from mmkd_core.hits import packed, unpacked
-from mmkd_core.models import base_of, checked, described_settings
-from mmkd_core.training import SETTINGS, TRAINING, FitConfig
+from mmkd_core.datasets import address, non_default_options
+from mmkd_core.files import check_named, read_json, write_json
+from mmkd_core.models import all_settings, base_of, settings_of
+from mmkd_core.training import SETTINGS, TRAINING, FitConfig, pack_history, unpack_history
 
 
 @dataclass(frozen=True)
 class Experiment:
     """All that decides a result: data (with the options of `load`), model, settings, training, seed, teacher.
 
-    `hparams` holds every setting of the model, so that a later change of a default cannot change a record's meaning.
-    `options` holds those that are not at their default. `dataset` is a name, or a folder; `plan` makes that the
-    absolute path. Raises `ValueError` for what is no value of a setting or option.
+    `hparams` holds every setting of the model, so that a later change of a default cannot change a record's meaning;
+    but MMKD's `layers=None` stands for the `usual_layers` of its student, which are therefore frozen. `fit.seed` is
+    always `seed`. `options`, `--set data.NAME` on the command line, holds those that are not at their default.
+    `dataset` is a name, or a folder; `plan` makes that the absolute path. Raises `ValueError` for what is no value of a
+    setting or option, and for MMKD without a teacher.
     """
 
     dataset: str
@@ -40,14 +41,18 @@ class Experiment:
     def __post_init__(self) -> None:
         if not isinstance(self.dataset, str) or not self.dataset:
             raise ValueError(f"data set {settings.quoted(self.dataset)}; expected a name or the path of a folder")
-        object.__setattr__(self, "hparams", checked(self.model, self.hparams))
+        object.__setattr__(self, "hparams", all_settings(self.model, self.hparams))
         for name, kinds in (("fit", (FitConfig,)), ("teacher", (Experiment, type(None)))):
             if not isinstance(value := getattr(self, name), kinds):
                 raise ValueError(f"{name}={settings.quoted(value)} of {self.model}; expected a {kinds[0].__name__}")
         if self.teacher is not None and (base_of(self.model), base_of(self.teacher.model)) != ("mmkd", "teacher"):
             raise ValueError(f"{self.model} cannot be taught by {self.teacher.model}; expected mmkd and teacher")
         object.__setattr__(self, "fit", replace(self.fit, seed=self.seed))
-        object.__setattr__(self, "options", checked_options(self.options, self.dataset))
+        object.__setattr__(self, "options", non_default_options(self.options, self.dataset))
+        if self.teacher is None and base_of(self.model) == "mmkd":
+            raise ValueError(
+                f"teacher=None of {self.model}, which learns from one; expected a teacher, as `plan` gives"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -58,7 +63,7 @@ class Experiment:
 
         Raises `ValueError` where a setting is missing that declares none.
         """
-        hparams = settings.completed(values["hparams"], described_settings(values["model"]), values["model"])
+        hparams = settings.completed(values["hparams"], settings_of(values["model"]), values["model"])
         fit = FitConfig(**settings.completed(values["fit"], SETTINGS, TRAINING))
         teacher = values["teacher"] and cls.from_dict(values["teacher"])
         return cls(**{**values, "hparams": hparams, "fit": fit, "teacher": teacher})
@@ -66,13 +71,13 @@ class Experiment:
     @property
     def canonical(self) -> str:
         """JSON that two equal experiments share; without the settings that are at their declared neutral value."""
-        return json.dumps(self._told(), sort_keys=True)
+        return json.dumps(self._without_neutral(), sort_keys=True)
 
-    def _told(self) -> dict[str, Any]:
+    def _without_neutral(self) -> dict[str, Any]:
         return self.as_dict() | {
-            "hparams": settings.without_neutral(self.hparams, described_settings(self.model)),
+            "hparams": settings.without_neutral(self.hparams, settings_of(self.model)),
             "fit": settings.without_neutral(asdict(self.fit), SETTINGS),
-            "teacher": self.teacher and self.teacher._told(),
+            "teacher": self.teacher and self.teacher._without_neutral(),
         }
 
     def key(self, fingerprint: str) -> str:
@@ -86,7 +91,7 @@ class Experiment:
     def file(self, store: str | Path, fingerprint: str) -> Path:
         """Where its record lies in a store: `<data set>/<model>/s<seed>-<key>.json`.
 
-        The folder of a data set may have had another name then: where a record is, it is found.
+        If the store already holds it under another data set's folder name, that file.
         """
         name = f"s{self.seed}-{self.key(fingerprint)}.json"
         places = sorted(Path(store).glob(f"*/{self.model}/{name}"))
@@ -115,8 +120,7 @@ def plan(
     no value of one, and for a teacher of another data set, seed or options.
     """
     dataset = address(dataset)
-    chosen = {} if dataset == "search" else tables_of(model).get(dataset, {})
-    chosen.pop("how", None)
+    chosen = chosen_for(model, dataset)
     training = settings.mapping(chosen.pop("fit", {}), "setting", TRAINING)
     if teacher is None and base_of(model) == "mmkd":
         teacher = plan("teacher", dataset, seed=seed, options=options)
@@ -131,6 +135,13 @@ def plan(
         if ours != theirs:
             raise ValueError(f"{name} of {model}: got {ours!r}, and {theirs!r} of its teacher; expected the same")
     return experiment
+
+
+def chosen_for(model: str, dataset: str) -> dict[str, Any]:
+    """The settings of `hparams/<model>.toml` for a data set, those of training under "fit"; {} where it has none."""
+    if dataset == "search":  # `[search]` is the space of the search, no data set
+        return {}
+    return {name: value for name, value in tables_of(model).get(dataset, {}).items() if name != "how"}
 
 
 def tables_of(model: str) -> dict[str, dict[str, Any]]:
@@ -163,7 +174,7 @@ class Record:
         """Writes its file, whole or not at all."""
         path = self.file(store)
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        write_json(path, values | {"experiment": self.experiment.as_dict(), "history": packed(self.history)})
+        write_json(path, values | {"experiment": self.experiment.as_dict(), "history": pack_history(self.history)})
         return path
 
     @classmethod
@@ -172,13 +183,13 @@ class Record:
 
         Raises `ValueError` naming the file when it is missing, is no record, or does not fit its name: changed by hand.
         """
-        record = read_json(path, cls._made, "record", "mmkd run")
-        fits(path, record.key)
+        record = read_json(path, cls._from_json, "record", "mmkd run")
+        check_named(path, record.key)
         return record
 
     @classmethod
-    def _made(cls, values: Mapping[str, Any]) -> Record:
-        experiment, history = Experiment.from_dict(values["experiment"]), unpacked(values["history"])
-        record = cls(**{**values, "experiment": experiment, "history": history})
-        record.key  # noqa: B018, fails where the fingerprint is missing
-        return record
+    def _from_json(cls, values: Mapping[str, Any]) -> Record:
+        if not isinstance(fingerprint := values["data"]["fingerprint"], str):
+            raise TypeError(f"fingerprint {settings.quoted(fingerprint)}, expected a text")
+        experiment, history = Experiment.from_dict(values["experiment"]), unpack_history(values["history"])
+        return cls(**{**values, "experiment": experiment, "history": history})

@@ -1,7 +1,5 @@
 """Files that are whole or not there, also when the program that writes them is killed."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -58,7 +56,7 @@ def read_json(path: str | Path, make: Callable[[Any], T], what: str, by: str = "
         raise ValueError(f"{path}: not a {what} ({error}); expected a JSON file that `{by}` wrote") from None
 
 
-def fits(path: str | Path, key: str) -> None:
+def check_named(path: str | Path, key: str) -> None:
     """Raises `ValueError` for a file whose name does not end in the key that its content has."""
     if Path(path).stem.rpartition("-")[2] != key:
         raise ValueError(

@@ -64,6 +64,6 @@ def propagate(graph: Graph, x: Float[Tensor, "node dim"], layers: int) -> Float[
     """Mean over the layers 0..`layers` of repeated products, LightGCN's Eq. 8 with equal weights."""
     total = x
     for _ in range(layers):
-        x = graph @ x
+        x = graph(x)
         total = total + x
     return total / (layers + 1) if layers else total

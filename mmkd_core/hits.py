@@ -1,28 +1,22 @@
-"""The parts of a record that are long: the places of its hits, and the rows of its history."""
-
-from __future__ import annotations
+"""The hits of a record: the ranks at which its test items came out."""
 
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mmkd_core.evaluation import metrics_at
+from mmkd_core.evaluation import KS, metrics_at
 from mmkd_core.files import write_whole
-
-KS = (20, 50)
 
 
 def save_hits(record_file: Path, users: Int[Tensor, " edge"], places: Int[Tensor, " edge"]) -> None:
-    """Writes `<key>.npz` beside a record: of each test interaction its user and its place in the user's list.
+    """Writes the `.npz` of a record's name beside it: of each test interaction its user and its place in their list.
 
-    `places` is what `hit_places` gives with k = 50. A few kilobytes: most places are 0, and users, who are in ascending
-    order, are kept as differences.
+    `places` is what `hit_places` gives with the largest of `KS`. A few kilobytes: most places are 0, and users, who are
+    in ascending order, are kept as differences.
     """
     steps = np.diff(users.numpy(), prepend=0).astype(np.int32)
     arrays = {"user_steps": steps, "places": places.numpy().astype(np.uint8)}
@@ -48,25 +42,3 @@ def read_hits(record_file: str | Path) -> dict[str, Float[Tensor, " user"]] | No
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: not the hits of a record ({error}); expected the file that its run wrote") from None
     return metrics_at(torch.from_numpy(places), torch.from_numpy(users), KS)
-
-
-def packed(history: Mapping[str, Any]) -> dict[str, Any]:
-    """A history as a file has it: one row per evaluation, with the loss terms of the epochs that led to it."""
-    rows, losses, last = [], history["losses"], 0
-    for row in history["validation"]:
-        epochs, last = losses[last : row["epoch"]], row["epoch"]
-        rows.append(
-            {**row, "losses": {term: [epoch[term] for epoch in epochs] for term in epochs[0]} if epochs else {}}
-        )
-    return {**{name: part for name, part in history.items() if name not in ("losses", "validation")}, "rows": rows}
-
-
-def unpacked(history: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `packed`."""
-    losses, validation = [], []
-    for row in history["rows"]:
-        terms = row["losses"]
-        losses += [dict(zip(terms, epoch, strict=True)) for epoch in zip(*terms.values(), strict=True)]
-        validation.append({name: value for name, value in row.items() if name != "losses"})
-    others = {name: part for name, part in history.items() if name != "rows"}
-    return {"losses": losses, "validation": validation, **others}

@@ -1,6 +1,7 @@
 """Layers that more than one model uses, and the feature reduction of Eq. 4."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,8 +28,25 @@ def linear(width: int, dim: int) -> nn.Linear:
 
 def unit_rows(x: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:
     """Each row divided by its norm; a row of zeros stays zero and its gradient stays finite."""
-    norm = x.norm(dim=-1, keepdim=True)
-    return x / torch.where(norm > 0, norm, 1)
+    return _UnitRows.apply(x)  # pyright: ignore[reportReturnType]
+
+
+class _UnitRows(torch.autograd.Function):
+    """With the gradient in closed form, in half the kernels of autograd's."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        norm = x.norm(dim=-1, keepdim=True)
+        norm.masked_fill_(norm == 0, 1)
+        unit = x / norm
+        ctx.save_for_backward(unit, norm)
+        return unit
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
+        unit, norm = ctx.saved_tensors
+        along = (grad_outputs[0] * unit).sum(-1, keepdim=True)
+        return torch.addcmul(grad_outputs[0], unit, along, value=-1).div_(norm)
 
 
 def unit_features(x: Float[Tensor, "item feat"]) -> Float[Tensor, "item feat"]:
@@ -119,5 +137,5 @@ class Reduction(nn.Module):
         """f of all modalities side by side, (item, modalities x dim); without a prompt plain linear reduction."""
         x = self.project()
         if prompt is not None:
-            x = x + (rate / len(x)) * (prompt @ (prompt.T @ x))
+            x = torch.addmm(x, prompt, prompt.T @ x, alpha=rate / len(x))
         return F.dropout(x + self.bias, self.dropout, self.training)

@@ -3,10 +3,14 @@
 The teacher always comes first. Each function says what it averages over and what it replaces in the paper.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+from mmkd_core.layers import unit_rows
 
 
 def bpr(pos: Float[Tensor, " batch"], neg: Float[Tensor, " batch ..."]) -> Float[Tensor, ""]:
@@ -17,12 +21,39 @@ def bpr(pos: Float[Tensor, " batch"], neg: Float[Tensor, " batch ..."]) -> Float
     """
     _check("bpr", neg.shape[:1] == pos.shape, f"pos {tuple(pos.shape)}, neg {tuple(neg.shape)}", "one row a positive")
     margin = (pos if neg.dim() == 1 else pos.unsqueeze(1)) - neg
-    return -F.logsigmoid(margin).mean()
+    return bpr_of_margins(margin)
 
 
-def l2(*rows: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
-    """Half the squared norm of the rows that a batch uses, divided by the batch's size (the first argument's rows)."""
-    return 0.5 * sum((row.square().sum() for row in rows), rows[0].new_zeros(())) / len(rows[0])
+def bpr_of_margins(margins: Float[Tensor, "batch ..."]) -> Float[Tensor, ""]:
+    """`bpr` of what is left of each positive's score when its negative's is taken away."""
+    return -F.logsigmoid(margins).mean()
+
+
+def list_bpr(scores: Float[Tensor, "batch list"]) -> Float[Tensor, ""]:
+    """`bpr` of lists of scores whose column 0 is the positive and whose other columns are its negatives."""
+    pos, neg = scores.split([1, scores.shape[1] - 1], dim=1)
+    return bpr(pos.squeeze(1), neg)
+
+
+def l2(*rows: Float[Tensor, "*parts batch dim"]) -> Float[Tensor, ""]:
+    """Half the squared norm of all rows that a batch uses, divided by the batch's size (of the first argument)."""
+    halves = [_HalfSquares.apply(part, rows[0].shape[-2]) for part in rows]
+    return halves[0] if len(halves) == 1 else torch.stack(halves).sum()  # pyright: ignore[reportReturnType]
+
+
+class _HalfSquares(torch.autograd.Function):
+    """1/2 the sum of the squares of a tensor, over `batch`, with the gradient x / batch, in half autograd's kernels."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, batch: int) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.batch = batch
+        return x.square().sum() * (0.5 / batch)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        return x * (grad_outputs[0] * (1 / ctx.batch)), None
 
 
 def pair_kd(
@@ -35,14 +66,14 @@ def pair_kd(
     Raises `ValueError` for unequal shapes or a temperature that is not positive.
     """
     _check_pair("pair_kd", teacher_margin, student_margin, temperature)
-    t, s = teacher_margin / temperature, student_margin / temperature
-    p = torch.sigmoid(t)
-    kl = p * (F.logsigmoid(t) - F.logsigmoid(s)) + (1 - p) * (F.logsigmoid(-t) - F.logsigmoid(-s))
-    return temperature**2 * kl.mean()
+    t, s = _divided(temperature, teacher_margin, student_margin)
+    # with log sigmoid(-x) = log sigmoid(x) - x
+    kl = F.logsigmoid(t) - F.logsigmoid(s) + torch.sigmoid(-t) * (s - t)
+    return temperature**2 * kl.mean() if temperature != 1 else kl.mean()
 
 
 def list_kd(
-    teacher_logits: Float[Tensor, "batch list"],
+    teacher_logits: Float[Tensor, "*parts batch list"],
     student_logits: Float[Tensor, "batch list"],
     alpha: float = 1.0,
     beta: float = 1.0,
@@ -54,39 +85,40 @@ def list_kd(
     and q = p restricted to the unobserved items and rescaled to sum to one, each row contributes
     alpha KL(b^T || b^S) + beta (1 - b+^T) KL(q^T || q^S). At alpha = beta = 1 that is exactly KL(p^T || p^S), so only
     other weights re-weight anything (errata B10). With two columns KL(q) is zero.
+    Several teachers in front, such as the modalities, share the student's lists: the mean is over all their rows.
     Raises `ValueError` for unequal shapes, fewer than two columns or a temperature that is not positive.
     """
-    _check_pair("list_kd", teacher_logits, student_logits, temperature)
-    shape = tuple(teacher_logits.shape)
+    shape = tuple(student_logits.shape)
+    _check_pair("list_kd", teacher_logits[(0,) * (teacher_logits.dim() - 2)], student_logits, temperature)
     _check("list_kd", len(shape) == 2 and shape[1] >= 2, f"shape {shape}", "(batch, list) with at least 2 columns")
-    t, s = teacher_logits / temperature, student_logits / temperature
-    log_b_t, log_b_s = _log_binary(t), _log_binary(s)
-    kl_b = (log_b_t.exp() * (log_b_t - log_b_s)).sum(1)
-    log_q_t, log_q_s = t[:, 1:].log_softmax(1), s[:, 1:].log_softmax(1)
-    kl_q = (log_q_t.exp() * (log_q_t - log_q_s)).sum(1)
-    unobserved = log_b_t[:, 1].exp()
-    return temperature**2 * (alpha * kl_b + beta * unobserved * kl_q).mean()
-
-
-def _log_binary(logits: Tensor) -> Tensor:  # (batch, list) -> (batch, 2): log b+, log b-, finite when b+ tends to 1
-    total = logits.logsumexp(1)
-    return torch.stack([logits[:, 0] - total, logits[:, 1:].logsumexp(1) - total], 1)
+    t, s = (logits.log_softmax(-1) for logits in _divided(temperature, teacher_logits, student_logits))
+    # the sum over the unobserved is b-'s part of KL(b) and (1 - b+^T) KL(q) together: one softmax serves both
+    observed, unobserved = (t.exp() * (t - s)).split([1, shape[1] - 1], dim=-1)
+    b_t, b_s = (logs[..., 1:].logsumexp(-1) for logs in (t, s))  # log(1 - b+), finite when b+ tends to 1
+    of_b = b_t.exp() * (b_t - b_s)
+    loss = alpha * (observed.squeeze(-1) + of_b) + beta * (unobserved.sum(-1) - of_b)
+    return temperature**2 * loss.mean() if temperature != 1 else loss.mean()
 
 
 def scaled_cosine_error(
-    teacher: Float[Tensor, "*rows dim"], student: Float[Tensor, "*rows dim"], gamma: float = 2.0
+    teacher: Float[Tensor, "*rows dim"], student: Float[Tensor, "*#rows dim"], gamma: float = 2.0
 ) -> Float[Tensor, ""]:
     """Embedding distillation (Eq. 11): mean over the rows of (1 - cos(teacher, student))^gamma, in [0, 2^gamma].
 
     1 - cos is clamped at 0, so that a fractional gamma meets no negative rounding error. A row of zeros has cosine 0
-    with everything. Raises `ValueError` for unequal shapes or gamma < 1.
+    with everything. A student's dimension of one stands for each of the teacher's, such as the modalities.
+    Raises `ValueError` for other unequal shapes or gamma < 1.
     """
-    _check("scaled_cosine_error", teacher.shape == student.shape, f"{tuple(teacher.shape)}, {tuple(student.shape)}",
-           "equal shapes")  # fmt: skip
+    shapes = tuple(teacher.shape), tuple(student.shape)
+    fit = len(shapes[0]) == len(shapes[1]) and all(s in (1, t) for t, s in zip(*shapes, strict=True))
+    _check("scaled_cosine_error", fit and shapes[0][-1] == shapes[1][-1], f"{shapes[0]}, {shapes[1]}", "equal shapes")
     _check("scaled_cosine_error", gamma >= 1, f"gamma={gamma}", "gamma >= 1, as Eq. 11 says")
-    norms = teacher.norm(dim=-1) * student.norm(dim=-1)
-    cosine = (teacher * student).sum(-1) / torch.where(norms > 0, norms, 1)
+    cosine = (unit_rows(teacher) * unit_rows(student)).sum(-1)
     return (1 - cosine).clamp_min(0).pow(gamma).mean()
+
+
+def _divided(temperature: float, *logits: Tensor) -> tuple[Tensor, ...]:
+    return logits if temperature == 1 else tuple(x / temperature for x in logits)
 
 
 def _check_pair(name: str, teacher: Tensor, student: Tensor, temperature: float) -> None:

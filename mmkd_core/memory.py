@@ -1,6 +1,4 @@
-"""What a size would take, before anything is allocated: no machine has room for tables of a billion columns."""
-
-from __future__ import annotations
+"""Refuses settings whose tables cannot fit into this machine's memory, before they are allocated."""
 
 import os
 from bisect import bisect_left

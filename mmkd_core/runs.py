@@ -1,7 +1,5 @@
 """From an experiment to its record: trained once, selected on validation, tested once, and restored when asked for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +11,15 @@ from safetensors.torch import load_file, save_file
 from mmkd_core.cost import environment, measured, parameters
 from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets import address, load
-from mmkd_core.evaluation import hit_places, metrics_at
+from mmkd_core.evaluation import KS, hit_places, metrics_at
 from mmkd_core.experiment import Experiment, Record
 from mmkd_core.files import write_whole
-from mmkd_core.hits import KS, save_hits
+from mmkd_core.hits import save_hits
 from mmkd_core.models import build, check_memory
 from mmkd_core.models.base import Recommender
 from mmkd_core.training import History, choose_device, fit, seeded
 
+# Called as (experiment, epoch, history): unlike `training.OnEpoch` told whose epoch it was, teacher's or student's.
 OnTraining = Callable[[Experiment, int, History], None]
 
 
@@ -29,13 +28,15 @@ def run(
     store: str | Path = "runs",
     *,
     data: Dataset | None = None,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     on_epoch: OnTraining | None = None,
 ) -> Record:
     """The record of `experiment`: read if the store holds it, else trained, selected on validation, tested once, saved.
 
-    A nested teacher is run first, in the same store, and its weights are kept there for the next student.
-    `data` spares loading the data set again; `on_epoch(experiment, epoch, history)` reports progress.
+    A nested teacher is run first, in the same store, and its weights are kept there for the next student. A record of
+    the same data under another place is saved again with this one.
+    `data` spares loading the data set again; `on_epoch(experiment, epoch, history)` reports progress, that of the
+    teacher's stage as well, where `fit` calls its own with (epoch, history) alone.
     """
     if data is None:
         experiment = experiment.at(address(experiment.dataset))
@@ -47,22 +48,25 @@ def run(
             record = replace(record, experiment=experiment)
             record.save(store)
         return record
-    return train(experiment, Path(store), data, device=device, on_epoch=on_epoch)[1]
+    return trained(experiment, Path(store), data, device=device, on_epoch=on_epoch)[1]
 
 
 def model_of(experiment: Experiment, data: Dataset, teacher: Recommender | None = None) -> Recommender:
-    """The model of an experiment as it starts; without `teacher` that of a student is made, too, and is untrained."""
+    """The model of an experiment as it starts.
+
+    If `teacher` is not given, an untrained one is built from `experiment.teacher`.
+    """
     if teacher is None and experiment.teacher is not None:
         teacher = model_of(experiment.teacher, data)
     return build(experiment.model, data, experiment.hparams, teacher=teacher)
 
 
-def teacher_of(
+def trained_teacher(
     experiment: Experiment,
     store: Path,
     data: Dataset,
     *,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     on_epoch: OnTraining | None = None,
 ) -> Recommender | None:
     """The trained teacher of an experiment, from the store if it is there; None where the experiment names none.
@@ -71,18 +75,18 @@ def teacher_of(
     """
     if experiment.teacher is None:
         return None
-    return train(experiment.teacher, store, data, device=device, on_epoch=on_epoch)[0].cpu()
+    return trained(experiment.teacher, store, data, device=device, on_epoch=on_epoch)[0].cpu()
 
 
-def train(
+def trained(
     experiment: Experiment,
     store: Path,
     data: Dataset,
     *,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     on_epoch: OnTraining | None = None,
 ) -> tuple[Recommender, Record]:
-    """The trained model and its record; both are read from the store if it holds both, else made and saved there."""
+    """The trained model and its record; restored if the store holds both, else trained and saved."""
     record_file = experiment.file(store, data.fingerprint)
     weights_file = record_file.with_suffix(".safetensors")
     if record_file.exists() and weights_file.exists():
@@ -95,11 +99,11 @@ def train(
     for stage in (experiment, experiment.teacher):  # the student's too before its teacher is trained
         if stage is not None:
             check_memory(stage.model, stage.hparams, data)
-    teacher = teacher_of(experiment, store, data, device=device, on_epoch=on_epoch)
+    teacher = trained_teacher(experiment, store, data, device=target, on_epoch=on_epoch)
     with measured(target) as cost, seeded(experiment.seed, target):
         model = model_of(experiment, data, teacher).to(target)
         report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
-        history = fit(model, data, experiment.fit, on_epoch=report, device=device)
+        history = fit(model, data, experiment.fit, on_epoch=report, device=target)
     with torch.no_grad():
         tables = model.embed()
     places = hit_places(tables, data, "test", max(KS))

@@ -1,12 +1,13 @@
 """Training triples: one vectorised draw for a whole epoch, on the device where training runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from math import ceil
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mmkd_core.data import Batch
+from mmkd_core.data import Batch, Distinct
 
 
 class Sampler:
@@ -14,6 +15,7 @@ class Sampler:
 
     A user who has every item in the training set has no negative; such a user's pairs are left out.
     With `pairs`, some of `train`, an epoch visits those alone; negatives stay outside the whole of `train`.
+    `distinct` names the fields of a batch whose distinct ids are drawn with it.
     Raises `ValueError` if nothing is left to draw.
     """
 
@@ -23,6 +25,7 @@ class Sampler:
         num_items: int,
         negatives: int = 1,
         pairs: Int[Tensor, "_ 2"] | None = None,
+        distinct: Sequence[str] = (),
     ) -> None:
         keys = train[:, 0] * num_items + train[:, 1]
         self.keys = keys.sort().values
@@ -36,6 +39,8 @@ class Sampler:
             )
         self.num_items = num_items
         self.negatives = negatives
+        self.distinct = distinct
+        self.sizes = dict.fromkeys(distinct, 0)  # of the largest batch so far: they seldom change after one epoch
 
     def _is_positive(self, users: Tensor, items: Tensor) -> Tensor:
         keys = users * self.num_items + items
@@ -55,6 +60,27 @@ class Sampler:
             neg[clash] = fresh
             clash = clash[self._is_positive(owners[clash], fresh)]
         neg = neg.view(-1, self.negatives)
-        for start in range(0, len(users), batch_size):
+        whole = Batch(users, pos, neg)
+        drawn = {field: self._distinct(field, getattr(whole, field), batch_size) for field in self.distinct}
+        for batch, start in enumerate(range(0, len(users), batch_size)):
             part = slice(start, start + batch_size)
-            yield Batch(users[part], pos[part], neg[part])
+            found = {
+                field: Distinct(ids[batch], place[part], real[batch]) for field, (ids, place, real) in drawn.items()
+            }
+            yield Batch(users[part], pos[part], neg[part], found)
+
+    def _distinct(self, field: str, ids: Tensor, batch_size: int) -> Distinct:
+        """The distinct ids of each batch of an epoch, a row per batch, all found by one sort."""
+        batches = ceil(len(ids) / batch_size)
+        batch = torch.arange(len(ids), device=ids.device) // batch_size
+        size = max(self.num_items, int(self.edges[:, 0].max()) + 1)
+        keys, place = ((batch.view(-1, *[1] * (ids.dim() - 1)) * size) + ids).unique(return_inverse=True)
+        owner = keys // size
+        start = torch.searchsorted(owner, torch.arange(batches + 1, device=ids.device))
+        rounded = 64 * ceil(int(start.diff().max()) / 64)
+        self.sizes[field] = max(self.sizes[field], rounded)
+        shape = (batches, self.sizes[field])
+        padded, real = ids.new_zeros(shape), torch.zeros(shape, dtype=torch.bool, device=ids.device)
+        where = (owner, torch.arange(len(keys), device=ids.device) - start[owner])
+        padded[where], real[where] = keys % size, True
+        return Distinct(padded, where[1][place], real)

@@ -1,10 +1,9 @@
 """What a setting may be: one checker for the files of settings, the command line and Python alike.
 
 A setting is a keyword-only parameter of a function, or a field of a dataclass: its annotation says what kind of value
-it takes, `RANGES` which numbers. One that comes later declares, with `Neutral`, the value at which all is as it was.
+it takes, `RANGES` which numbers. A setting added after records exist declares, with `Neutral(v)`, the value that gives
+the old behaviour.
 """
-
-from __future__ import annotations
 
 import argparse
 import inspect
@@ -74,7 +73,7 @@ class Setting(NamedTuple):
         return {bool: "true or false", str: "a text"}.get(self.kind, self.kind.__name__)
 
 
-def settings_of(function: Callable[..., Any], *, ranged: bool = True) -> dict[str, Setting]:
+def of_function(function: Callable[..., Any], *, ranged: bool = True) -> dict[str, Setting]:
     """The keyword-only parameters of `function` whose values are plain; without `ranged` any number will do."""
     hints = get_type_hints(function, include_extras=True)
     parameters = inspect.signature(function).parameters.values()
@@ -82,7 +81,7 @@ def settings_of(function: Callable[..., Any], *, ranged: bool = True) -> dict[st
     return {name: setting for name, setting in found.items() if setting.kind in (bool, int, float, str)}
 
 
-def settings_of_fields(kind: Any) -> dict[str, Setting]:
+def of_dataclass(kind: Any) -> dict[str, Setting]:
     """The fields of a dataclass as settings."""
     hints = get_type_hints(kind, include_extras=True)
     return {field.name: _setting(field.name, hints[field.name], field.default, True) for field in fields(kind)}
@@ -91,7 +90,7 @@ def settings_of_fields(kind: Any) -> dict[str, Setting]:
 @lru_cache
 def of_model(kind: type) -> dict[str, Setting]:
     """The settings of a model's class."""
-    return settings_of(kind.__init__)
+    return of_function(kind.__init__)
 
 
 def _setting(name: str, hint: Any, default: Any, ranged: bool) -> Setting:
@@ -109,7 +108,7 @@ def _setting(name: str, hint: Any, default: Any, ranged: bool) -> Setting:
 
 def without_neutral(values: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Any]:
     """`values` less those of settings that are at their declared neutral value: what a key is made of."""
-    return {name: value for name, value in values.items() if known[name].neutral != (value,)}
+    return {name: value for name, value in values.items() if known[name].neutral != Neutral(value)}
 
 
 def completed(values: Mapping[str, Any], known: Mapping[str, Setting], of: str) -> dict[str, Any]:
@@ -181,7 +180,10 @@ def _check_number(name: str, value: Any, setting: Setting, of: str) -> None:
 
 
 def read(text: str, setting: Setting | None) -> Any:
-    """The value that a text of the command line stands for; the text itself where it stands for none of the kind."""
+    """The value that a text of the command line stands for; it is returned as it is if it cannot be parsed.
+
+    The check then refuses it.
+    """
     if setting is None:
         return text
     if setting.optional and text.lower() == "none":

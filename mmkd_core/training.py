@@ -1,6 +1,6 @@
 """One training loop for every model: it knows no model, and it never sees the test split."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import chain
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmkd_core import settings
 from mmkd_core.data import Batch, Dataset
-from mmkd_core.evaluation import Scorer, evaluate
+from mmkd_core.evaluation import SELECTED_AT, Scorer, evaluate
 from mmkd_core.models.base import Recommender
 from mmkd_core.sampling import Sampler
 
@@ -22,7 +22,8 @@ class FitConfig:
     """How to train. `patience` counts evaluations without improvement; `weight_decay` is AdamW's decoupled decay.
 
     `epochs=0` trains nothing: what is then measured is the model as it starts.
-    The models regularise through their own `l2` term by default, so `weight_decay` is 0: never both unsaid.
+    The models regularise through their own `l2` term by default, so `weight_decay` defaults to 0 and nothing is
+    regularised twice by accident.
     """
 
     epochs: int = 1000
@@ -41,7 +42,7 @@ class FitConfig:
 
 
 TRAINING = "the training"  # what messages call it
-SETTINGS = settings.settings_of_fields(FitConfig)
+SETTINGS = settings.of_dataclass(FitConfig)
 
 
 @dataclass
@@ -61,6 +62,29 @@ class History:
         return asdict(self)
 
 
+def pack_history(history: Mapping[str, Any]) -> dict[str, Any]:
+    """A history as a file has it: one row per evaluation, with the loss terms of the epochs that led to it."""
+    rows, losses, last = [], history["losses"], 0
+    for row in history["validation"]:
+        epochs, last = losses[last : row["epoch"]], row["epoch"]
+        rows.append(
+            {**row, "losses": {term: [epoch[term] for epoch in epochs] for term in epochs[0]} if epochs else {}}
+        )
+    return {**{name: part for name, part in history.items() if name not in ("losses", "validation")}, "rows": rows}
+
+
+def unpack_history(history: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `pack_history`."""
+    losses, validation = [], []
+    for row in history["rows"]:
+        terms = row["losses"]
+        losses += [dict(zip(terms, epoch, strict=True)) for epoch in zip(*terms.values(), strict=True)]
+        validation.append({name: value for name, value in row.items() if name != "losses"})
+    others = {name: part for name, part in history.items() if name != "rows"}
+    return {"losses": losses, "validation": validation, **others}
+
+
+# Called as (epoch, history): `fit` knows one model and no experiment; `runs.OnTraining` is told the experiment, too.
 OnEpoch = Callable[[int, History], None]
 
 
@@ -86,14 +110,15 @@ def fit(
 ) -> History:
     """Trains `model` in place and leaves it, in evaluation mode, at the state with the best validation Recall@20.
 
-    It is trained on `device` (a GPU if there is one) and afterwards lies where it lay before.
+    It is trained on `device` (a GPU if there is one) and afterwards lies where it lay before. Starts the generators
+    anew, so that a model that was restored trains like one just made.
 
     AdamW on the sum of the model's loss terms; the untrained model is evaluated as epoch 0, then every
     `evaluate_every` epochs and after the last one; it stops after `patience` evaluations without improvement.
     With `pairs`, some of `data.train`, an epoch visits those alone; negatives and candidates stay those of the whole.
-    `on_epoch(epoch, history)` is called after each epoch. The same seed on the same machine gives the same history,
-    bit for bit. Raises `ValueError` when there is no validation interaction to select on and `FloatingPointError`
-    when a loss is no longer finite.
+    `on_epoch(epoch, history)` is called after each epoch; `runs.run` calls its own with the experiment before them. The
+    same seed on the same machine gives the same history, bit for bit. Raises `ValueError` when there is no validation
+    interaction to select on and `FloatingPointError` when a loss is no longer finite.
     """
     config = config or FitConfig()
     if len(data.val) == 0:
@@ -139,11 +164,14 @@ class Trainer:
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay, fused=True)
         visited = None if pairs is None else pairs.to(device)
-        self.sampler = Sampler(data.train.to(device), data.num_items, model.negatives, visited)
+        self.sampler = Sampler(data.train.to(device), data.num_items, model.negatives, visited, model.distinct)
         self.generator = torch.Generator(device).manual_seed(config.seed)
 
     def batches(self) -> Iterator[Batch]:
-        """The batches of the next epoch, drawn when the first is asked for; the model is brought up to date at once."""
+        """The batches of the next epoch, drawn when the first is asked for.
+
+        Switches the model to training mode and brings it up to date (`refresh`) at once.
+        """
         self.model.train()
         self.model.refresh()
         return self.sampler.epoch(self.batch_size, self.generator)
@@ -181,13 +209,13 @@ class _Selection:
 
     def __init__(self, model: Recommender, data: Dataset, patience: int) -> None:
         self.model, self.data = model, data
-        self.k = min(20, data.num_items)
-        self.patience = self.waited = patience
+        self.k = min(SELECTED_AT, data.num_items)
+        self.patience = self.patience_left = patience
         self.state: dict[str, Tensor] = {}
 
     @property
     def exhausted(self) -> bool:
-        return self.waited <= 0
+        return self.patience_left <= 0
 
     def _merit(self, means: dict[str, float]) -> tuple[float, float]:
         return means[f"recall@{self.k}"], means[f"ndcg@{self.k}"]
@@ -204,9 +232,9 @@ class _Selection:
         if not self.state or self._merit(means) > self._merit(history.best):
             history.best_epoch, history.best = epoch, means
             self.state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-            self.waited = self.patience
+            self.patience_left = self.patience
         else:
-            self.waited -= 1
+            self.patience_left -= 1
 
     def restore(self) -> None:
         self.model.load_state_dict(self.state)

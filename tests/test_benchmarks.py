@@ -14,13 +14,13 @@ from benchmarks.search import adopt, in_force, space_of, suggest
 from mmkd_core import MODELS
 from mmkd_core.evidence.cases import REAL
 from mmkd_core.experiment import tables_of
-from mmkd_core.models import settings_of
+from mmkd_core.models import defaults_of
 from mmkd_core.training import FitConfig
 
 ROOT = Path(__file__).parents[1]
 BUDGETS = tomllib.loads((ROOT / "benchmarks" / "budgets.toml").read_text())
 TRAINED = [name for name, kind in MODELS.items() if not kind.deterministic]
-SET = [name for name in MODELS if settings_of(name)]  # all that a search could help: Popularity has no settings
+SET = [name for name in MODELS if defaults_of(name)]  # all that a search could help: Popularity has no settings
 STUDIES = ROOT / "book" / "records" / "searches"
 
 
@@ -45,7 +45,7 @@ def test_every_model_with_settings_has_a_space_of_them():
         space, start = space_of(name)
         settings = [setting for setting in space if setting != "fit"]
         assert settings
-        assert set(settings) <= set(settings_of(name))
+        assert set(settings) <= set(defaults_of(name))
         assert all(hasattr(FitConfig(), setting) for setting in space.get("fit", {}))
         assert ("fit" in space) == (name in TRAINED)
         assert list(start) == [*settings, *(f"fit.{setting}" for setting in space.get("fit", {}))]

@@ -22,6 +22,7 @@ import mmkd_core
 from mmkd_core import MODELS, FitConfig, Record, fit, runs
 from mmkd_core.__main__ import main
 from mmkd_core.commands import evidence
+from mmkd_core.commands.run import in_force, planned
 from mmkd_core.datasets import load, places
 from mmkd_core.evidence import cases, engine, questions
 from mmkd_core.evidence.measurement import Measurement
@@ -73,6 +74,9 @@ def test_help_teaches_by_example_and_lists_all_models_with_their_settings(capsys
     for name in MODELS:
         assert re.search(rf"^  {name} ", text, re.MULTILINE)
     assert "prompt_mode=kd" in text
+    assert "fit.NAME (epochs, batch_size, lr, weight_decay, patience, evaluate_every)" in text
+    assert "hparams/MODEL.toml overrides them" in text
+    assert "teacher.model=teacher+xavier" in text
 
 
 def test_the_module_runs_as_a_program_and_an_error_is_one_line_with_status_2():
@@ -254,6 +258,29 @@ def test_a_run_prints_its_metrics_and_leaves_a_record_and_weights(store, folder,
     assert {file.suffix for file in store.rglob("*") if file.is_file()} == {".json", ".npz", ".safetensors"}
 
 
+def test_a_run_first_prints_the_settings_in_force_and_where_they_come_from(folder, tmp_path, capsys):
+    experiment = planned("mmkd", "demo", 1, ["dim=32", "fit.epochs=7", "teacher.layers=1", "data.noise=0.3"])
+    assert in_force(experiment) == (
+        "l2=0.0001 fit.lr=0.003 fit.evaluate_every=2 fit.patience=8 (hparams/mmkd.toml [demo]); "
+        "dim=32 fit.epochs=7 data.noise=0.3 (--set); the rest defaults"
+    )
+    assert experiment.teacher is not None
+    assert in_force(experiment.teacher).startswith("l2=0.001 content_weight=0.3 fit.lr=0.01 fit.epochs=60 ")
+    assert in_force(experiment.teacher).endswith(
+        " (hparams/teacher.toml [demo]); layers=1 data.noise=0.3 (--set); the rest defaults"
+    )
+    arguments = ["--data", folder, "--store", tmp_path, "--set", "teacher.fit.epochs=1"]
+    for model, lines in {
+        "popularity": ["settings    all defaults"],
+        "mmkd": ["settings    fit.epochs=1 fit.batch_size=512 (--set); the rest defaults",
+                 "teacher     fit.epochs=1 (--set); the rest defaults"],
+    }.items():  # fmt: skip
+        status, out, _ = call(capsys, "run", model, *(arguments + QUICK if model == "mmkd" else arguments[:-2]))
+        assert (status, out.splitlines()[: len(lines)]) == (0, lines)
+        cost = next(line for line in out.splitlines() if line.startswith("cost "))
+        assert re.fullmatch(rf"cost        \d+ s{' for this stage' if model == 'mmkd' else ''}, [\d,]+ param.*", cost)
+
+
 def test_settings_of_model_training_and_teacher_reach_the_record(folder, tmp_path, capsys):
     changes = ["dim=4", "teacher.dim=4", "teacher.fit.epochs=1", "teacher.fit.lr=0.5", "pair=0", "init=random"]
     arguments = [part for change in changes for part in ("--set", change)]
@@ -280,7 +307,7 @@ def test_a_catalogue_too_small_for_recall_at_50(tmp_path, refused):
 def test_a_run_that_diverges_says_so_and_leaves_nothing(folder, tmp_path, capsys):
     arguments = ["run", "bpr-mf", "--data", folder, "--store", tmp_path / "s", "--set", "fit.lr=1e38"]
     status, out, err = call(capsys, *arguments)
-    assert (status, out) == (2, "")
+    assert (status, out) == (2, "settings    fit.lr=1e+38 (--set); the rest defaults\n")
     assert re.search(r"^mmkd: epoch \d+: loss terms .*expected finite numbers. Try a lower lr\n\Z", err, re.MULTILINE)
     assert not list(tmp_path.rglob("*.json")) + list(tmp_path.rglob("*.safetensors"))
 
@@ -393,7 +420,8 @@ def test_a_folder_is_one_data_set_however_its_path_is_written(folder, tmp_path, 
         arguments = ["run", "lightgcn", "--data", spelt, "--store", tmp_path / "store", *QUICK]
         status, out, _ = call(capsys, *arguments)
         assert status == 0
-        outputs.append(out.splitlines()[1:])
+        settings, _, *others = out.splitlines()  # the second line repeats how it was spelt
+        outputs.append([settings, *others])
         if len(outputs) == 1:
             monkeypatch.setattr(runs, "fit", no_training)
     assert outputs == outputs[:1] * len(outputs)

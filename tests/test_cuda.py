@@ -7,9 +7,9 @@ from mmkd_core import MODELS, FitConfig, evaluate, fit
 from mmkd_core.datasets import load
 from mmkd_core.evaluation import hit_places
 from mmkd_core.experiment import plan
-from mmkd_core.models import VARIANTS, build, settings_of
+from mmkd_core.models import VARIANTS, build, defaults_of
 from mmkd_core.models.teacher import Teacher
-from mmkd_core.runs import restore, train
+from mmkd_core.runs import restore, trained
 from mmkd_core.sparse import Pattern
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -24,7 +24,7 @@ SHORT = FitConfig(epochs=3, batch_size=64, lr=0.01, evaluate_every=1)
 def made(name, data, device):
     """Equal weights on either device, and nothing drawn while it trains: each device has a generator of its own."""
     torch.manual_seed(0)
-    settings = {key: value for key, value in {"dropout": 0.0, "replaced": 1.0}.items() if key in settings_of(name)}
+    settings = {key: value for key, value in {"dropout": 0.0, "replaced": 1.0}.items() if key in defaults_of(name)}
     teacher = Teacher(data, dropout=0.0) if name.startswith("mmkd") else None
     model = build(name, data, settings, teacher=teacher).to(device)
     model.refresh()
@@ -32,7 +32,7 @@ def made(name, data, device):
 
 
 def on(batch, device):
-    return type(batch)(*(part.to(device) for part in batch))
+    return type(batch)(*(part.to(device) for part in batch[:3]))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -104,7 +104,7 @@ def test_what_a_gpu_trained_serves_on_a_cpu(name, tmp_path):
     small = {"epochs": 2, "batch_size": 64, "evaluate_every": 1}
     extra = {"teacher": plan("teacher", "demo", fit=small)} if name == "mmkd" else {}
     experiment, demo = plan(name, "demo", fit=small, **extra), load("demo")
-    model, record = train(experiment, tmp_path, demo, device="cuda")
+    model, record = trained(experiment, tmp_path, demo, device="cuda")
     assert record.environment["device"] == torch.cuda.get_device_name()
     assert record.cost["peak_gpu_memory_mib"] > 0
     again = restore(record.file(tmp_path), demo)
@@ -119,7 +119,7 @@ def test_the_second_student_on_a_gpu_starts_from_the_same_teacher_as_the_first(t
     experiment, demo = plan("mmkd", "demo", fit=small, teacher=plan("teacher", "demo", fit=small)), load("demo")
     histories = []
     for _ in range(2):  # the teacher is trained before the first, and read before the second
-        model, record = train(experiment, tmp_path, demo, device="cuda")
+        model, record = trained(experiment, tmp_path, demo, device="cuda")
         histories.append(record.history)
         for suffix in (".json", ".safetensors"):
             record.file(tmp_path).with_suffix(suffix).unlink()

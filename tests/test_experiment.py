@@ -13,10 +13,10 @@ from mmkd_core import experiment as module
 from mmkd_core.evidence.cases import REAL
 from mmkd_core.experiment import tables_of
 from mmkd_core.hits import read_hits, save_hits
-from mmkd_core.models import settings_of
-from mmkd_core.models.mmkd import MMKD
+from mmkd_core.models import defaults_of
+from mmkd_core.models.mmkd import MMKD, STUDENTS
 from mmkd_core.models.teacher import Teacher
-from mmkd_core.runs import model_of, teacher_of, train
+from mmkd_core.runs import model_of, trained, trained_teacher
 
 SHORT = FitConfig(epochs=2, batch_size=256, lr=0.01, evaluate_every=1)
 
@@ -50,7 +50,7 @@ def files(store):
 
 
 def test_an_experiment_holds_every_setting_so_that_a_later_default_changes_nothing():
-    assert lightgcn().hparams == settings_of("lightgcn") | {"dim": 4}
+    assert lightgcn().hparams == defaults_of("lightgcn") | {"dim": 4}
 
 
 def test_the_seed_of_an_experiment_is_that_of_its_training():
@@ -88,7 +88,6 @@ def test_the_key_is_16_hexadecimal_digits_and_depends_on_all_that_decides_a_resu
         mmkd(),
         mmkd(teacher=teacher(seed=1)),
         mmkd(teacher=teacher(hparams={"prompt_rate": 0.0})),
-        mmkd(teacher=None),
     ]
     keys = {experiment.key("data") for experiment in variants}
     assert len(keys) == len(variants)
@@ -185,10 +184,10 @@ def test_restoring_a_record_reproduces_its_metrics(name, toy, tmp_path):
 def test_the_restored_prompt_is_the_tuned_one(toy, tmp_path):
     training = FitConfig(epochs=10, batch_size=64, lr=0.02, evaluate_every=5)
     tuned = mmkd(hparams={"dim": 4, "init": "random"}, fit=training)
-    model, record = train(tuned, tmp_path, toy)
+    model, record = trained(tuned, tmp_path, toy)
     restored = restore(record.file(tmp_path), toy)
     assert torch.equal(restored.teacher.prompt.linear.weight, model.teacher.prompt.linear.weight)
-    original, _ = train(teacher(), tmp_path, toy)
+    original, _ = trained(teacher(), tmp_path, toy)
     assert record.history["best_epoch"] > 0
     assert not torch.equal(restored.teacher.prompt.linear.weight, original.prompt.linear.weight)
 
@@ -223,10 +222,10 @@ def test_running_leaves_the_global_generator_as_it_was(toy, tmp_path):
 
 
 def test_the_teacher_of_an_experiment_is_trained_once_and_starts_its_student(toy, tmp_path, monkeypatch):
-    assert teacher_of(lightgcn(), tmp_path, toy) is None
-    trained = teacher_of(mmkd(), tmp_path, toy)
+    assert trained_teacher(lightgcn(), tmp_path, toy) is None
+    trained = trained_teacher(mmkd(), tmp_path, toy)
     monkeypatch.setattr(runs, "fit", no_training)
-    again = teacher_of(mmkd(), tmp_path, toy)
+    again = trained_teacher(mmkd(), tmp_path, toy)
     assert isinstance(trained, Teacher)
     assert isinstance(again, Teacher)
     assert all(torch.equal(one, other) for one, other in zip(trained.embed(), again.embed(), strict=True))
@@ -316,6 +315,7 @@ CORRUPT = {
     "a batch of zero": lambda values: with_value(values, 0, "experiment", "fit", "batch_size"),
     "a teacher of text": lambda values: with_value(values, "good", "experiment", "teacher"),
     "no data": lambda values: values | {"data": {}},
+    "a fingerprint that is no text": lambda values: values | {"data": values["data"] | {"fingerprint": 7}},
     "data of text": lambda values: values | {"data": "toy"},
 }
 
@@ -366,6 +366,18 @@ def test_a_teacher_that_cannot_teach_is_refused():
     for experiment in ({"teacher": teacher()}, {"model": "mmkd", "teacher": lightgcn()}):
         with pytest.raises(ValueError, match=r"cannot be taught by (teacher|lightgcn); expected mmkd and teacher"):
             lightgcn(**experiment)
+
+
+@pytest.mark.parametrize("model", ["mmkd", "mmkd+mse"])
+def test_a_student_without_a_teacher_is_refused(model):
+    with pytest.raises(ValueError, match=rf"teacher=None of {re.escape(model)}, .*; expected a teacher, as `plan`"):
+        lightgcn(model=model)
+
+
+def test_the_depth_of_a_student_that_names_none_is_frozen():
+    """Records hold `layers: null` for it: another number would give them another meaning under the same key."""
+    assert defaults_of("mmkd")["layers"] is None
+    assert {name: kind.usual_layers for name, kind in STUDENTS.items()} == {"lightgcn": 1, "gcn": 2}
 
 
 def test_a_bad_value_of_the_student_is_refused_before_its_teacher_is_trained(toy, tmp_path, monkeypatch):
@@ -432,7 +444,7 @@ def test_a_plan_overlays_the_defaults_of_the_signature_with_the_data_sets_block_
 
 def test_settings_are_kept_for_data_sets_and_searches_alone():
     assert all({*tables_of(name)} <= {"search", "demo", *REAL} for name in MODELS)
-    assert all({*tables_of(name)} >= {*REAL} for name in MODELS if settings_of(name))
+    assert all({*tables_of(name)} >= {*REAL} for name in MODELS if defaults_of(name))
 
 
 @pytest.mark.usefixtures("unchecked")

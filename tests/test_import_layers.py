@@ -10,10 +10,11 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "mmkd_core"
 LAYERS = [
     {"settings", "files"},
+    {"kernels"},
     {"data", "sparse"},
     {"memory"},
-    {"losses", "metrics", "layers", "sampling", "datasets"},
-    {"graph"},
+    {"metrics", "layers", "sampling", "datasets"},
+    {"graph", "losses"},
     {"evaluation"},
     {"models"},
     {"training", "cost"},

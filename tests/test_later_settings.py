@@ -34,7 +34,7 @@ def model(data, *, dim: int = 64, bias: Annotated[bool, Neutral(False)] = True) 
     """The signature of a model with a setting more."""
 
 
-FIELDS, KEYWORDS = settings.settings_of_fields(Training), settings.settings_of(model)
+FIELDS, KEYWORDS = settings.of_dataclass(Training), settings.of_function(model)
 
 
 def test_what_is_neutral_is_read_from_the_annotation_and_the_kind_beside_it():

@@ -10,7 +10,7 @@ from mmkd_core import MODELS, memory, runs
 from mmkd_core import experiment as module
 from mmkd_core.__main__ import main
 from mmkd_core.memory import check_fits, spelt
-from mmkd_core.models import VARIANTS, check_memory, settings_of
+from mmkd_core.models import VARIANTS, check_memory, defaults_of
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -38,10 +38,10 @@ def test_the_largest_that_is_named_fits_and_one_more_does_not(size, there, machi
         check_fits("n", found + 1, size, "x")
 
 
-@pytest.mark.parametrize("name", [name for name in (*MODELS, *VARIANTS) if "dim" in settings_of(name)])
+@pytest.mark.parametrize("name", [name for name in (*MODELS, *VARIANTS) if "dim" in defaults_of(name)])
 def test_a_model_counts_no_more_than_it_trains(name, data, machine):
     """So nothing is refused that fits: its parameters, their gradients and AdamW's two moments are float32."""
-    wide = settings_of(name) | {"dim": 300}
+    wide = defaults_of(name) | {"dim": 300}
     machine(1)
     with pytest.raises(ValueError, match="dim=300 of ") as caught:
         check_memory(name, wide, data)

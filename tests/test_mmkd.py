@@ -405,7 +405,9 @@ def test_without_distillation_and_from_a_random_start_it_is_its_student_alone(la
     alone.load_state_dict({"nodes.weight": model.student.nodes.weight})
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(model.embed(), alone.embed(), strict=True))
     ours, theirs = fit(model, data, SHORT), fit(alone, data, SHORT)
-    assert ours.losses == theirs.losses
+    for mine, other in zip(ours.losses, theirs.losses, strict=True):
+        assert mine["bpr"] == other["bpr"]
+        assert mine["l2"] == pytest.approx(other["l2"], rel=1e-6)  # BPR-MF sums the squares in another order
     assert ours.validation == theirs.validation
     assert torch.equal(model.embed().users, alone.embed().users)
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from mmkd_core import MODELS, DataError, FitConfig, evaluate, fit, rank, recommend
 from mmkd_core.cost import parameters
-from mmkd_core.models import build, settings_of
+from mmkd_core.models import build, defaults_of
 from mmkd_core.models.teacher import Teacher
 
 UNTRAINED = [name for name, kind in MODELS.items() if kind.deterministic]  # they count; nothing is trained
@@ -260,20 +260,20 @@ def test_renaming_users_and_items_renames_the_scores(name, settings, make_data):
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_is_built_with_its_own_defaults(name, data):
     torch.manual_seed(0)
-    built = build(name, data, settings_of(name)).eval()
+    built = build(name, data, defaults_of(name)).eval()
     assert torch.equal(scores_of(built, data), scores_of(make(name, data), data))
 
 
 def test_the_names_that_callers_rely_on():
     baselines = "bpr-mf ngcf lightgcn vbpr mmgcn grcn lattice clcrec slmrec bm3"
     assert list(MODELS) == ["popularity", "itemknn", *baselines.split(), "teacher", "mmkd"]
-    assert "teacher" not in settings_of("mmkd")
-    assert {"student", "init", "prompt_mode", "pair", "list", "embed"} <= set(settings_of("mmkd"))
-    assert (settings_of("mmkd")["prompt_mode"], settings_of("mmkd")["init"]) == ("kd", "teacher")
+    assert "teacher" not in defaults_of("mmkd")
+    assert {"student", "init", "prompt_mode", "pair", "list", "embed"} <= set(defaults_of("mmkd"))
+    assert (defaults_of("mmkd")["prompt_mode"], defaults_of("mmkd")["init"]) == ("kd", "teacher")
 
 
 def test_unknown_model(data):
-    for call in (settings_of, lambda name: build(name, data, {})):
+    for call in (defaults_of, lambda name: build(name, data, {})):
         with pytest.raises(ValueError, match=r"unknown model 'lighgcn'; one of \['bm3', 'bpr-mf', 'clcrec'"):
             call("lighgcn")
 

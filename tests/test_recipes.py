@@ -4,7 +4,7 @@ import pytest
 
 from mmkd_core.evidence.questions import QUESTIONS, ablations, comparison, hyperparameters
 from mmkd_core.experiment import Experiment, plan
-from mmkd_core.models import MODELS, settings_of
+from mmkd_core.models import MODELS, defaults_of
 
 ALL = {name: question.cases for name, question in QUESTIONS.items()}
 
@@ -109,5 +109,5 @@ def test_the_multimodal_systems_are_those_that_read_features():
     readers = [name for name in MODELS if MODELS[name].reads_content]
     assert set(readers) < set(MODELS)
     assert {m for m in MODELS if m not in readers} == {"popularity", "itemknn", "bpr-mf", "ngcf", "lightgcn"}
-    assert all(settings_of(model) for model in readers)
+    assert all(defaults_of(model) for model in readers)
     assert [*comparison.MULTIMODAL, "teacher", "mmkd"] == [name for name in comparison.SYSTEMS if name in readers]

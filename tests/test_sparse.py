@@ -3,7 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmkd_core.sparse import Graph, Pattern, listed_scores, segment_softmax
+from mmkd_core.kernels import _holds_by_marking, _holds_by_searching, listed_scores, segment_softmax
+from mmkd_core.sparse import Graph, Pattern
 
 
 def random_graph(rows=6, cols=4, seed=0):
@@ -45,6 +46,15 @@ def test_dense_rows_in_the_order_asked_for():
     graph, matrix = random_graph()
     rows = torch.tensor([5, 0, 3, 0])
     torch.testing.assert_close(graph.dense_rows(rows).double(), matrix[rows])
+
+
+@pytest.mark.parametrize("way", [_holds_by_marking, _holds_by_searching])
+def test_which_pairs_are_entries_whatever_is_named_twice(way):
+    graph, matrix = random_graph()
+    rows, cols = torch.tensor([5, 0, 3, 0]), torch.tensor([3, 0, 2, 0, 0])
+    expected = (matrix != 0)[rows][:, cols]
+    assert torch.equal(way(graph.crow, graph.col, rows, cols, 4), expected)
+    assert torch.equal(graph.holds(rows, cols), expected)
 
 
 def test_a_graph_stays_out_of_the_state_dict():

@@ -1,7 +1,5 @@
 """`mmkd data`: list, fetch or check data sets."""
 
-from __future__ import annotations
-
 import argparse
 import warnings
 from typing import Any
@@ -14,7 +12,7 @@ def add_to(commands: Any) -> None:
     data = commands.add_parser("data", help="list, fetch or check data sets")
     actions = data.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="what there is, from where, on what terms")
-    listing.set_defaults(action=_list, computes=False)
+    listing.set_defaults(action=_list, needs_torch=False)
     for name, action, text in (
         ("fetch", _fetch, "download a data set and check its sums"),
         ("check", _check, "load a data set or a folder, check its files, show its size"),
@@ -31,27 +29,27 @@ def _list(_: argparse.Namespace) -> int:
     return 0
 
 
-def _fetch(options: argparse.Namespace) -> int:
+def _fetch(arguments: argparse.Namespace) -> int:
     from mmkd_core.datasets import fetch
 
-    print(f"{options.name}: {fetch(options.name)}")
+    print(f"{arguments.name}: {fetch(arguments.name)}")
     return 0
 
 
-def _check(options: argparse.Namespace) -> int:
+def _check(arguments: argparse.Namespace) -> int:
     from mmkd_core.data import DataWarning
     from mmkd_core.datasets import check, load
 
-    choices: dict[str, Any] = {"compact": True} if options.compact else {}
-    named = options.name in DATASETS
-    verdicts = check(options.name) if named else []
+    options: dict[str, Any] = {"compact": True} if arguments.compact else {}
+    named = arguments.name in DATASETS
+    verdicts = check(arguments.name) if named else []
     for file, verdict in verdicts:
         print(f"{file}: {verdict}")
     if any(verdict != "ok" for _, verdict in verdicts):
         return 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # the notes are printed below
-        data = load(options.name, **choices)
+        data = load(arguments.name, **options)
     for file in dict.fromkeys(data.sources.values()) if not named else ():
         print(f"{file}: ok")
     widths = ", ".join(f"{modality} {x.shape[1]}-d" for modality, x in data.features.items()) or "none"

@@ -3,28 +3,28 @@
 A named data set is one file of this package, which exports its `ENTRY`, and one line here.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mmkd_core.datasets.entry import Entry
 
 if TYPE_CHECKING:
-    from mmkd_core.datasets.loading import (
-        LAYOUTS,
-        OPTIONS,
-        address,
-        check,
-        checked_options,
-        controlled,
-        fetch,
-        load,
-        title_of,
-    )  # fmt: skip
+    from mmkd_core.datasets.controls import controlled
+    from mmkd_core.datasets.layouts import LAYOUTS
+    from mmkd_core.datasets.loading import OPTIONS, check, fetch, load, non_default_options
+    from mmkd_core.datasets.places import address
 
 __all__ = [
-    "DATASETS", "LAYOUTS", "OPTIONS", "address", "check", "checked_options", "controlled", "fetch", "load", "title_of",
+    "DATASETS",
+    "LAYOUTS",
+    "OPTIONS",
+    "address",
+    "check",
+    "controlled",
+    "fetch",
+    "load",
+    "non_default_options",
+    "title_of",
 ]  # fmt: skip
 
 DATASETS: dict[str, Entry] = {
@@ -39,9 +39,15 @@ DATASETS: dict[str, Entry] = {
 }
 
 
+def title_of(name: str) -> str:
+    """What prose calls a data set: the title of a named one, the paper's name for a shape, else its own name."""
+    return DATASETS[name].title if name in DATASETS else name
+
+
 def __getattr__(name: str) -> Any:
     """What is heavy, when it is first asked for: `mmkd data list` needs none of it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value = getattr(import_module(f"{__name__}.loading"), name)
+    module = {"LAYOUTS": "layouts", "address": "places", "controlled": "controls"}.get(name, "loading")
+    globals()[name] = value = getattr(import_module(f"{__name__}.{module}"), name)
     return value

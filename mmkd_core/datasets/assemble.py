@@ -1,11 +1,9 @@
-"""From pairs read out of files to a `Dataset`; what is wrong is named by file and line, not by tensor row."""
-
-from __future__ import annotations
+"""From what is read out of files to a `Dataset`; what is wrong is named by file and line, not by tensor row."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -34,84 +32,98 @@ class Pairs:
     def where(self, row: int) -> str:
         return f"{self.file}, {self.unit} {quoted(int(self.places[row]))}"
 
-    def only(self, kept: Bool[np.ndarray, " edge"] | Int64[np.ndarray, " kept"] | list[int]) -> Pairs:
+    def only(self, kept: Bool[np.ndarray, " edge"] | Int64[np.ndarray, " kept"] | list[int]) -> Self:
         """The pairs that the mask keeps, or those of these rows."""
         return replace(self, users=self.users[kept], items=self.items[kept], places=np.asarray(self.places)[kept])
 
 
-class Choices(NamedTuple):
-    """How files are made a `Dataset` where more than one way makes sense; options of `load`.
+Splits = Mapping[str, Pairs]
+
+
+class Content(NamedTuple):
+    """What a reader finds: `splits` (train, val, test), `features`, the file of each modality and notes on all of it.
+
+    `shape` is (num_users, num_items) where the files state it; else users are counted by the largest id, items by
+    the rows of the features or, without any, by the largest id. `renumbered` says that the layout numbers users and
+    items by the rank of their ids, and that the rows of the features are already in that order.
+    """
+
+    splits: Splits
+    features: Mapping[str, Float32[Tensor, "item feat"]]
+    files: Mapping[str, Path]
+    notes: Sequence[str] = ()
+    shape: tuple[int, int] | None = None
+    renumbered: bool = False
+
+
+def assemble(name: str, content: Content, *, overlap: str = "error", compact: bool = False) -> Dataset:
+    """The `Dataset` of a reader's `content`, with notes on users and items without interactions and pairs left out.
 
     `overlap`: "drop" keeps a pair that stands more than once where it stands first, in the order train, val, test;
     "error" refuses it. `compact` leaves out the users and items without any interaction and renumbers the others.
-    `min_rating` leaves out the lines whose rating is lower.
-    """
-
-    overlap: str = "error"
-    compact: bool = False
-    min_rating: float | None = None
-
-
-DEFAULT = Choices()
-
-
-def assemble(
-    name: str,
-    splits: Mapping[str, Pairs],
-    features: Mapping[str, Float32[Tensor, "item feat"]],
-    files: Mapping[str, Path],
-    shape: tuple[int, int] | None = None,
-    *,
-    notes: Sequence[str] = (),
-    choices: Choices = DEFAULT,
-    renumbered: bool = False,
-) -> Dataset:
-    """The `Dataset` of `splits` (train, val, test) and `features`; `files` says where each modality was read.
-
-    `shape` is (num_users, num_items) where the files state it; else users are counted by the largest id, items by
-    the rows of the features or, without any, by the largest id. `notes` go to the data set, with what is to be said
-    of users and items without interactions and of pairs left out. `renumbered` says that the layout numbers users and
-    items by the rank of their ids, and that the rows of the features are already in that order.
 
     Raises `DataError` with file and line or entry for an id out of range, for a pair that stands twice, in one split or
     in two, for ids whose tables this machine cannot hold, and whatever `Dataset` refuses.
     """
+    splits, features, files, notes, shape, renumbered = content
     if not len(splits["train"].users):
         raise DataError(f"{name}, train ({splits['train'].file}): no training interaction; expected at least one")
-    num_users, num_items = shape or _count(name, splits, {} if renumbered else features, files)
+    num_users, num_items = shape or _count(name, content)
     by = f" (one row an item in {', '.join(path.name for path in files.values())})" if files else ""
     for split in SPLITS:
         _check_range(splits[split], "user", splits[split].users, num_users)
         _check_range(splits[split], "item", splits[split].items, num_items, by)
-    splits, dropped = _once(splits, choices.overlap)
+    splits, dropped = _once(splits, overlap)
+    users, items = occurring(splits)
     ids: dict[str, Tensor] = {}
-    if choices.compact or renumbered:
-        splits, ids = _renumbered(splits)
+    if compact or renumbered:
+        splits = {
+            split: replace(pairs, users=np.searchsorted(users, pairs.users), items=np.searchsorted(items, pairs.items))
+            for split, pairs in splits.items()
+        }
+        ids = {"user_ids": torch.from_numpy(users), "item_ids": torch.from_numpy(items)}
         features = features if renumbered else {modality: x[ids["item_ids"]] for modality, x in features.items()}
-        num_users, num_items = len(ids["user_ids"]), len(ids["item_ids"])
+        num_users, num_items = len(users), len(items)
     _check_memory(name, num_users, num_items)
+    holes = []
+    if (len(users), len(items)) != (num_users, num_items):
+        missing = f"{num_users - len(users):,} of {num_users:,} users and {num_items - len(items):,} of {num_items:,}"
+        holes.append(
+            f"{name}: {missing} items have no interaction in any split; such items are drawn as negatives and ranked "
+            f"like the others; {COMPACT} leaves them out and renumbers"
+        )
     edges = {split: torch.from_numpy(np.stack([splits[split].users, splits[split].items], axis=1)) for split in SPLITS}
     sources = {split: str(splits[split].file) for split in SPLITS}
     sources |= {modality: str(path) for modality, path in files.items()}
-    said = (*notes, *dropped, *_holes(name, splits, num_users, num_items))
+    said = (*notes, *dropped, *holes)
     return Dataset(name, num_users, num_items, **edges, features=dict(features), sources=sources, notes=said, **ids)
 
 
-def _count(
-    name: str, splits: Mapping[str, Pairs], features: Mapping[str, Tensor], files: Mapping[str, Path]
-) -> tuple[int, int]:
-    rows = {str(files[modality]): len(x) for modality, x in features.items()}
+def _count(name: str, content: Content) -> tuple[int, int]:
+    num_users, num_items = counted(content.splits)
+    if content.renumbered or not content.features:
+        return num_users, num_items
+    rows = {str(content.files[modality]): len(x) for modality, x in content.features.items()}
     if len(set(rows.values())) > 1:
         raise DataError(f"{name}: got rows {rows}; expected one row an item, so as many in each file")
-    num_users = 1 + largest([pairs.users for pairs in splits.values()])
-    if rows:
-        return num_users, next(iter(rows.values()))
-    return num_users, 1 + largest([pairs.items for pairs in splits.values()])
+    return num_users, next(iter(rows.values()))
 
 
-def largest(ids: Sequence[Int64[np.ndarray, " _"]]) -> int:
-    """The largest id, -1 where there is none."""
-    return max((int(some.max()) for some in ids if len(some)), default=-1)
+def counted(splits: Splits) -> tuple[int, int]:
+    """1 + the largest id of the users and of the items, 0 where there is none."""
+    users, items = (max((1 + int(ids.max()) for ids in axis if len(ids)), default=0) for axis in _axes(splits))
+    return users, items
+
+
+def occurring(splits: Splits) -> tuple[Int64[np.ndarray, " user"], Int64[np.ndarray, " item"]]:
+    """The ids of the users and of the items that occur in any split, each once, ascending."""
+    users, items = (np.unique(np.concatenate(axis)) for axis in _axes(splits))
+    return users, items
+
+
+def _axes(splits: Splits) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The users of train, val and test, and the items."""
+    return [splits[split].users for split in SPLITS], [splits[split].items for split in SPLITS]
 
 
 def _check_range(pairs: Pairs, what: str, ids: np.ndarray, size: int, by: str = "") -> None:
@@ -122,61 +134,28 @@ def _check_range(pairs: Pairs, what: str, ids: np.ndarray, size: int, by: str = 
         raise DataError(f"{pairs.where(row)}: {what} id {ids[row]} is out of range; {expected}")
 
 
-def _once(splits: Mapping[str, Pairs], overlap: str) -> tuple[Mapping[str, Pairs], list[str]]:
+def _once(splits: Splits, overlap: str) -> tuple[Splits, list[str]]:
     """Each pair where it stands first, and a note on those left out."""
-    users, items = (np.concatenate([getattr(splits[split], axis) for split in SPLITS]) for axis in ("users", "items"))
+    users, items = map(np.concatenate, _axes(splits))
     order = np.lexsort((items, users))  # stable: of equal pairs the one of the earlier split comes first
     twice = np.flatnonzero((np.diff(users[order]) == 0) & (np.diff(items[order]) == 0))
     if not len(twice):
         return splits, []
-    ends = np.cumsum([len(splits[split].users) for split in SPLITS])
     if overlap == "error":
-        first, second = (_place(splits, ends, int(order[twice[0] + step])) for step in (0, 1))
+        places = [(split, row) for split in SPLITS for row in range(len(splits[split].users))]
+        (first, row), (second, again) = (places[order[twice[0] + step]] for step in (0, 1))
         raise DataError(
-            f"{second[1]}: user {users[order[twice[0]]]}, item {items[order[twice[0]]]} ({second[0]}) is also in "
-            f"{first[1]} ({first[0]}); expected each pair once, in one split alone; {DROP} keeps the first of "
-            "train, validation, test"
+            f"{splits[second].where(again)}: user {users[order[twice[0]]]}, item {items[order[twice[0]]]} ({second}) "
+            f"is also in {splits[first].where(row)} ({first}); expected each pair once, in one split alone; {DROP} "
+            "keeps the first of train, validation, test"
         )
     kept = np.ones(len(users), dtype=bool)
     kept[order[twice + 1]] = False
+    ends = np.cumsum([len(splits[split].users) for split in SPLITS])
     masks = dict(zip(SPLITS, np.split(kept, ends[:-1]), strict=True))
     counts = ", ".join(f"{(~mask).sum():,} of {len(mask):,} pairs of {split}" for split, mask in masks.items())
     return {split: splits[split].only(mask) for split, mask in masks.items()}, [
         f"{splits['train'].file.parent}: overlap='drop' left out {counts}: they stand in an earlier split or line"
-    ]
-
-
-def _place(splits: Mapping[str, Pairs], ends: np.ndarray, row: int) -> tuple[str, str]:
-    number = int(np.searchsorted(ends, row, side="right"))
-    split = SPLITS[number]
-    return split, splits[split].where(row - (int(ends[number - 1]) if number else 0))
-
-
-def occurring(splits: Mapping[str, Pairs]) -> tuple[Int64[np.ndarray, " user"], Int64[np.ndarray, " item"]]:
-    """The ids of the users and of the items that occur in any split, each once, ascending."""
-    users, items = (
-        np.unique(np.concatenate([getattr(pairs, axis) for pairs in splits.values()])) for axis in ("users", "items")
-    )
-    return users, items
-
-
-def _renumbered(splits: Mapping[str, Pairs]) -> tuple[dict[str, Pairs], dict[str, Tensor]]:
-    users, items = occurring(splits)
-    renumbered = {
-        split: replace(pairs, users=np.searchsorted(users, pairs.users), items=np.searchsorted(items, pairs.items))
-        for split, pairs in splits.items()
-    }
-    return renumbered, {"user_ids": torch.from_numpy(users), "item_ids": torch.from_numpy(items)}
-
-
-def _holes(name: str, splits: Mapping[str, Pairs], num_users: int, num_items: int) -> list[str]:
-    users, items = (size - len(ids) for ids, size in zip(occurring(splits), (num_users, num_items), strict=True))
-    if not users and not items:
-        return []
-    missing = f"{users:,} of {num_users:,} users and {items:,} of {num_items:,} items"
-    return [
-        f"{name}: {missing} have no interaction in any split; such items are drawn as negatives and ranked like the "
-        f"others; {COMPACT} leaves them out and renumbers"
     ]
 
 

@@ -1,25 +1,42 @@
 """Changes to a data set that ask a question: is it the content that helps, is it the selection, what is new worth?
 
-They are options of `load` for every data set: `load("lfm2k", content="permuted")`.
+They are options of `load` for every data set: `load("lfm2k", content="permuted")`. What an option may be is checked
+here: its annotation says the kind of value, and inside `Annotated` which numbers.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import torch
 
-from mmkd_core.data import Dataset
-from mmkd_core.datasets.options import checked, options_of
-from mmkd_core.settings import NOT_WHOLE_SHARE
+from mmkd_core import settings
+from mmkd_core.data import DataError, Dataset
+
+
+def options_of(function: Callable[..., Any]) -> dict[str, settings.Setting]:
+    """The keyword-only parameters of a loader or a control, as settings."""
+    hints = get_type_hints(function, include_extras=True)
+    ranges = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in hints.items()}
+    return {
+        name: setting._replace(range=ranges[name])
+        for name, setting in settings.of_function(function, ranged=False).items()
+    }
+
+
+def check_options(options: Any, allowed: dict[str, settings.Setting], name: str) -> dict[str, Any]:
+    """`options` of the data set `name`, each of its kind and in its range; raises `DataError` for any other."""
+    try:
+        return settings.checked(options, allowed, name, "option")
+    except ValueError as error:
+        raise DataError(str(error)) from None
 
 
 def controlled(
     data: Dataset,
     *,
     content: Literal["real", "permuted", "noise", "removed"] = "real",
-    hold_back: Annotated[float, NOT_WHOLE_SHARE] = 0.0,
+    hold_back: Annotated[float, settings.NOT_WHOLE_SHARE] = 0.0,
     swap: bool = False,
 ) -> Dataset:
     """`data` with its content replaced, a share of its training interactions left out, or its held-out parts swapped.
@@ -31,7 +48,7 @@ def controlled(
     run. Raises `DataError` for values outside their range.
     """
     options = {"content": content, "hold_back": hold_back, "swap": swap}
-    checked(options, options_of(controlled), data.name)
+    check_options(options, options_of(controlled), data.name)
     generator = torch.Generator().manual_seed(0)
     if content != "real":
         order = torch.randperm(data.num_items, generator=generator)

@@ -6,8 +6,6 @@ of the rest, so that what was damaged is made again; nothing in it is unpickled.
 kept.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

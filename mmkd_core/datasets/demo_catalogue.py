@@ -5,8 +5,6 @@ detail; the text genre, era and scope; the audio pace, tone and only half of the
 choose by taste x style + popularity + chance, much of it chance: interactions alone say too little of most items.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
@@ -15,17 +13,15 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
-from mmkd_core.data import Dataset
+from mmkd_core.data import SPLITS, Dataset
 from mmkd_core.datasets.demo_cache import kept
 from mmkd_core.datasets.demo_features import audio_features, image_features, nuisance, text_features
-from mmkd_core.datasets.demo_media import SAMPLE_RATE, play_sounds, write_captions
+from mmkd_core.datasets.demo_media import FACTORS, GENRES, SAMPLE_RATE, Look, play_sounds, write_captions
 from mmkd_core.datasets.demo_posters import draw_posters
-from mmkd_core.datasets.demo_vocabulary import GENRES
 from mmkd_core.memory import check_fits
 from mmkd_core.settings import NOT_NEGATIVE, SHARE
 
 NUM_USERS, NUM_ITEMS, NUM_INTERACTIONS = 1200, 900, 20_000
-FACTORS = ("light", "detail", "era", "scope", "pace", "tone")
 MIN_HISTORY, ACTIVITY_SPREAD = 5, 1.2
 # How much each part of the style moves a user's choice, in units of the Gumbel noise (standard deviation 1.28).
 GENRE_TASTE, FACTOR_TASTE, POPULARITY_SPREAD = 1.8, 0.55, 0.5
@@ -42,8 +38,7 @@ class DemoTruth:
     `style` is (num_items, styles) float64 with the column names `style_names`: first the share of each genre (rows
     sum to 1), then the factors (standard normal). `taste` is (num_users, styles) and
     `popularity` (num_items,): a user's score of an item is `taste @ style.T + popularity`, before chance.
-    `genre` indexes `genre_names`. `wrong` masks the items whose content was drawn from the style of another item,
-    and `shown` says whose style the content of each item shows (its own where `wrong` is False).
+    `genre` indexes `genre_names`. `shown` says whose style the content of each item shows.
     """
 
     style: Float64[np.ndarray, "item style"]
@@ -52,8 +47,12 @@ class DemoTruth:
     popularity: Float64[np.ndarray, " item"]
     genre: Int64[np.ndarray, " item"]
     genre_names: tuple[str, ...]
-    wrong: Bool[np.ndarray, " item"]
     shown: Int64[np.ndarray, " item"]
+
+    @property
+    def wrong(self) -> Bool[np.ndarray, " item"]:
+        """Masks the items whose content was drawn from the style of another item."""
+        return self.shown != np.arange(len(self.shown))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,28 +66,23 @@ class DemoMedia:
     style: Float64[np.ndarray, "item style"]
 
     @cached_property
-    def _genres(self) -> tuple[Int64[np.ndarray, " item"], Int64[np.ndarray, " item"], Float64[np.ndarray, " item"]]:
-        """The first and the second genre of each item, and the share of the second."""
-        order = np.argsort(-self.style[:, : len(GENRES)], axis=1, kind="stable")
-        return order[:, 0], order[:, 1], np.take_along_axis(self.style, order, axis=1)[:, 1]
-
-    @cached_property
-    def _seen(self) -> dict[str, Float64[np.ndarray, " item"]]:
-        factors = self.style[:, len(GENRES) :]
-        noise = _stream(self.seed, "factors").standard_normal(factors.shape)
-        return dict(zip(FACTORS, (factors + FACTOR_NOISE * noise).T, strict=True))
+    def look(self) -> Look:
+        shares, factors = np.split(self.style, [len(GENRES)], axis=1)
+        order = np.argsort(-shares, axis=1, kind="stable")
+        seen = factors + FACTOR_NOISE * _stream(self.seed, "factors").standard_normal(factors.shape)
+        return Look(order[:, 0], order[:, 1], np.take_along_axis(shares, order, axis=1)[:, 1], *seen.T)
 
     @cached_property
     def posters(self) -> UInt8[np.ndarray, "item 64 64 3"]:
-        return draw_posters(*self._genres, self._seen["light"], self._seen["detail"], _stream(self.seed, "posters"))
+        return draw_posters(self.look, _stream(self.seed, "posters"))
 
     @cached_property
     def captions(self) -> tuple[str, ...]:
-        return write_captions(*self._genres, self._seen["era"], self._seen["scope"], _stream(self.seed, "captions"))
+        return write_captions(self.look, _stream(self.seed, "captions"))
 
     @cached_property
     def sounds(self) -> Float32[np.ndarray, "item sample"]:
-        return play_sounds(self._genres[0], self._seen["pace"], self._seen["tone"], _stream(self.seed, "sounds"))
+        return play_sounds(self.look, _stream(self.seed, "sounds"))
 
     def features(self) -> dict[str, Float32[np.ndarray, "item feat"]]:
         """What is extracted from the media of all items, by modality."""
@@ -147,7 +141,7 @@ def load_demo(
     taste = _tastes(_stream(seed, "users"))
     histories = _choose(taste @ style.T + popularity, _stream(seed, "choices"))
     splits = _split(histories, _stream(seed, "splits"))
-    shown, wrong = _mislead(style, noise, _stream(seed, "wrong"))
+    shown = _mislead(style, noise, _stream(seed, "wrong"))
     media = DemoMedia(seed, style[shown])
     features = kept({"seed": seed, "noise": noise}, media.features)
     if redundancy:
@@ -157,24 +151,13 @@ def load_demo(
             for modality, x in features.items()
         }
     return DemoDataset(
-        name="demo",
-        num_users=NUM_USERS,
-        num_items=NUM_ITEMS,
-        train=torch.from_numpy(splits["train"]),
-        val=torch.from_numpy(splits["val"]),
-        test=torch.from_numpy(splits["test"]),
+        "demo",
+        NUM_USERS,
+        NUM_ITEMS,
+        *(torch.from_numpy(splits[split]) for split in SPLITS),
         features={modality: torch.from_numpy(x) for modality, x in features.items()},
         media=media,
-        truth=DemoTruth(
-            style=style,
-            style_names=GENRES + FACTORS,
-            taste=taste,
-            popularity=popularity,
-            genre=_main_genre(style),
-            genre_names=GENRES,
-            wrong=wrong,
-            shown=shown,
-        ),
+        truth=DemoTruth(style, GENRES + FACTORS, taste, popularity, _main_genre(style), GENRES, shown),
     )
 
 
@@ -228,12 +211,11 @@ def _split(
 
 def _mislead(
     style: Float64[np.ndarray, "item style"], noise: float, rng: np.random.Generator
-) -> tuple[Int64[np.ndarray, " item"], Bool[np.ndarray, " item"]]:
-    """Whose style each item's content shows, and the mask of items that show an item of another genre."""
-    genre = _main_genre(style)
-    shown, wrong = np.arange(NUM_ITEMS), np.zeros(NUM_ITEMS, dtype=bool)
+) -> Int64[np.ndarray, " item"]:
+    """Whose style each item's content shows: for a share of `noise` that of an item of another genre, else its own."""
+    genre, shown = _main_genre(style), np.arange(NUM_ITEMS)
     order, draws = rng.permutation(NUM_ITEMS), rng.random(NUM_ITEMS)
     for item in order[: round(noise * NUM_ITEMS)]:
         others = np.flatnonzero(genre != genre[item])
-        shown[item], wrong[item] = others[int(draws[item] * len(others))], True
-    return shown, wrong
+        shown[item] = others[int(draws[item] * len(others))]
+    return shown

@@ -4,8 +4,6 @@ Everything is computed in float64 and rounded to `DECIMALS` before it becomes fl
 which processors and numbers of threads differ, do not reach the features or the data set's fingerprint.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from jaxtyping import Float, Float32, Float64, UInt8
 from sklearn.decomposition import TruncatedSVD

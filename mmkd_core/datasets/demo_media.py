@@ -4,21 +4,36 @@ As for the posters, what is drawn at random does not depend on the styles, so th
 changes that item's caption and sound alone.
 """
 
-from __future__ import annotations
-
+import tomllib
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from mmkd_core.datasets.demo_vocabulary import GENRES, VOCABULARY
-
-SAMPLE_RATE = 8000
-NUM_SAMPLES = 6000
-
+VOCABULARY: dict[str, Any] = tomllib.loads(Path(__file__).with_name("demo.toml").read_text(encoding="utf-8"))
+GENRES: tuple[str, ...] = tuple(VOCABULARY["genres"])
+SAMPLE_RATE, NUM_SAMPLES = 8000, 6000
 _KINDS = ("adjectives", "nouns", "roles", "things", "places")
-_NUM_SLOTS = 10
+_NUM_SLOTS, _MAX_NOTES = 10, 16
+
+
+class Look(NamedTuple):
+    """What the content of each item shows: two genres, the share of the second (0 to 1), and standard scores."""
+
+    genre: Int64[np.ndarray, " item"]
+    second: Int64[np.ndarray, " item"]
+    blend: Float64[np.ndarray, " item"]
+    light: Float64[np.ndarray, " item"]  # night to day
+    detail: Float64[np.ndarray, " item"]  # empty to crowded
+    era: Float64[np.ndarray, " item"]  # long ago to future
+    scope: Float64[np.ndarray, " item"]  # one room to the whole world
+    pace: Float64[np.ndarray, " item"]  # 2 to 16 notes per second
+    tone: Float64[np.ndarray, " item"]  # low and minor to high and major
+
+
+FACTORS = Look._fields[3:]
 
 
 def _pick(options: Sequence[str], u: float) -> str:
@@ -45,59 +60,31 @@ def _caption(genre: int, second: int, blend: float, era: float, scope: float, u:
     )
 
 
-def write_captions(
-    genre: Int64[np.ndarray, " item"],
-    second: Int64[np.ndarray, " item"],
-    blend: Float64[np.ndarray, " item"],
-    era: Float64[np.ndarray, " item"],
-    scope: Float64[np.ndarray, " item"],
-    rng: np.random.Generator,
-) -> tuple[str, ...]:
-    """One caption per item: a title and a blurb whose words come from `genre` and, at the rate `blend`, `second`.
+def write_captions(look: Look, rng: np.random.Generator) -> tuple[str, ...]:
+    """One caption per item: a title and a blurb whose words come from its genre and, at the rate `blend`, its second.
 
-    `era` (long ago to future) and `scope` (one room to the whole world) are standard scores; each chooses a phrase.
+    `era` and `scope` choose a phrase each.
     """
-    draws = rng.random((len(genre), _NUM_SLOTS))
-    return tuple(
-        _caption(*styled, u=u)
-        for *styled, u in zip(genre.tolist(), second.tolist(), blend.tolist(), era, scope, draws, strict=True)
-    )
+    draws = rng.random((len(look.genre), _NUM_SLOTS))
+    return tuple(_caption(*shown) for shown in zip(*look[:3], look.era, look.scope, draws, strict=True))
 
 
-# Strengths of the first four harmonics, decay of a note (1/s) and share of breath. Four instruments serve eight
-# genres: a sound alone cannot tell noir from romance, so audio says little about genre and more about pace and tone.
-_INSTRUMENTS = np.array(
-    [
-        [1.0, 0.5, 0.1, 0.0, 5.0, 0.05],
-        [1.0, 0.1, 0.6, 0.4, 9.0, 0.02],
-        [1.0, 0.0, 0.3, 0.0, 3.0, 0.20],
-        [0.7, 0.7, 0.5, 0.5, 14.0, 0.10],
-    ]
-)
-_INSTRUMENT_OF_GENRE = np.array([genre["instrument"] for genre in VOCABULARY["genres"].values()])
-_MINOR, _MAJOR = np.array([0, 3, 5, 7, 10, 12]), np.array([0, 2, 4, 7, 9, 12])
-_MAX_NOTES = 16
-
-
-def play_sounds(
-    genre: Int64[np.ndarray, " item"],
-    pace: Float64[np.ndarray, " item"],
-    tone: Float64[np.ndarray, " item"],
-    rng: np.random.Generator,
-) -> Float32[np.ndarray, "item sample"]:
+def play_sounds(look: Look, rng: np.random.Generator) -> Float32[np.ndarray, "item sample"]:
     """One sound per item: a rising broken chord of `NUM_SAMPLES` at `SAMPLE_RATE` Hz in [-1, 1], in steps of 16 bits.
 
-    `pace` sets the notes per second (2 to 16), `tone` the register and whether the scale is minor or major (standard
-    scores); `genre` chooses one of four instruments.
+    `pace` sets the notes per second, `tone` the register and whether the scale is minor or major; the genre chooses
+    one of four instruments.
     """
-    num_items = len(genre)
-    notes = (rng.integers(0, len(_MAJOR), (num_items, 1)) + np.arange(_MAX_NOTES)) % len(_MAJOR)
+    num_items, pace, tone = len(look.genre), look.pace[:, None], look.tone[:, None]
+    minor, major = np.array(VOCABULARY["minor"]), np.array(VOCABULARY["major"])
+    notes = (rng.integers(0, len(major), (num_items, 1)) + np.arange(_MAX_NOTES)) % len(major)
     detune = rng.standard_normal((num_items, 1))
     breath = rng.standard_normal((num_items, NUM_SAMPLES))
-    per_second = np.clip(2.0 ** (2.5 + 0.6 * pace), 2, 16)[:, None]
-    semitones = np.where(tone[:, None] > 0, _MAJOR[notes], _MINOR[notes]) + 5 * tone[:, None] + 0.5 * detune
+    per_second = np.clip(2.0 ** (2.5 + 0.6 * pace), 2, 16)
+    semitones = np.where(tone > 0, major[notes], minor[notes]) + 5 * tone + 0.5 * detune
     pitch = 294.0 * 2.0 ** (np.clip(semitones, -12, 24) / 12)
-    instrument = _INSTRUMENTS[_INSTRUMENT_OF_GENRE[genre]]
+    of_genre = [VOCABULARY["instruments"][genre["instrument"]] for genre in VOCABULARY["genres"].values()]
+    instrument = np.array(of_genre)[look.genre]
     sounds = np.empty((num_items, NUM_SAMPLES), dtype=np.float32)
     # In small groups: waves of all items at once would not stay in the processor's cache.
     for some in np.array_split(np.arange(num_items), max(1, num_items // 16)):

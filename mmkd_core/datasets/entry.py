@@ -3,8 +3,6 @@
 Nothing heavy is imported here, nor by the files of the data sets, so that what only lists them does so at once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module

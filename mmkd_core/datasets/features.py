@@ -1,11 +1,9 @@
 """Item features: `.npy` files are read here alone, and words become numbers here alone."""
 
-from __future__ import annotations
-
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from torch import Tensor
 
 from mmkd_core.data import DataError
+from mmkd_core.datasets.assemble import Splits, counted
 from mmkd_core.datasets.files import check_file, visible
 from mmkd_core.settings import quoted
 
@@ -27,13 +26,7 @@ _MATRICES = (".npy", ".npz", ".pt", ".pth", ".pkl", ".pickle", ".h5", ".hdf5", "
 _EXPECTED = "expected a .npy array of numbers, shape (num_items, width)"
 
 
-def _without_suffix(stem: str) -> str:
-    return stem.removesuffix("_feat")
-
-
-def feature_files(
-    folder: Path, pattern: str = FEATURES, modality_of: Callable[[str], str] = _without_suffix
-) -> dict[str, Path]:
+def feature_files(folder: Path, pattern: str, modality_of: Callable[[str], str]) -> dict[str, Path]:
     """Modality -> file; `modality_of` names it by the file's stem. Raises `DataError` when two files make one."""
     files: dict[str, Path] = {}
     for path in visible(folder, pattern):
@@ -44,19 +37,26 @@ def feature_files(
     return files
 
 
-def of_items(files: Mapping[str, Path], users: int, items: int) -> tuple[dict[str, Path], list[str]]:
-    """Those of `files` that are item features, and a sentence on each of the others: a folder may hold other arrays.
+def npy_features(
+    folder: Path, splits: Splits, pattern: str = FEATURES
+) -> tuple[dict[str, Float32[Tensor, "_ feat"]], dict[str, Path], list[str]]:
+    """Those of the folder's `.npy` files that are item features, their files, and a sentence on what is not read.
 
-    A file called `*_feat.npy` is meant to be one, and is refused later if it is none. Any other is one if it is a
-    matrix of numbers with one row per item, and no graph of the items: square with zeros on the diagonal. `users` and
-    `items` are 1 + the largest id among the interactions. Rows may be more than that; there may be new items.
+    A file called `*_feat.npy` is meant to be features; a `DataError` names it if it is none. Any other is one if it is
+    a matrix of numbers with one row per item, and no graph of the items: square with zeros on the diagonal. Rows may be
+    more than 1 + the largest id among the interactions; there may be new items. Tensors are float32, (rows, width).
     """
-    named = {modality: path for modality, path in files.items() if path.match(FEATURES)}
+    files = feature_files(folder, pattern, lambda stem: stem.removesuffix("_feat"))
     arrays = {modality: _open(path) for modality, path in files.items()}
-    problems = {modality: _no_features(array) for modality, array in arrays.items() if modality not in named}
-    possible = {modality: len(arrays[modality]) for modality, problem in problems.items() if not problem}
-    rows = {len(arrays[modality]) for modality in named if arrays[modality].ndim}
-    if not rows:
+    named = [modality for modality, path in files.items() if path.match(FEATURES)]
+    problems = {modality: _problem(array, modality in named) for modality, array in arrays.items()}
+    for modality in named:
+        if problems[modality]:
+            raise DataError(f"{files[modality]}: {problems[modality]}")
+    possible = {modality: len(arrays[modality]) for modality in arrays if not problems[modality]}
+    rows = {possible[modality] for modality in named}
+    users, items = counted(splits)
+    if not named:
         rows = {size for size in possible.values() if size == items or (size > items and size != users)}
         rows = {items} if items in rows else rows
     for modality, size in possible.items():
@@ -64,21 +64,25 @@ def of_items(files: Mapping[str, Path], users: int, items: int) -> tuple[dict[st
             expected = f"expected one an item, {' or '.join(map(str, sorted(rows or {items})))}"
             problems[modality] = f"got {size} rows, {'one a user; ' if size == users else ''}{expected}"
     notes = [f"{files[modality]}: not read ({problem})" for modality, problem in problems.items() if problem]
-    return {modality: path for modality, path in files.items() if not problems.get(modality)}, notes
+    files = {modality: path for modality, path in files.items() if not problems[modality]}
+    # float32 before anything else: TikTok's float16 overflows in sums. What float32 cannot hold becomes infinity,
+    # which Dataset refuses with the row.
+    with np.errstate(over="ignore"):
+        read = {modality: np.array(arrays[modality], dtype=np.float32, order="C") for modality in files}
+    features = {modality: torch.from_numpy(x) for modality, x in read.items()}
+    return features, files, notes + unread(folder, splits, pattern, bool(files))
 
 
-def _no_features(array: np.ndarray) -> str | None:
+def _problem(array: np.ndarray, named: bool) -> str | None:
+    """Why an array is no features, if it is none."""
+    if array.dtype.hasobject:
+        said = "Python objects, which are not read, and no whole .npy array of numbers"
+        return f"{'' if named else 'got '}{said}; {_EXPECTED}"
     if array.dtype.kind not in "fiub" or array.ndim != 2:
-        kind = "Python objects" if array.dtype.hasobject else f"shape {array.shape} of dtype {array.dtype}"
-        return f"got {quoted(kind)[1:-1]}; {_EXPECTED}"
-    if array.shape[0] == array.shape[1] and not np.diagonal(array).any():
+        return f"got shape {quoted(array.shape)} of dtype {quoted(str(array.dtype))[1:-1]}; {_EXPECTED}"
+    if not named and array.shape[0] == array.shape[1] and not np.diagonal(array).any():
         return f"got a graph, {len(array)} × {len(array)} with zeros on the diagonal; {_EXPECTED}"
     return None
-
-
-def read_features(files: Mapping[str, Path]) -> dict[str, Float32[Tensor, "_ feat"]]:
-    """Each file's array as a float32 tensor of shape (rows, width). Raises `DataError` naming the file."""
-    return {modality: torch.from_numpy(_read(path)) for modality, path in files.items()}
 
 
 def _open(path: Path) -> np.ndarray:
@@ -112,27 +116,14 @@ def _open(path: Path) -> np.ndarray:
         ) from error
 
 
-def _read(path: Path) -> np.ndarray:
-    stored = _open(path)
-    if stored.dtype.hasobject:
-        raise DataError(f"{path}: Python objects, which are not read, and no whole .npy array of numbers; {_EXPECTED}")
-    if stored.dtype.kind not in "fiub" or stored.ndim != 2:
-        shape, dtype = quoted(stored.shape), quoted(str(stored.dtype))[1:-1]
-        raise DataError(f"{path}: got shape {shape} of dtype {dtype}; {_EXPECTED}")
-    # float32 before anything else: TikTok's float16 overflows in sums. What float32 cannot hold becomes infinity,
-    # which Dataset refuses with the row.
-    with np.errstate(over="ignore"):
-        return np.array(stored, dtype=np.float32, order="C")
-
-
-def unread(folder: Path, read: Iterable[Path], pattern: str, any_features: bool) -> list[str]:
-    """A sentence on the files that may hold features and are not read, as they are not called `pattern`.
+def unread(folder: Path, splits: Splits, pattern: str, any_features: bool) -> list[str]:
+    """A sentence on the files that may hold features and are not read: those of no split and not called `pattern`.
 
     Without any features every file may be meant, and so may be those of the folder above, of which `5-core/` and the
     like often are a part.
     """
-    names_read = {path.name for path in read}
-    others = [path for path in visible(folder, "*") if path.name not in names_read]
+    names_read = {pairs.file.name for pairs in splits.values()}
+    others = [path for path in visible(folder, "*") if not path.match(pattern) and path.name not in names_read]
     others = [path for path in others if not any_features or path.suffix.lower() in _MATRICES]
     if not any_features or re.fullmatch(r"\d+-core", folder.name):
         above = visible(folder.resolve().parent, "*feat*")

@@ -1,7 +1,5 @@
 """Which files of a folder are data, and whether what stands at a path is a file at all."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import stat

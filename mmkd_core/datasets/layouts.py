@@ -1,14 +1,12 @@
 """Which layout a folder has, told by its files."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets import diffmm, megcf, mmrec, promptmm
-from mmkd_core.datasets.assemble import Choices
+from mmkd_core.datasets import megcf, mmrec, promptmm
+from mmkd_core.datasets.assemble import Content, assemble
 from mmkd_core.datasets.files import visible
 from mmkd_core.settings import quoted
 
@@ -16,7 +14,7 @@ from mmkd_core.settings import quoted
 class Layout(NamedTuple):
     """`needs`: for each file that must be there, the patterns of which one must match; `adds`: what may be there."""
 
-    load: Callable[[Path, str, Choices], Dataset]
+    load: Callable[[Path], Content]
     needs: tuple[tuple[str, ...], ...]
     adds: str
 
@@ -24,10 +22,10 @@ class Layout(NamedTuple):
         return f"{', '.join(map(' or '.join, self.needs))} and any number of {self.adds}"
 
 
-LAYOUTS: dict[str, Layout] = {
+LAYOUTS = {
     "mmrec": Layout(mmrec.load_mmrec, (("*.inter",),), "*.npy"),
-    "promptmm": Layout(promptmm.load_promptmm, tuple(promptmm.FILES.values()), "*_feat.npy"),
-    "diffmm": Layout(diffmm.load_diffmm, tuple((file,) for file in diffmm.FILES.values()), "*_feat.npy"),
+    "promptmm": Layout(promptmm.load_promptmm, tuple(promptmm.PROMPTMM.values()), "*_feat.npy"),
+    "diffmm": Layout(promptmm.load_diffmm, tuple(promptmm.DIFFMM.values()), "*_feat.npy"),
     "megcf": Layout(megcf.load_megcf, tuple((file,) for file in megcf.FILES.values()), "i2e_*.txt"),
 }
 
@@ -43,7 +41,7 @@ def detect(folder: Path) -> list[str]:
 
 def load_folder(
     folder: Path,
-    name: str | None = None,
+    name: str,
     *,
     layout: str | None = None,
     overlap: Literal["error", "drop"] = "error",
@@ -52,7 +50,8 @@ def load_folder(
 ) -> Dataset:
     """The data set in `folder`, whichever layout it has; `layout` chooses where two fit.
 
-    `overlap`, `compact` and `min_rating` are those of `Choices`; ratings are in the layout mmrec alone.
+    `overlap` and `compact` are those of `assemble`. `min_rating` leaves out the lines whose rating is lower; ratings
+    are in the layout mmrec alone.
 
     Raises `DataError` when no layout fits (the message lists what each needs), when two do, when a file is missing,
     and for what is wrong in the files.
@@ -62,7 +61,9 @@ def load_folder(
     fitting = [layout] if layout is not None else detect(folder)
     if not fitting:
         layouts = "; ".join(f"{key}: {value}" for key, value in LAYOUTS.items())
-        raise DataError(f"{folder}: got {_listing(folder)}; expected the files of one layout ({layouts})")
+        names = [path.name for path in visible(folder, "*")]
+        listing = f"{quoted(names[:8])}{' and more' if len(names) > 8 else ''}" if names else "no files"
+        raise DataError(f"{folder}: got {listing}; expected the files of one layout ({layouts})")
     if len(fitting) > 1:
         raise DataError(f"{folder}: fits the layouts {fitting}; expected one, so choose with layout={fitting[0]!r}")
     chosen = LAYOUTS[fitting[0]]
@@ -71,9 +72,5 @@ def load_folder(
             raise DataError(f"{folder}: no file {' or '.join(patterns)}; layout {fitting[0]} needs {chosen}")
     if min_rating is not None and fitting[0] != "mmrec":
         raise DataError(f"{folder}: got min_rating={min_rating}; the layout {fitting[0]} has no ratings, mmrec has")
-    return chosen.load(folder, name or folder.resolve().name, Choices(overlap, compact, min_rating))
-
-
-def _listing(folder: Path) -> str:
-    names = [path.name for path in visible(folder, "*")]
-    return f"{quoted(names[:8])}{' and more' if len(names) > 8 else ''}" if names else "no files"
+    content = chosen.load(folder) if min_rating is None else mmrec.load_mmrec(folder, min_rating)
+    return assemble(name, content, overlap=overlap, compact=compact)

@@ -1,23 +1,17 @@
 """`load` and what stands beside it: options are checked, copies found or fetched, files checked."""
 
-from __future__ import annotations
-
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mmkd_core.data import DataError, Dataset, DataWarning
 from mmkd_core.datasets import DATASETS
-from mmkd_core.datasets.controls import controlled
+from mmkd_core.datasets.controls import check_options, controlled, options_of
 from mmkd_core.datasets.files import readable
-from mmkd_core.datasets.layouts import LAYOUTS, load_folder
-from mmkd_core.datasets.options import checked, options_of
-from mmkd_core.datasets.places import address, folder_of, locate, note_shadowed, path_of, places_of, root_of
+from mmkd_core.datasets.layouts import load_folder
+from mmkd_core.datasets.places import Copy, folder_of, locate, note_shadowed, path_of, places_of, root_of
 from mmkd_core.datasets.remote import sum_problem
 from mmkd_core.settings import Setting
-
-__all__ = ["LAYOUTS", "OPTIONS", "address", "check", "checked_options", "controlled", "fetch", "load", "title_of"]
 
 CONTROLS = options_of(controlled)
 # What each option of any data set is; which numbers make sense, the data set itself says when it is loaded.
@@ -28,17 +22,12 @@ OPTIONS: dict[str, Setting] = {
 }
 
 
-def title_of(name: str) -> str:
-    """What prose calls a data set: the title of a named one, the paper's name for a shape, else its own name."""
-    return DATASETS[name].title if name in DATASETS else name
-
-
-def checked_options(options: Any, name: str) -> dict[str, Any]:
-    """`options` of the data set `name`, without those at their default: all that is said in two ways is one thing.
+def non_default_options(options: Any, name: str) -> dict[str, Any]:
+    """`options` of the data set `name` without those at their default, so that one given so changes no key.
 
     Raises `DataError` for an option that no data set has, or a value of another kind.
     """
-    chosen = checked(options, OPTIONS, name)
+    chosen = check_options(options, OPTIONS, name)
     return {option: value for option, value in chosen.items() if value != OPTIONS[option].default}
 
 
@@ -48,38 +37,32 @@ def load(name: str | Path, /, *, root: Path | str | None = None, download: bool 
     `root` is the environment's MMKD_DATA unless given; `~` stands for the home folder. A named data set is looked for
     in `root/name`, then in the user's cache; what is nowhere is fetched, with `download`, and checked against its
     sha256. Options: `seed`, `noise`, `redundancy` for demo, `seed` for ml-100k; for whatever is read from files in a
-    known layout `layout` (one of `LAYOUTS`), `overlap`, `compact` and `min_rating` (see `Choices`); and for all of
+    known layout `layout` (one of `LAYOUTS`), `overlap`, `compact` and `min_rating` (see `load_folder`); and for all of
     them those of `controlled`: `content`, `hold_back`, `swap`.
 
     Raises `DataError`: an unknown name or option, files that can be neither found nor fetched, a wrong sum, data that
     do not fit into memory, and whatever the files say that makes no valid `Dataset`. Warns, once, with what
     `Dataset.notes` says of a folder that is none of the named data sets: a `DataWarning`.
     """
-    name = path_of(name)
-    loader = DATASETS[name].load if name in DATASETS else load_folder
-    checked(options, options_of(loader) | CONTROLS, name)  # before anything is looked for or fetched
+    name, root = path_of(name), root_of(root)
+    entry = DATASETS.get(name)
+    loader = entry.load if entry else load_folder
+    check_options(options, options_of(loader) | CONTROLS, name)  # before anything is looked for or fetched
     with readable(name):
-        loader, where, published = _source(name, root_of(root), download)
-        options = checked(options, options_of(loader) | CONTROLS, name)
+        copy = locate(name, root, download) if entry and entry.forms else None
+        if entry:
+            note_shadowed(name, root, copy)
+        else:
+            copy = Copy(folder_of(name, root), published=False)
+        if copy and not copy.published:
+            loader = load_folder
+        options = check_options(options, options_of(loader) | CONTROLS, name)
         controls = {option: options.pop(option) for option in CONTROLS if option in options}
-        data = loader(*where, **options)
+        data = loader(*([copy.folder, name if entry else copy.folder.resolve().name] if copy else []), **options)
         made = controlled(data, **controls)
-    if data.notes and not published:
+    if data.notes and copy and not copy.published:
         warnings.warn("; ".join(data.notes), DataWarning, stacklevel=2)
     return made
-
-
-def _source(name: str, root: str | None, download: bool) -> tuple[Callable[..., Dataset], tuple[Path | str, ...], bool]:
-    """What loads the data set, the folder and name that it is given, and whether all is known of these data."""
-    if name not in DATASETS:
-        folder = folder_of(name, root)
-        return load_folder, (folder, folder.resolve().name), False
-    entry = DATASETS[name]
-    copy = locate(name, root, download) if entry.forms else None
-    note_shadowed(name, root, copy)
-    if copy is None:
-        return entry.load, (), True
-    return entry.load if copy.published else load_folder, (copy.folder, name), copy.published
 
 
 def fetch(name: str, *, root: Path | str | None = None) -> Path:

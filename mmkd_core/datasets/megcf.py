@@ -4,8 +4,6 @@ A line of the splits is `user item item ...`, a line of the others `item entity 
 of amazon-beauty holds every validation pair as well: they leave it here, so that selection is on unseen pairs.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -13,8 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 from torch import Tensor
 
-from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets.assemble import DEFAULT, Choices, Pairs, assemble, occurring
+from mmkd_core.data import DataError
+from mmkd_core.datasets.assemble import Content, Pairs, occurring
 from mmkd_core.datasets.features import feature_files, tfidf_features, unread
 from mmkd_core.datasets.text import integers, read_lines
 
@@ -22,8 +20,8 @@ FILES = {"train": "train.txt", "val": "validation.txt", "test": "test.txt"}
 _BLANKS = re.compile("[ \t]+")
 
 
-def load_megcf(folder: Path, name: str, choices: Choices = DEFAULT) -> Dataset:
-    """The data set in `folder`.
+def load_megcf(folder: Path) -> Content:
+    """What is in `folder`.
 
     Pairs of validation or test and duplicates leave train; the users and items that are left in any split are
     renumbered in ascending order. A modality is the items x entities matrix of ones under `tfidf_features`: float32,
@@ -33,13 +31,12 @@ def load_megcf(folder: Path, name: str, choices: Choices = DEFAULT) -> Dataset:
     users, items = occurring(splits)
     train = splits["train"]
     splits["train"] = _without(splits, users, items)
-    left_out = len(train.users) - len(splits["train"].users)
     files = feature_files(folder, "i2e_*.txt", _modality)
-    notes = unread(folder, [*(pairs.file for pairs in splits.values()), *files.values()], "i2e_*.txt", bool(files))
-    if left_out:
+    notes = unread(folder, splits, "i2e_*.txt", bool(files))
+    if left_out := len(train.users) - len(splits["train"].users):
         notes.append(f"{train.file}: {left_out:,} pairs left out, which stand in validation or test, or stood before")
     features = {modality: _entity_features(path, items) for modality, path in files.items()}
-    return assemble(name, splits, features, files, notes=notes, choices=choices, renumbered=True)
+    return Content(splits, features, files, notes, renumbered=True)
 
 
 def _modality(stem: str) -> str:

@@ -1,7 +1,5 @@
 """MovieLens 100K: real ratings, titles, genres and years, in RecBole's wheel or GroupLens' archive."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

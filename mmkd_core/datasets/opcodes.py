@@ -6,13 +6,11 @@ depth is counted first, as if nothing were shared, on a stack of sizes in place 
 object may not grow any more, so that the sizes stay right; pickles are written from the inside out.
 """
 
-from __future__ import annotations
-
 import pickletools
 from dataclasses import dataclass
+from typing import Self
 
 from mmkd_core.data import DataError
-from mmkd_core.settings import quoted
 
 MOST_OPCODES, MOST_PARTS, MOST_NESTING = 2000, 2000, 40
 LONGEST_NUMBER = 20  # digits
@@ -30,7 +28,7 @@ class _Thing:
     depth: int = 1
     is_part: bool = False
 
-    def take(self, parts: list[_Thing]) -> None:
+    def take(self, parts: list[Self]) -> None:
         """Makes `parts` its own. Raises `DataError` where it is too large or too deep then, or part of something."""
         for part in parts:
             part.is_part = True
@@ -53,23 +51,19 @@ def check_opcodes(data: bytes) -> None:
     stack: list[_Thing] = []
     memo: dict[int, _Thing] = {}
     for count, (opcode, argument, place) in enumerate(pickletools.genops(data)):
-        position = int(place or 0)
+        position, number = int(place or 0), argument if isinstance(argument, int) else 0
         if count >= MOST_OPCODES:
             raise DataError(f"refused: more than {MOST_OPCODES} opcodes")
         if opcode.name in _REFUSED:
             raise DataError(f"refused: opcode {opcode.name} at byte {position}")
-        if isinstance(argument, int) and abs(argument) >= 10**LONGEST_NUMBER:
+        if abs(number) >= 10**LONGEST_NUMBER:
             raise DataError(f"refused: a number of more than {LONGEST_NUMBER} digits at byte {position}")
-        if opcode.name in _PUT:
-            if int(argument or 0) >= MOST_OPCODES:  # the memo is a table as long as its largest number
-                raise DataError(f"refused: {opcode.name} {quoted(argument)} at byte {position}, more than there can be")
-            memo[int(argument or 0)] = stack[-1]
-        elif opcode.name == "MEMOIZE":
-            memo[len(memo)] = stack[-1]
-        elif opcode.name in _GET:
-            stack.append(memo[int(argument or 0)])
-        elif opcode.name == "DUP":
-            stack.append(stack[-1])
+        if opcode.name in _PUT and number >= MOST_OPCODES:  # the memo is a table as long as its largest number
+            raise DataError(f"refused: {opcode.name} {number} at byte {position}, more than there can be")
+        if opcode.name in (*_PUT, "MEMOIZE"):
+            memo[len(memo) if opcode.name == "MEMOIZE" else number] = stack[-1]
+        elif opcode.name in (*_GET, "DUP"):
+            stack.append(stack[-1] if opcode.name == "DUP" else memo[number])
         else:
             _step(opcode, stack)
         if opcode.name == "STOP" and position + 1 != len(data):

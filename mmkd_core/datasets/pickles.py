@@ -6,8 +6,6 @@ scipy's functions. Two arrays and a shape come out, and they are checked before 
 indices.
 """
 
-from __future__ import annotations
-
 import io
 import pickle
 from pathlib import Path
@@ -86,26 +84,23 @@ def _readers() -> dict[tuple[str, str], Any]:
             raise DataError(f"got bytes in the encoding {quoted(encoding)}; expected latin1, as pickle writes them")
         return text.encode(encoding)
 
-    table: dict[tuple[str, str], Any] = {
+    # Modules of numpy 1 and 2, the second of each in numpy 1.16.0; of scipy before and after 1.8.
+    arrays = [
+        f"{core}.{name}" for core in ("numpy.core", "numpy._core") for name in ("multiarray", "_multiarray_umath")
+    ]
+    matrices = {f"{layout}_{kind}": layout for layout in _FORMATS for kind in ("matrix", "array")}
+    made = {name: type(name, (Matrix,), {"layout": layout}) for name, layout in matrices.items()}
+    return {
         ("numpy", "ndarray"): Array,
         ("numpy", "dtype"): Dtype,
         ("_codecs", "encode"): encode,  # how protocols 0 to 2 write bytes
-        ("copyreg", "_reconstructor"): reconstruct,  # how protocols 0 and 1 make an object
-        ("copy_reg", "_reconstructor"): reconstruct,
-        ("builtins", "object"): object,
-        ("__builtin__", "object"): object,
+        **{(module, "_reconstructor"): reconstruct for module in ("copyreg", "copy_reg")},  # protocols 0 and 1
+        **{(module, "object"): object for module in ("builtins", "__builtin__")},
+        **{(module, "_reconstruct"): reconstruct for module in arrays},
+        **{(module, "scalar"): scalar for module in arrays},
+        **{(f"{core}.numeric", "_frombuffer"): frombuffer for core in ("numpy.core", "numpy._core")},
+        **{(f"scipy.sparse.{old}{matrices[name]}", name): kind for name, kind in made.items() for old in ("", "_")},
     }
-    for core in ("numpy.core", "numpy._core"):  # numpy 1 and numpy 2
-        for module in (f"{core}.multiarray", f"{core}._multiarray_umath"):  # the second in numpy 1.16.0
-            table[module, "_reconstruct"] = reconstruct
-            table[module, "scalar"] = scalar
-        table[f"{core}.numeric", "_frombuffer"] = frombuffer
-    for layout in _FORMATS:
-        for kind in ("matrix", "array"):
-            reader = type(f"{layout}_{kind}", (Matrix,), {"layout": layout})
-            for module in (f"scipy.sparse.{layout}", f"scipy.sparse._{layout}"):  # before and after scipy 1.8
-                table[module, f"{layout}_{kind}"] = reader
-    return table
 
 
 class _Unpickler(pickle.Unpickler):

@@ -1,7 +1,5 @@
 """Where a data set's files are: a named one's by their names and sums, a folder's by its path."""
 
-from __future__ import annotations
-
 import functools
 import logging
 import os
@@ -34,23 +32,27 @@ def locate(name: str, root: str | None = None, download: bool = True) -> Copy:
     nowhere to be had: it names them, where to put them and where they come from; or when a file's sum is wrong.
     """
     entry, places = DATASETS[name], places_of(name, root)
-    for folder in places:
-        if _holds_other_data(entry, folder):
-            return Copy(folder, published=False)
-        if not entry.missing(folder):
-            return _verified(name, folder)
-    try:
-        if not download:
-            raise NotFetchedError("not allowed to with download=False")
-        fill = entry.download or functools.partial(retrieve_all, entry.source, entry.forms[0])
-        fill(places[-1])
-    except (NotFetchedError, OSError) as error:
-        lacks = "; ".join(f"{folder} lacks {', '.join(entry.missing(folder))}" for folder in places)
-        raise DataError(
-            f"{name}: not found ({lacks}) and not fetched ({error}); put {', '.join(entry.forms[0])} into "
-            f"MMKD_DATA/{name}/, MMKD_DATA being an environment variable; they come from {entry.source}"
-        ) from error
-    return _verified(name, places[-1])
+    folder = next((place for place in places if _holds_other_data(entry, place) or not entry.missing(place)), None)
+    if folder and _holds_other_data(entry, folder):
+        return Copy(folder, published=False)
+    if folder is None:
+        folder = places[-1]
+        try:
+            if not download:
+                raise NotFetchedError("not allowed to with download=False")
+            fill = entry.download or functools.partial(retrieve_all, entry.source, entry.forms[0])
+            fill(folder)
+        except (NotFetchedError, OSError) as error:
+            lacks = "; ".join(f"{place} lacks {', '.join(entry.missing(place))}" for place in places)
+            raise DataError(
+                f"{name}: not found ({lacks}) and not fetched ({error}); put {', '.join(entry.forms[0])} into "
+                f"MMKD_DATA/{name}/, MMKD_DATA being an environment variable; they come from {entry.source}"
+            ) from error
+    for file in entry.present(folder):
+        if problem := sum_problem(folder / file, entry.sums[file]):
+            by_path = "; or load the folder by its path, to use it as it is" if entry.layout in LAYOUTS else ""
+            raise DataError(f"{folder / file}: {problem}; remove it and fetch {name!r} again{by_path}")
+    return Copy(folder, published=True)
 
 
 def places_of(name: str, root: str | None) -> list[Path]:
@@ -65,15 +67,6 @@ def _holds_other_data(entry: Entry, folder: Path) -> bool:
     # Features are called image_feat.npy everywhere; the files of the interactions tell whose folder it is.
     published = [file for file in entry.present(folder) if not file.endswith(".npy")]
     return not published and bool(detect(folder))
-
-
-def _verified(name: str, folder: Path) -> Copy:
-    entry = DATASETS[name]
-    for file in entry.present(folder):
-        if problem := sum_problem(folder / file, entry.sums[file]):
-            by_path = "; or load the folder by its path, to use it as it is" if entry.layout in LAYOUTS else ""
-            raise DataError(f"{folder / file}: {problem}; remove it and fetch {name!r} again{by_path}")
-    return Copy(folder, published=True)
 
 
 def path_of(name: object) -> str:
@@ -110,8 +103,7 @@ def folder_of(name: str, root: str | None = None) -> Path:
     A path that begins with a dot is one from here, whatever the root.
     """
     root = root if root is not None else _mmkd_data()
-    from_here = Path(name).is_absolute() or name.startswith(".")
-    places = [Path(name)] if from_here or not root else [Path(root) / name, Path(name)]
+    places = [Path(name)] if not root or name.startswith(".") else [*dict.fromkeys((Path(root) / name, Path(name)))]
     for folder in places:
         if folder.is_dir():
             return folder

@@ -1,7 +1,5 @@
 """Files fetched from the network: whole and with the expected sha256, or not there at all."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import subprocess

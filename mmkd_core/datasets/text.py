@@ -1,7 +1,5 @@
 """Lines and numbers of text files, with the line in every error. What is no number to the letter is none."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,7 +72,7 @@ def integers(words: Sequence[str], path: Path, places: Sequence[int]) -> Int64[n
 
 def decimals(words: Sequence[str], path: Path, places: Sequence[int]) -> Float64[np.ndarray, " edge"]:
     """`words` as float64. Raises `DataError` with file and line (of `places`) for what is no decimal number."""
-    bad = next((row for row, word in enumerate(words) if not is_decimal(word)), None)
-    if bad is not None:
-        raise DataError(f"{path}, line {places[bad]}: got {quoted(words[bad])}; expected a number such as 4 or 3.5")
+    for word, place in zip(words, places, strict=True):
+        if not is_decimal(word):
+            raise DataError(f"{path}, line {place}: got {quoted(word)}; expected a number such as 4 or 3.5")
     return np.array([float(word) for word in words], dtype=np.float64)

@@ -18,7 +18,7 @@ from mmkd_core.cost import environment, measured
 from mmkd_core.datasets import address, load
 from mmkd_core.evidence.shapes import shape_of
 from mmkd_core.experiment import Experiment
-from mmkd_core.files import fits, read_json, write_json
+from mmkd_core.files import check_named, read_json, write_json
 from mmkd_core.training import choose_device
 
 Measure = Callable[..., dict[str, Any]]  # (store, **arguments): `store` is where trained models are found or left
@@ -118,7 +118,7 @@ class Measured:
     def read(cls, path: str | Path) -> "Measured":
         """The result in a file; raises `ValueError` naming a file that is none, or that does not fit its name."""
         result = read_json(path, cls._made, "measurement")
-        fits(path, result.measurement.key(result.data["fingerprint"]))
+        check_named(path, result.measurement.key(result.data["fingerprint"]))
         return result
 
     @classmethod

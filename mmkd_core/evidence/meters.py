@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmkd_core import kernels  # noqa: F401, registers torch.ops.mmkd
+
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 aten = torch.ops.aten
 
@@ -27,6 +29,15 @@ SPARSE: dict[Any, Callable[..., int]] = {
     aten._embedding_bag_backward: _of_sums,  # of the rows of the gradient
     # of the weights, the gradient given first: an inner product for each row that is looked up
     aten._embedding_bag_per_sample_weights_backward: lambda grad, *others, **__: _of_sums(*others),
+    # the library's own operators, each counted as the sums of rows that it consists of
+    torch.ops.mmkd.product: lambda x, crow, col, *_, **__: _of_sums(x, col),
+    torch.ops.mmkd.pattern_product: lambda values, x, *_, **__: _of_sums(x, values),
+    torch.ops.mmkd.pattern_transposed: lambda values, x, *_, **__: _of_sums(x, values),
+    torch.ops.mmkd.pattern_scores: lambda left, right, crow, row, *_, **__: _of_sums(right, row),
+    torch.ops.mmkd.listed_users: lambda grad, users, items, rows, lists, **_: (
+        2 * lists[0] * lists[1] * items[1] + _of_sums(users, rows)
+    ),
+    torch.ops.mmkd.listed_items: lambda grad, users, items, rows, lists, **_: 2 * lists[0] * lists[1] * items[1],
 }
 
 

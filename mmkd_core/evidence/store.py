@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from mmkd_core.evaluation import KS
 from mmkd_core.evidence.cases import Case, Cases
 from mmkd_core.evidence.measurement import Measured, Measurement
 from mmkd_core.experiment import Experiment, Record
-from mmkd_core.hits import KS
 
 METRICS = [f"{name}@{k}" for k in KS for name in ("recall", "ndcg")]
 COSTS = ("seconds", "cpu_seconds", "trained", "served")

@@ -55,7 +55,7 @@ def parts(titles: Sequence[str], height: float) -> tuple[Figure, list[SubFigure]
 
 
 def a_part_each(rows: pd.DataFrame, height: float, draw: Callable[[SubFigure, pd.DataFrame], None]) -> Figure:
-    """A figure of one part a data set, each drawn by `draw` from the rows of its data set, as `collect` gives them."""
+    """A figure of one part per data set, each drawn by `draw` from that data set's rows of `Store.rows`."""
     groups = list(rows.groupby("dataset", sort=False))
     figure, drawn = parts([title_of(str(dataset)) for dataset, _ in groups], height)
     for part, (_, own) in zip(drawn, groups, strict=True):

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mmkd_core import memory
-from mmkd_core import settings as checks
+from mmkd_core import memory, settings
 from mmkd_core.data import Dataset
 from mmkd_core.models.base import Recommender
 from mmkd_core.models.bm3 import BM3
@@ -40,28 +39,28 @@ MODELS: dict[str, type[Recommender]] = {
 }
 
 
-def settings_of(name: str) -> dict[str, Any]:
+def defaults_of(name: str) -> dict[str, Any]:
     """A model's settings and their defaults. Raises `ValueError` for an unknown model."""
-    return {setting: described.default for setting, described in described_settings(name).items()}
+    return {setting: described.default for setting, described in settings_of(name).items()}
 
 
-def described_settings(name: str) -> dict[str, checks.Setting]:
+def settings_of(name: str) -> dict[str, settings.Setting]:
     """A model's settings and what each may be. Raises `ValueError` for an unknown model."""
-    return checks.of_model(_kind(name))
+    return settings.of_model(_kind(name))
 
 
-def checked(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """All settings of a model, its defaults changed by `settings`; 1 becomes 1.0 where the default is a fraction.
+def all_settings(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of a model, its defaults changed by those `given`; 1 becomes 1.0 where the default is a fraction.
 
     Raises `ValueError` for an unknown model or setting, and for what is no value of a setting.
     """
-    return settings_of(name) | checks.checked(settings, described_settings(name), name)
+    return defaults_of(name) | settings.checked(given, settings_of(name), name)
 
 
 def build(name: str, data: Dataset, settings: Mapping[str, Any], *, teacher: Recommender | None = None) -> Recommender:
-    """The model `name` with `settings`; raises `ValueError` as `checked` does."""
+    """The model `name` with `settings`; raises `ValueError` as `all_settings` does."""
     taught = {} if teacher is None else {"teacher": teacher}
-    return _kind(name)(data, **checked(name, settings), **taught)
+    return _kind(name)(data, **all_settings(name, settings), **taught)
 
 
 def check_memory(name: str, settings: Mapping[str, Any], data: Dataset) -> None:
@@ -80,4 +79,4 @@ def _kind(name: Any) -> type[Recommender]:
         return MODELS[name]
     if isinstance(name, str) and name in VARIANTS:
         return VARIANTS[name]
-    raise ValueError(f"unknown model {checks.quoted(name)}; one of {sorted(MODELS)} or a variant, {sorted(VARIANTS)}")
+    raise ValueError(f"unknown model {settings.quoted(name)}; one of {sorted(MODELS)} or a variant, {sorted(VARIANTS)}")

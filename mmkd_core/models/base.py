@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from mmkd_core import losses, memory, settings
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.evaluation import Ranking, Scorer, rank
+from mmkd_core.kernels import listed_scores
 from mmkd_core.layers import embedding
-from mmkd_core.sparse import listed_scores
 
 
 def rows_of(table: Float[Tensor, "rows dim"], ids: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ def infonce(
     `row` is the anchor of a pair, and what is `excluded` is no candidate of an anchor.
     """
     others = candidates.masked_fill(excluded, torch.finfo(scores.dtype).min).logsumexp(1)  # -inf makes NaN gradients
-    return F.softplus(rows_of(others[:, None], row)[:, 0] - scores).mean()
+    return F.softplus(rows_of(others[:, None], row).squeeze(1) - scores).mean()
 
 
 def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weight: float) -> dict[str, Tensor]:
@@ -42,8 +42,9 @@ def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weigh
     """
     if not weight:
         return {}
-    rows = rows_of(table, torch.stack([batch.users, num_users + batch.pos, num_users + batch.neg[:, 0]]))
-    return {"l2": weight * losses.l2(*rows)}
+    items = num_users + torch.stack([batch.pos, batch.neg[:, 0]])
+    rows = rows_of(table, torch.cat([batch.users[None], items]))  # (3, batch, dim)
+    return {"l2": weight * losses.l2(rows)}
 
 
 class Recommender(nn.Module):
@@ -54,12 +55,13 @@ class Recommender(nn.Module):
     reads_content: bool = False
     deterministic: bool = False  # the same with every seed
     negatives: int = 1
+    distinct: tuple[str, ...] = ()  # fields of a batch whose distinct ids it asks for
     squares: int = 0  # matrices of dim x dim that it trains, at least
 
     def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
         """Checks the settings before anything is allocated; raises `ValueError` as `settings.checked` does.
 
-        `copy` and `pickle` call it without arguments.
+        `build` has checked them already, but the classes are public. `copy` and `pickle` call it without arguments.
         """
         described = settings.of_model(cls)
         chosen = {name: value for name, value in keywords.items() if name in described}
@@ -129,6 +131,6 @@ class IdModel(Recommender):
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         tables = self.embed()
-        scores = listed_scores(tables.users, tables.items, batch.users, batch.lists)[..., 0]
-        terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
+        scores = listed_scores(tables.users, tables.items, batch.users, batch.lists).squeeze(-1)
+        terms = {"bpr": losses.list_bpr(scores)}
         return terms | row_l2(self.nodes.weight, self.num_users, batch, self.l2)

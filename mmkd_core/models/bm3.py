@@ -63,17 +63,19 @@ class BM3(Recommender):
         tables = self.collaborate()
         users, items = rows_of(tables.users, batch.users), rows_of(tables.items, batch.pos)
         contents = [project(rows_of(x, batch.pos)) for project, x in zip(self.projections, self.features, strict=True)]
-        views = torch.stack([users, items, *contents])  # (2 + modalities, batch, dim)
+        collaborative = torch.stack([users, items])
+        views = torch.cat([collaborative, torch.stack(contents)])  # (2 + modalities, batch, dim)
         targets = unit_rows(F.dropout(views.detach(), self.dropout, self.training))
-        predicted = unit_rows(self.predictor(views))
+        both, content = unit_rows(self.predictor(views)).split([2, len(contents)])
         terms = {
-            "reconstruct": _distance(predicted[:2], targets[:2].flip(0)),
-            "align": self.content_weight * _distance(predicted[2:], targets[1]),
-            "mask": self.content_weight * _distance(predicted[2:], targets[2:]),
+            "reconstruct": _distance(both, targets[:2].flip(0)),
+            "align": _distance(content, targets[1], self.content_weight),
+            "mask": _distance(content, targets[2:], self.content_weight),
         }
-        return terms | ({"l2": self.l2 * losses.l2(users, items)} if self.l2 else {})
+        return terms | ({"l2": self.l2 * losses.l2(collaborative)} if self.l2 else {})
 
 
-def _distance(predicted: Tensor, targets: Tensor) -> Tensor:
-    """1 - cos of rows of unit length: mean over the batch, sum over the views in front of it."""
-    return (1 - (predicted * targets).sum(-1)).mean(-1).sum()
+def _distance(predicted: Tensor, targets: Tensor, weight: float = 1.0) -> Tensor:
+    """`weight` times 1 - cos of rows of unit length: mean over the batch, sum over the views in front of it."""
+    cosines = (predicted * targets).sum()
+    return torch.rsub(cosines, weight * len(predicted), alpha=weight / predicted.shape[1])

@@ -27,6 +27,6 @@ class BPRMF(IdModel):
         """As `IdModel.loss`; the rows of a triple are taken from the table once, for the scores and for L2."""
         users, pos, neg = batch.users[:, None], self.num_users + batch.pos[:, None], self.num_users + batch.neg
         rows = rows_of(self.nodes.weight, torch.cat([users, pos, neg], dim=1))  # (batch, 2 + negatives, dim)
-        scores = (rows[:, 1:] @ rows[:, 0, :, None]).squeeze(-1)
-        terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
-        return terms | ({"l2": self.l2 * losses.l2(*rows[:, :3].unbind(1))} if self.l2 else {})
+        of_users, of_items = rows.split([1, rows.shape[1] - 1], dim=1)
+        terms = {"bpr": losses.list_bpr((of_items @ of_users.mT).squeeze(-1))}
+        return terms | ({"l2": self.l2 * losses.l2(rows[:, :3].transpose(0, 1))} if self.l2 else {})

@@ -19,18 +19,19 @@ without a training interaction are among the negatives here; there they are neve
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
 from mmkd_core.models.base import IdModel, infonce, row_l2, rows_of
-from mmkd_core.sparse import Graph, ranges
+from mmkd_core.sparse import Graph
 
 
 class CLCRec(IdModel):
     title, citation = "CLCRec", "wei2021clcrec"
     reads_content = True
+    distinct = ("users", "pos", "neg")
 
     def __init__(
         self,
@@ -62,21 +63,22 @@ class CLCRec(IdModel):
         return Embeddings(users, items.index_copy(0, self.get_buffer("cold"), self.encode(self.get_buffer("cold"))))
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        (users, row), (items, column) = (ids.unique(return_inverse=True) for ids in (batch.users, batch.pos))
-        negatives = batch.neg.unique()
-        nodes = torch.cat([users, self.num_users + items, self.num_users + negatives])
-        sizes = [len(users), len(items), len(negatives)]
-        of_users, *ids = rows_of(self.nodes.weight, nodes).split(sizes)
-        content = self.encode(nodes[len(users) :] - self.num_users).split(sizes[1:])
+        users, items, negatives = (batch.distinct(field) for field in self.distinct)
+        named = torch.cat([items.ids, negatives.ids])
+        sizes = [len(users.ids), len(items.ids), len(negatives.ids)]
+        of_users, *ids = rows_of(self.nodes.weight, torch.cat([users.ids, self.num_users + named])).split(sizes)
+        content = self.encode(named).split(sizes[1:])
+        column, absent = items.place, ~negatives.real
         terms = {}
         if self.contrast < 1:
-            chosen = self._choose(len(nodes) - len(users)).split(sizes[1:])
+            chosen = self._choose(torch.cat([items.real, negatives.real])).split(sizes[1:])
             pos, neg = (torch.where(c[:, None], g, e) for c, g, e in zip(chosen, content, ids, strict=True))
-            excluded = self._in_train(users, negatives)
-            terms["user_item"] = (1 - self.contrast) * self._infonce(of_users, row, rows_of(pos, column), neg, excluded)
+            excluded = self.train_items.holds(users.ids, negatives.ids) | absent
+            loss = self._infonce(of_users, users.place, rows_of(pos, column), neg, excluded)
+            terms["user_item"] = (1 - self.contrast) * loss
         if self.contrast:
             anchors, pos, neg = unit_rows(ids[0]), unit_rows(content[0]), unit_rows(content[1])
-            excluded = items[:, None] == negatives
+            excluded = (items.ids[:, None] == negatives.ids) | absent
             terms["contrast"] = self.contrast * self._infonce(anchors, column, rows_of(pos, column), neg, excluded)
         return terms | row_l2(self.nodes.weight, self.num_users, batch, self.l2)
 
@@ -85,18 +87,8 @@ class CLCRec(IdModel):
         scores = (rows_of(anchors, row) * pos).sum(1) / self.temperature
         return infonce(scores, anchors / self.temperature @ neg.T, row, excluded)
 
-    def _choose(self, size: int) -> Tensor:
-        """A random choice of exactly the share `replaced` of `size`, as a mask."""
-        chosen = torch.zeros(size, dtype=torch.bool, device=self.nodes.weight.device)
-        chosen[torch.randperm(size, device=chosen.device)[: round(self.replaced * size)]] = True
-        return chosen
-
-    def _in_train(self, users: Tensor, items: Tensor) -> Tensor:
-        """Which of the items (distinct) each of the users has in train, (users, items)."""
-        place = torch.full((self.num_items,), len(items), device=items.device)
-        place[items] = torch.arange(len(items), device=items.device)
-        crow, col = self.train_items.crow, self.train_items.col
-        row, position = ranges(crow[users].long(), crow[users + 1].long())
-        excluded = torch.zeros(len(users), len(items) + 1, dtype=torch.bool, device=items.device)
-        excluded[row, place[col[position].long()]] = True  # the last column takes what is not among the items
-        return excluded[:, :-1]
+    def _choose(self, real: Bool[Tensor, " item"]) -> Bool[Tensor, " item"]:
+        """A random choice of exactly the share `replaced` of the real items, as a mask."""
+        order = torch.rand(len(real), device=real.device).masked_fill(~real, 2).argsort()
+        count = (self.replaced * real.sum()).round()
+        return torch.zeros_like(real).scatter(0, order, torch.arange(len(real), device=real.device) < count)

@@ -39,7 +39,7 @@ class Entries(NamedTuple):
     cols: Int[Tensor, "item list"]
     values: Float[Tensor, "item list"]
 
-    def __matmul__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         """The product with a dense matrix; differentiable in the values too."""
         return F.embedding_bag(self.cols, x, mode="sum", per_sample_weights=self.values)
 
@@ -103,7 +103,7 @@ class LATTICE(IdModel):
         users, items = self.split(propagate(self.graph, self.nodes.weight, self.layers))
         h = self.split(self.nodes.weight).items
         for _ in range(self.item_layers):
-            h = structure @ h
+            h = structure(h)
         return Embeddings(users, items + unit_rows(h))
 
     def embed(self) -> Embeddings:

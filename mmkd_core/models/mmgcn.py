@@ -73,8 +73,8 @@ class Branch(nn.Module):
         x = unit_rows(torch.cat([preferences, self.project(features)]))
         *inner, last = self.layers
         for layer in inner:
-            x = layer(graph @ x, x, ids)
-        mean = graph @ x
+            x = layer(graph(x), x, ids)
+        mean = graph(x)
         return last(mean, x, ids) if rows is None else last(rows_of(mean, rows), rows_of(x, rows), rows_of(ids, rows))
 
 

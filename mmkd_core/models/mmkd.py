@@ -31,10 +31,10 @@ from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.evaluation import Scorer
 from mmkd_core.graph import bipartite, propagate
+from mmkd_core.kernels import listed_scores
 from mmkd_core.layers import embedding
 from mmkd_core.models.base import Recommender, row_l2
 from mmkd_core.models.teacher import Knowledge, Teacher
-from mmkd_core.sparse import listed_scores
 
 
 class LightGCNStudent(nn.Module):
@@ -89,7 +89,7 @@ class GCNStudent(nn.Module):
     def forward(self) -> Float[Tensor, "node dim"]:
         hidden = self.get_buffer("start")
         for index, weight in enumerate(self.weights):
-            hidden = self.graph @ (hidden @ weight)
+            hidden = self.graph(hidden @ weight)
             if index + 1 < len(self.weights):
                 hidden = F.leaky_relu(hidden)
         return hidden
@@ -208,8 +208,8 @@ class MMKD(Recommender):
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         nodes = self.student()
         student = self.split(nodes)
-        scores = listed_scores(student.users, student.items, batch.users, batch.lists)[..., 0]
-        terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1])}
+        scores = listed_scores(student.users, student.items, batch.users, batch.lists).squeeze(-1)
+        terms = {"bpr": losses.bpr_of_margins(_margins(scores))}
         terms |= row_l2(self.student.regularised(nodes), self.num_users, batch, self.l2)
         weights = {name: weight for name, weight in self.weights.items() if weight}
         if weights:
@@ -226,11 +226,8 @@ class MMKD(Recommender):
 
     def list_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
         """Eq. 10 of the batch's lists, mean over the modalities; `scores` are the student's."""
-        by_modality = [
-            losses.list_kd(teacher, scores, self.alpha, self.beta, self.temperature)
-            for teacher in know.content_logits(batch).unbind(2)
-        ]
-        return torch.stack(by_modality).mean()
+        by_modality = know.content_logits(batch).permute(2, 0, 1)
+        return losses.list_kd(by_modality, scores, self.alpha, self.beta, self.temperature)
 
     def embed_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
         """Eq. 11 of all items, mean over the modalities."""
@@ -238,14 +235,12 @@ class MMKD(Recommender):
 
     def margins(self, know: Knowledge, scores: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """The teacher's and the student's score of the positive less that of the first negative; both (batch,)."""
-        teacher = know.logits(batch._replace(neg=batch.neg[:, :1]))
-        return teacher[:, 0] - teacher[:, 1], scores[:, 0] - scores[:, 1]
+        return _margins(know.logits(batch._replace(neg=batch.neg[:, :1]))), _margins(scores)
 
     def content_and_items(self, know: Knowledge, student: Embeddings) -> tuple[Tensor, Tensor]:
-        """F_i^m, and beside each the student's item, in the teacher's width; both (item, modality, dim)."""
+        """F_i^m, (item, modality, dim), and the student's items in the teacher's width, (item, 1, dim)."""
         items = student.items if self.map is None else self.map(student.items)
-        content = know.content_of_items()
-        return content, items[:, None].expand_as(content)
+        return know.content_of_items(), items[:, None]
 
     @torch.no_grad()
     def monitor(self, score: Callable[[Scorer], float]) -> dict[str, float]:
@@ -257,3 +252,9 @@ class MMKD(Recommender):
             "teacher_recall": score(now),
             "target_change": float((torch.cat(now) - torch.cat(before)).norm() / torch.cat(before).norm()),
         }
+
+
+def _margins(scores: Float[Tensor, "batch list"]) -> Float[Tensor, " batch"]:
+    """Scores of the positives, column 0, less those of the first negatives."""
+    pos, first, _ = scores.split([1, 1, scores.shape[1] - 2], dim=1)
+    return (pos - first).squeeze(1)

@@ -28,6 +28,7 @@ from mmkd_core.models.base import IdModel, rows_of
 class NGCF(IdModel):
     title, citation = "NGCF", "wang2019ngcf"
     squares = 2
+    distinct = ("users", "lists")
 
     def __init__(
         self,
@@ -51,14 +52,14 @@ class NGCF(IdModel):
         return self.split(self._concatenate(self._blocks()))
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        ids = torch.cat([batch.users[:, None], self.num_users + batch.lists], dim=1)
-        nodes, place = ids.unique(return_inverse=True)
-        blocks = self._blocks(nodes)
+        users, items = batch.distinct("users"), batch.distinct("lists")
+        blocks = self._blocks(torch.cat([users.ids, self.num_users + items.ids]))
+        place = torch.cat([users.place[:, None], len(users.ids) + items.place], dim=1)
         rows = rows_of(self._concatenate(blocks), place)  # (batch, 2 + negatives, width)
-        scores = (rows[:, 1:] * rows[:, :1]).sum(-1)
-        terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
+        of_users, of_items = rows.split([1, rows.shape[1] - 1], dim=1)
+        terms = {"bpr": losses.list_bpr((of_items @ of_users.mT).squeeze(-1))}
         if self.l2:
-            terms["l2"] = self.l2 * losses.l2(*rows_of(blocks[0], place[:, :3]).unbind(1))
+            terms["l2"] = self.l2 * losses.l2(rows_of(blocks[0], place[:, :3]).transpose(0, 1))
         return terms
 
     def _blocks(self, nodes: Tensor | None = None) -> list[Tensor]:
@@ -66,7 +67,7 @@ class NGCF(IdModel):
         x = self.nodes.weight
         blocks = [_rows(x, nodes)]
         for weights in self.weights:
-            neighbours = self.graph @ x
+            neighbours = self.graph(x)
             if weights is self.weights[-1]:
                 x = self._layer(blocks[-1], _rows(neighbours, nodes), weights)
                 blocks.append(x)
@@ -76,11 +77,15 @@ class NGCF(IdModel):
         return blocks
 
     def _layer(self, x: Tensor, neighbours: Tensor, weights: Tensor) -> Tensor:
-        message = ((neighbours + x) @ weights[0]).addmm_(neighbours * x, weights[1])
+        first, second = weights.unbind()
+        message = ((neighbours + x) @ first).addmm_(neighbours * x, second)
         return F.dropout(F.leaky_relu(message, self.slope), self.dropout, self.training)
 
     def _concatenate(self, blocks: list[Tensor]) -> Tensor:
-        return torch.cat([blocks[0], *map(unit_rows, blocks[1:])], dim=1)
+        if len(blocks) == 1:
+            return blocks[0]
+        layers = unit_rows(torch.stack(blocks[1:], dim=1))
+        return torch.cat([blocks[0], layers.flatten(1)], dim=1)
 
 
 def _rows(table: Tensor, nodes: Tensor | None) -> Tensor:

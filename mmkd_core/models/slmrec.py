@@ -23,22 +23,27 @@ tables that serve are the trained ones, not those of the last training step. 5. 
 in the order of their names: audio, image, text; there image, audio, text.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mmkd_core import losses
-from mmkd_core.data import Batch, Dataset, Embeddings
+from mmkd_core.data import Batch, Dataset, Distinct, Embeddings
 from mmkd_core.graph import bipartite, propagate
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
 from mmkd_core.models.base import IdModel, infonce, rows_of
+
+NEVER = -1e9  # a logit whose exponential is 0
 
 
 class SLMRec(IdModel):
     title, citation = "SLMRec", "tao2022slmrec"
     reads_content = True
     squares = 4
+    distinct = ("users", "pos")
 
     def __init__(
         self,
@@ -69,49 +74,61 @@ class SLMRec(IdModel):
 
     def _channels(self, nodes: Int[Tensor, " batch"] | None = None) -> list[Tensor]:
         """z^0, z^1, ..., z^M of the named nodes, or of all: (batch, dim) each."""
-        x = self.nodes.weight
-        sums = [x, torch.zeros_like(x)]  # over the even and the odd layers
+        x = even = self.nodes.weight / (self.layers + 1)
+        odd = None
         for layer in range(1, self.layers + 1):
-            x = self.graph @ x
-            sums[layer % 2] = sums[layer % 2] + x
-        even, odd = (total / (self.layers + 1) for total in sums)
+            x = self.graph(x)
+            if layer % 2 == 0:
+                even = even + x
+            else:
+                odd = x if odd is None else odd + x
+        odd = torch.zeros_like(even) if odd is None else odd
         from_users = torch.cat([even[: self.num_users], odd[self.num_users :]])
         tables = [even + odd, from_users, self.get_buffer("content")]
         ids, from_users, content = tables if nodes is None else [rows_of(table, nodes) for table in tables]
         parts = content.split([weight.shape[1] for weight in self.projections], dim=1)
-        return [ids, *(from_users + part @ weight.T for part, weight in zip(parts, self.projections, strict=True))]
+        contents = [
+            torch.addmm(from_users, part, weight.T) for part, weight in zip(parts, self.projections, strict=True)
+        ]
+        return [ids, *contents]
 
     def embed(self) -> Embeddings:
         users, items = self.split(torch.cat(self._channels(), dim=1))
         return Embeddings(self.fuse_users(users), self.fuse_items(items))
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        (users, row), (items, column) = (ids.unique(return_inverse=True) for ids in (batch.users, batch.pos))
-        channels = self._channels(torch.cat([users, self.num_users + items]))
-        of_items = [channel[len(users) :] for channel in channels]
-        x = self.fuse_users(torch.cat([channel[: len(users)] for channel in channels], dim=1))
-        y = self.fuse_items(torch.cat(of_items, dim=1))
-        terms = {"infonce": self._infonce(x, y, row, column)}
+        users, items = batch.distinct("users"), batch.distinct("pos")
+        sizes = [len(users.ids), len(items.ids)]
+        channels = self._channels(torch.cat([users.ids, self.num_users + items.ids]))
+        of_users, of_items = torch.cat(channels, dim=1).split(sizes)
+        terms = {"infonce": self._infonce(self.fuse_users(of_users), self.fuse_items(of_items), users.place, items)}
         if self.ssl:
-            terms["ssl"] = self.ssl * self._fine_and_coarse(of_items)
+            terms["ssl"] = self.ssl * self._fine_and_coarse(of_items.chunk(len(channels), dim=1), items.real)
         if self.l2:
             nodes = torch.stack([batch.users, self.num_users + batch.pos])
-            terms["l2"] = self.l2 * losses.l2(*rows_of(self.nodes.weight, nodes))
+            terms["l2"] = self.l2 * losses.l2(rows_of(self.nodes.weight, nodes))
         return terms
 
-    def _fine_and_coarse(self, channels: list[Tensor]) -> Tensor:
-        """FAC of the items whose z^0, ..., z^M are given; they are each other's candidates."""
+    def _fine_and_coarse(self, channels: Sequence[Tensor], real: Bool[Tensor, " item"] | None = None) -> Tensor:
+        """FAC of the items whose z^0, ..., z^M are given; all, or the `real` ones, are each other's candidates."""
         x, terms = channels[0], []
+        itself, absent = torch.arange(len(x), device=x.device), x.new_zeros(len(x))
+        if real is not None:
+            unreal = ~real
+            itself.masked_fill_(unreal, -100)  # cross_entropy leaves out what has the target -100
+            absent.masked_fill_(unreal, NEVER)
         for h, g, channel in zip(self.from_chain, self.from_modality, channels[1:], strict=True):
             x = h(x)
-            logits = unit_rows(x) @ unit_rows(g(channel)).T / self.ssl_temperature
-            terms.append(F.cross_entropy(logits, torch.arange(len(x), device=x.device)))
+            chain, content = unit_rows(torch.stack([x, g(channel)])).unbind()
+            logits = torch.addmm(absent, chain / self.ssl_temperature, content.T)
+            terms.append(F.cross_entropy(logits, itself))
         return torch.stack(terms).sum()
 
-    def _infonce(self, x: Tensor, y: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """InfoNCE of the pairs (x[row], y[column]); the candidates of a pair are the rows of y."""
-        x, y = unit_rows(x) / self.temperature, unit_rows(y)
-        scores = (rows_of(x, row) * rows_of(y, column)).sum(1)
-        excluded = torch.zeros(len(x), len(y), dtype=torch.bool, device=x.device)
-        excluded[row, column] = True
+    def _infonce(self, x: Tensor, y: Tensor, row: Tensor, items: Distinct) -> Tensor:
+        """InfoNCE of the pairs (x[row], y[items.place]); the candidates of a pair are the real rows of y."""
+        x, y = unit_rows(torch.cat([x, y])).split([len(x), len(y)])
+        x = x / self.temperature
+        scores = (rows_of(x, row) * rows_of(y, items.place)).sum(1)
+        excluded = (~items.real).repeat(len(x), 1)
+        excluded[row, items.place] = True
         return infonce(scores, x @ y.T, row, excluded)

@@ -28,9 +28,9 @@ from torch import Tensor, nn
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import bipartite, neighbour_mean, propagate
+from mmkd_core.kernels import listed_scores
 from mmkd_core.layers import Reduction, standardise, unit_rows
 from mmkd_core.models.base import IdModel, row_l2, rows_of
-from mmkd_core.sparse import listed_scores
 
 
 class Knowledge(NamedTuple):
@@ -47,7 +47,7 @@ class Knowledge(NamedTuple):
 
     def _fuse(self, collaborative: Tensor, content: Tensor) -> Tensor:
         by_modality = content.unflatten(-1, (-1, collaborative.shape[-1]))
-        return collaborative + self.content_weight * unit_rows(by_modality).sum(-2)
+        return collaborative.add(unit_rows(by_modality).sum(-2), alpha=self.content_weight)
 
     def embeddings(self) -> Embeddings:
         """E^T of all users and items."""
@@ -55,9 +55,11 @@ class Knowledge(NamedTuple):
 
     def logits(self, batch: Batch) -> Float[Tensor, "batch list"]:
         """Scores by E^T of the positive (column 0) and the negatives."""
-        users = self._fuse(rows_of(self.users, batch.users), rows_of(self.user_content, batch.users))
-        items = self._fuse(rows_of(self.items, batch.lists), rows_of(self.item_content, batch.lists))
-        return (users[:, None] * items).sum(-1)
+        users, lists = batch.users[:, None], batch.lists
+        collaborative = torch.cat([rows_of(self.users, users), rows_of(self.items, lists)], dim=1)
+        content = torch.cat([rows_of(self.user_content, users), rows_of(self.item_content, lists)], dim=1)
+        of_users, of_items = self._fuse(collaborative, content).split([1, lists.shape[1]], dim=1)
+        return (of_items @ of_users.mT).squeeze(-1)
 
     def content_logits(self, batch: Batch) -> Float[Tensor, "batch list modality"]:
         """Scores by each modality's content alone, F_u^m . F_i^m, of the positive (column 0) and the negatives."""
@@ -132,8 +134,8 @@ class Teacher(IdModel):
         """E^T and F^m; `with_prompt=False` computes them as if the prompt were not there."""
         prompt = self.prompt() if self.prompt is not None and with_prompt else None
         content = self.reduction(prompt, self.prompt_rate)
-        user_content = self.item_to_user @ content
-        item_content = self.user_to_item @ user_content
+        user_content = self.item_to_user(content)
+        item_content = self.user_to_item(user_content)
         users, items = self.split(self.collaborate())
         return Knowledge(users, items, user_content, item_content, self.content_weight)
 
@@ -149,12 +151,11 @@ class Teacher(IdModel):
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         know = self.know()
         scores = know.logits(batch)
-        terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
+        terms = {"bpr": losses.list_bpr(scores)}
         terms |= row_l2(self.nodes.weight, self.num_users, batch, self.l2)
         if self.modality_bpr:
-            by_modality = know.content_logits(batch).unbind(2)
-            bpr = torch.stack([losses.bpr(scores[:, 0], scores[:, 1:]) for scores in by_modality])
-            terms["modality_bpr"] = self.modality_bpr * bpr.mean()
+            pos, neg = know.content_logits(batch).split([1, batch.neg.shape[1]], dim=1)
+            terms["modality_bpr"] = self.modality_bpr * losses.bpr_of_margins(pos - neg)
         return terms
 
     @torch.no_grad()

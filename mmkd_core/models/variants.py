@@ -49,7 +49,7 @@ class MSEDistillation(MMKD):
 
     def embed_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
         content, items = self.content_and_items(know, student)
-        return F.mse_loss(items, content)
+        return F.mse_loss(items.expand_as(content), content)
 
 
 def _released_kl(teacher: Tensor, student: Tensor) -> Tensor:

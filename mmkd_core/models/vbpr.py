@@ -53,7 +53,7 @@ class VBPR(Recommender):
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         users, pos, neg = self.users(batch.users), self.items(batch.pos), self.items(batch.neg)
         margin = self._margin(users, pos, neg, batch)
-        terms = {"bpr": losses.bpr(margin.new_zeros(len(margin)), -margin)}
+        terms = {"bpr": losses.bpr_of_margins(margin)}
         if self.l2:
             terms["l2"] = self.l2 * (losses.l2(users) + losses.l2(pos, neg[:, 0]))
         if self.content_l2:

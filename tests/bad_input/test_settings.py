@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmkd_core import MODELS, Experiment, FitConfig, load, plan
-from mmkd_core.commands.training import planned
+from mmkd_core.commands.run import planned
 from mmkd_core.datasets import OPTIONS
-from mmkd_core.models import VARIANTS, described_settings
+from mmkd_core.models import VARIANTS, settings_of
 from mmkd_core.settings import QUOTED, quoted, read
 from mmkd_core.training import SETTINGS
 
@@ -58,9 +58,9 @@ WRONG = {
     float: ["", "x", "nan", "inf", "1e400", "1_0.0", "0x1", "١", "True", "[1]", "-1", "1,5"],
 }
 GROUPS = {
-    **{name: ("", described_settings(name)) for name in (*MODELS, *VARIANTS)},
+    **{name: ("", settings_of(name)) for name in (*MODELS, *VARIANTS)},
     "training": ("fit.", {name: setting for name, setting in SETTINGS.items() if name != "seed"}),
-    "teacher": ("teacher.", described_settings("teacher")),
+    "teacher": ("teacher.", settings_of("teacher")),
     "training of the teacher": ("teacher.fit.", {"lr": SETTINGS["lr"], "epochs": SETTINGS["epochs"]}),
     "data": ("data.", {name: OPTIONS[name] for name in ("swap", "redundancy", "seed")}),
 }
@@ -133,7 +133,7 @@ def test_what_is_no_setting_is_one_line(text):
 
 @pytest.mark.parametrize("name", [*MODELS, *VARIANTS])
 def test_every_default_is_a_value_of_its_setting(name):
-    for key, setting in described_settings(name).items():
+    for key, setting in settings_of(name).items():
         if setting.default is not None:
             assert read(str(setting.default), setting) == setting.default, key
 

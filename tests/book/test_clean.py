@@ -77,3 +77,13 @@ def test_make_asks_for_a_record_when_told_to(given, recorded):
     lines = [line for line in said.splitlines() if "tools/execute.py" in line]
     assert len(lines) == 2
     assert [("--record" in line) for line in lines] == [recorded, recorded]
+
+
+def test_make_clean_takes_away_what_a_package_that_moved_left_behind(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for file in ("figures/__pycache__/style.pyc", "models/__pycache__/mmkd.pyc", "models/mmkd.py"):
+        (tmp_path / "mmkd_core" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mmkd_core" / file).touch()
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    assert left == {"Makefile", "mmkd_core", "mmkd_core/models", "mmkd_core/models/mmkd.py"}

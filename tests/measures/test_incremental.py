@@ -12,7 +12,7 @@ from mmkd_core.evidence.questions import incremental as module
 from mmkd_core.evidence.questions.incremental import deployed, incremental, new_pairs
 from mmkd_core.experiment import Experiment, Record, plan
 from mmkd_core.graph import propagate
-from mmkd_core.runs import train
+from mmkd_core.runs import trained
 from mmkd_core.training import FitConfig, fit
 
 SHORT = FitConfig(epochs=2, batch_size=64, lr=1e-2, evaluate_every=1)
@@ -50,33 +50,33 @@ def test_new_is_what_the_older_interactions_lack(old, whole):
 @pytest.mark.parametrize("model", ["lightgcn", "lattice", "bm3", "mmkd"])
 def test_over_the_graph_that_it_was_trained_on_what_is_deployed_serves_the_same_tables(model, old, tmp_path):
     system = experiment(model)
-    trained, _ = train(system, tmp_path, old)
+    earlier, _ = trained(system, tmp_path, old)
     with torch.no_grad():
-        torch.testing.assert_close(deployed(trained, system, old).embed(), trained.embed(), atol=0, rtol=0)
+        torch.testing.assert_close(deployed(earlier, system, old).embed(), earlier.embed(), atol=0, rtol=0)
 
 
 def test_of_mmkd_its_student_is_deployed_and_the_new_interactions_are_edges_of_its_graph(old, whole, tmp_path):
     system = experiment("mmkd", layers=2)
-    trained, _ = train(system, tmp_path, old)
-    model = deployed(trained, system, whole)
+    earlier, _ = trained(system, tmp_path, old)
+    model = deployed(earlier, system, whole)
     assert [name for name, _ in model.named_parameters()] == ["nodes.weight"]
     assert len(model.graph.col) == 2 * len(whole.train)
-    expected = propagate(model.graph, trained.student.nodes.weight, 2)
+    expected = propagate(model.graph, earlier.student.nodes.weight, 2)
     torch.testing.assert_close(torch.cat(model.embed()), expected, atol=0, rtol=0)
 
 
 @pytest.mark.parametrize(("model", "student"), [("mmkd", "gcn"), ("mmkd+released-graph", "lightgcn")])
 def test_a_student_that_is_no_lightgcn_of_its_own_cannot_be_deployed(model, student, old, whole, tmp_path):
     system = replace(experiment("mmkd", student=student), model=model)
-    trained, _ = train(system, tmp_path, old)
+    earlier, _ = trained(system, tmp_path, old)
     with pytest.raises(ValueError, match=f"'{student}' cannot do without its teacher"):
-        deployed(trained, system, whole)
+        deployed(earlier, system, whole)
 
 
 def test_fine_tuning_visits_the_new_interactions_alone_and_no_negative_is_old(old, whole, tmp_path, monkeypatch):
     system, batches = experiment("lightgcn"), []
-    trained, _ = train(system, tmp_path, old)
-    model = deployed(trained, system, whole)
+    earlier, _ = trained(system, tmp_path, old)
+    model = deployed(earlier, system, whole)
     loss = model.loss
     monkeypatch.setattr(model, "loss", lambda batch: (batches.append(batch), loss(batch))[1])
     fit(model, whole, replace(SHORT, epochs=1), pairs=new_pairs(old, whole))
@@ -97,8 +97,8 @@ def test_without_a_step_fine_tuning_is_the_new_edges_alone(model, whole, tmp_pat
 def test_stale_tables_are_those_of_the_older_interactions_but_recommend_none_of_the_new(whole, tmp_path, monkeypatch):
     values = taken(monkeypatch, whole, experiment("lightgcn"), tmp_path, epochs=0)
     held = replace(experiment("lightgcn"), options={"hold_back": 0.1})
-    trained, _ = train(held, tmp_path, controlled(whole, hold_back=0.1))
-    expected = evaluate(trained.embed(), whole, "test", (20,))["recall@20"].mean()
+    earlier, _ = trained(held, tmp_path, controlled(whole, hold_back=0.1))
+    expected = evaluate(earlier.embed(), whole, "test", (20,))["recall@20"].mean()
     assert values["metrics"]["stale"]["recall@20"] == pytest.approx(float(expected))
 
 

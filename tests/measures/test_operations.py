@@ -54,7 +54,7 @@ def test_values_with_gradients_cost_a_product_more_on_the_way_back():
 def test_a_matrix_of_lists_counts_its_entries_whether_autograd_or_our_own_function_goes_back():
     values, x = torch.randn(5, 2, requires_grad=True), torch.randn(3, 6, requires_grad=True)
     with counted() as forward:
-        y = Entries(torch.randint(3, (5, 2)), values) @ x
+        y = Entries(torch.randint(3, (5, 2)), values)(x)
     assert forward["sparse"] == 2 * 10 * 6
     assert backward(y)["sparse"] == 2 * forward["sparse"]
 

@@ -11,7 +11,7 @@ from mmkd_core.evidence.questions import overfitting as module
 from mmkd_core.evidence.questions.overfitting import ask, draw_probe, gap, overfitting, watch
 from mmkd_core.experiment import Experiment, plan
 from mmkd_core.models.bpr_mf import BPRMF
-from mmkd_core.runs import train
+from mmkd_core.runs import trained
 from mmkd_core.training import FitConfig, fit
 
 SHORT = FitConfig(epochs=6, batch_size=64, lr=1e-2, evaluate_every=2, patience=1)
@@ -106,7 +106,7 @@ def test_being_asked_does_not_change_a_training_and_nothing_stops_it(model, make
     rows, best_epoch = watch(system, tmp_path, data, draw_probe(data, 10))
     assert [row["epoch"] for row in rows] == [0, 2, 4, 6]
     patient = replace(system, fit=replace(SHORT, patience=9))
-    _, record = train(patient, tmp_path, data)
+    _, record = trained(patient, tmp_path, data)
     assert record.history["best_epoch"] == best_epoch
     expected = [row["recall@20"] for row in record.history["validation"]]
     assert [row["recall@20"] for row in rows] == pytest.approx(expected, abs=1e-6)

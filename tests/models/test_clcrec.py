@@ -110,8 +110,10 @@ def test_the_score_of_a_cold_item_does_not_depend_on_its_id_row(data):
 @pytest.mark.parametrize("replaced", [0.0, 0.3, 0.5, 1.0])
 def test_exactly_the_stated_share_is_replaced(replaced, data):
     model = random_start(data, replaced=replaced)
-    first, second = model._choose(1000), model._choose(1000)
+    real = torch.arange(1300) < 1000
+    first, second = model._choose(real), model._choose(real)
     assert first.sum() == second.sum() == round(replaced * 1000)
+    assert not (first | second)[1000:].any()
     assert torch.equal(first, second) == (replaced in (0.0, 1.0))
 
 

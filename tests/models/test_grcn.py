@@ -61,7 +61,7 @@ def test_the_loss_is_that_of_the_papers_equations(data, make_batch):
     with torch.no_grad():
         terms, (users, items) = model(batch), model.embed()
     bpr = l2 = 0.0
-    for user, pos, (neg,) in zip(*(x.tolist() for x in batch), strict=True):
+    for user, pos, (neg,) in zip(*(x.tolist() for x in batch[:3]), strict=True):
         bpr += float((1 + torch.exp(-users[user] @ (items[pos] - items[neg]))).log())
         ids = model.nodes.weight.detach()[[user, data.num_users + pos, data.num_users + neg]]
         l2 += 0.5 * float(ids.square().sum())

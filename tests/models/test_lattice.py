@@ -215,7 +215,7 @@ def test_repeated_entries_add_up(data):
     x = torch.randn(40, 3)
     assert structure.cols.shape == (40, 2 * 3 * 4)
     assert len(structure.graph().col) < structure.cols.numel()
-    torch.testing.assert_close(structure.graph() @ x, structure @ x)
+    torch.testing.assert_close(structure.graph() @ x, structure(x))
 
 
 def test_the_loss_ignores_a_constant_shift_of_importance(data, make_batch):

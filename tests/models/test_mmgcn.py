@@ -53,7 +53,7 @@ def test_the_loss_is_that_of_the_papers_equations(data, make_batch):
     with torch.no_grad():
         terms, (users, items) = model(batch), model.embed()
     bpr = l2 = 0.0
-    for user, pos, neg in zip(*(x.tolist() for x in batch), strict=True):
+    for user, pos, neg in zip(*(x.tolist() for x in batch[:3]), strict=True):
         for other in neg:
             margin = users[user] @ (items[pos] - items[other])
             bpr += float((1 + torch.exp(-margin)).log()) / 2

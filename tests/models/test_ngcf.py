@@ -155,7 +155,7 @@ def test_a_node_has_one_embedding_in_a_training_step(data, make_batch):
     """A node that a batch names twice meets one dropout mask."""
     model = random_start(data, dropout=0.5, l2=0.0).train()
     batch = make_batch(data, size=4)
-    twice = type(batch)(*(x.repeat_interleave(2, 0) for x in batch))
+    twice = type(batch)(*(x.repeat_interleave(2, 0) for x in batch[:3]))
     torch.manual_seed(1)
     once = model.loss(batch)["bpr"]
     torch.manual_seed(1)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from mmkd_core import Dataset, Experiment, FitConfig, plan, run
-from mmkd_core.models import MODELS, base_of, build, settings_of
+from mmkd_core.models import MODELS, base_of, build, defaults_of
 from mmkd_core.models.variants import VARIANTS, misordered
 from mmkd_core.runs import restore
 
@@ -25,7 +25,7 @@ def pair(name, data, teacher="teacher", **settings):
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_variant_has_the_settings_of_what_it_varies(name):
-    assert settings_of(name) == settings_of(base_of(name))
+    assert defaults_of(name) == defaults_of(base_of(name))
     assert issubclass(VARIANTS[name], MODELS[base_of(name)])
     varied, base = plan(name, "tiktok"), plan(base_of(name), "tiktok")
     assert (varied.hparams, varied.fit, varied.teacher) == (base.hparams, base.fit, base.teacher)

@@ -39,7 +39,7 @@ from mmkd_core.evidence.verdicts import every_seed
 from mmkd_core.experiment import Experiment
 from mmkd_core.models import MODELS, build
 from mmkd_core.models.base import Recommender
-from mmkd_core.runs import run, train
+from mmkd_core.runs import run, trained
 from mmkd_core.training import FitConfig, Trainer, choose_device, fit, seeded
 
 ADAPTED = ("lattice", "bm3", "mmkd", "lightgcn")  # those of the paper's Table 7, and the plain rival
@@ -73,10 +73,10 @@ def incremental(store: Path, *, system: Experiment, share: float = 0.1, epochs: 
     before = _held_back(system, share)
     whole, old = load(system.dataset, **system.options), load(before.dataset, **before.options)
     new = new_pairs(old, whole)
-    trained, _ = train(before, store, old)
-    model = deployed(trained, before, whole)
+    earlier, _ = trained(before, store, old)
+    model = deployed(earlier, before, whole)
     with torch.no_grad():
-        metrics = {"stale": _means(trained.embed(), whole), "edges": _means(model.embed(), whole)}
+        metrics = {"stale": _means(earlier.embed(), whole), "edges": _means(model.embed(), whole)}
     config = replace(before.fit, epochs=epochs, evaluate_every=1, patience=epochs + 1)
     history = fit(model, whole, config, pairs=new)
     with torch.no_grad():

@@ -35,9 +35,9 @@ from mmkd_core.evidence.style import BLUE, VERMILION, entitle, grid, parts, say
 from mmkd_core.evidence.tables import Column, Frames, by_system, cell, column, flat
 from mmkd_core.evidence.verdicts import every_seed
 from mmkd_core.experiment import Experiment, plan
-from mmkd_core.runs import model_of, teacher_of
+from mmkd_core.kernels import ranges
+from mmkd_core.runs import model_of, trained_teacher
 from mmkd_core.sampling import Sampler
-from mmkd_core.sparse import ranges
 from mmkd_core.training import History, choose_device, fit, seeded
 
 # Long enough for most systems here to pass their best epoch. Of TikTok, whose epochs cost thrice as much, two seeds.
@@ -163,7 +163,7 @@ def ask(scorer: Scorer, probe: Probe) -> dict[str, float]:
 
 def watch(experiment: Experiment, store: Path, data: Dataset, probe: Probe) -> tuple[list[dict[str, float]], int]:
     """Trains to the last epoch, and asks at each evaluation, the first included; the rows, and the best epoch."""
-    teacher = teacher_of(experiment, store, data)
+    teacher = trained_teacher(experiment, store, data)
     config = replace(experiment.fit, patience=experiment.fit.epochs + 2)  # more than there are evaluations
     device = choose_device()
     answers: dict[int, dict[str, float]] = {}

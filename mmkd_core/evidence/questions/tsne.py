@@ -38,7 +38,7 @@ from mmkd_core.experiment import Experiment
 from mmkd_core.layers import standardise, unit_rows
 from mmkd_core.models.mmkd import MMKD
 from mmkd_core.models.teacher import Teacher
-from mmkd_core.runs import train
+from mmkd_core.runs import trained
 
 # The first goes with the picture: fusion, EmbKD and the released code use the direction of F^m alone, and by Euclidean
 # distance modalities of different norm lie apart although none of these can tell.
@@ -102,7 +102,7 @@ def _teachers(student: Experiment, plain: Experiment, store: Path, data: Dataset
     """The teacher of each of `STAGES`: "prompt" anew from the store, since MMKD has moved the prompt of its own."""
     if student.teacher is None:
         raise ValueError(f"an experiment of {student.model}; expected one of mmkd, which has a teacher")
-    model, first, bare = (train(one, store, data)[0] for one in (student, student.teacher, plain))
+    model, first, bare = (trained(one, store, data)[0] for one in (student, student.teacher, plain))
     return cast("dict[str, Teacher]", dict(zip(STAGES, (bare, first, cast("MMKD", model).teacher), strict=True)))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mmkd_core.settings import Setting, quoted, read, whole
@@ -51,46 +52,81 @@ def _add_recommend(commands: Any) -> None:
 
 def _models() -> str:
     """The end of the help of `mmkd run`: what can be set."""
-    from mmkd_core.models import MODELS, settings_of
+    from mmkd_core.models import MODELS, defaults_of
+    from mmkd_core.training import SETTINGS
 
-    settings = {name: " ".join(f"{key}={value}" for key, value in settings_of(name).items()) for name in MODELS}
+    settings = {name: " ".join(f"{key}={value}" for key, value in defaults_of(name).items()) for name in MODELS}
     models = "\n".join(f"  {name:<11} {text or '(no settings)'}" for name, text in settings.items())
+    training = ", ".join(name for name in SETTINGS if name != "seed")
     return (
-        f"models and their settings (defaults before those of the data set):\n{models}\n\n"
-        "--set NAME=VALUE takes these, fit.NAME (epochs, batch_size, lr, weight_decay, patience, evaluate_every),\n"
-        "teacher.NAME and teacher.fit.NAME (for mmkd) and data.NAME (options of the data set, such as data.noise)."
+        "models and their default settings; hparams/MODEL.toml overrides them for the named data sets:\n"
+        f"{models}\n\n--set NAME=VALUE takes these, fit.NAME ({training}),\n"
+        "teacher.NAME and teacher.fit.NAME (for mmkd; teacher.model=teacher+xavier is the teacher's variant),\n"
+        "and data.NAME (options of the data set, such as data.noise)."
     )
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from mmkd_core.datasets import load
+    from mmkd_core.evaluation import SELECTED_AT
     from mmkd_core.runs import run
     from mmkd_core.training import choose_device
 
-    choose_device(options.device)  # before anything is loaded, and also where nothing will be trained
-    experiment = planned(options.model, options.data, options.seed, options.set)
+    device = choose_device(arguments.device)  # refuses one that is not there, before anything is loaded
+    experiment = planned(arguments.model, arguments.data, arguments.seed, arguments.set)
     data = load(experiment.dataset, **experiment.options)
+    print(f"settings    {in_force(experiment)}")
+    if experiment.teacher is not None:
+        print(f"teacher     {in_force(experiment.teacher)}")
+    sys.stdout.flush()  # before the bars, also into a pipe
     bars: dict[str, tqdm] = {}
 
     def show(stage: Experiment, epoch: int, history: History) -> None:
         if stage.model not in bars:
             bars[stage.model] = tqdm(total=stage.fit.epochs, desc=stage.model, unit="epoch", file=sys.stderr)
         bars[stage.model].update()
-        bars[stage.model].set_postfix(best=f"{history.best.get('recall@20', 0):.4f}", at=history.best_epoch)
+        bars[stage.model].set_postfix(best=f"{history.best.get(f'recall@{SELECTED_AT}', 0):.4f}", at=history.best_epoch)
 
     try:
-        record = run(experiment, options.store, data=data, device=options.device, on_epoch=show)
+        record = run(experiment, arguments.store, data=data, device=device, on_epoch=show)
     finally:  # an error's line must not start behind a bar
         for bar in bars.values():
             bar.close()
-    print(f"{options.model} on {options.data}, seed {options.seed}, epoch {record.history['best_epoch']} kept")
+    print(f"{arguments.model} on {arguments.data}, seed {arguments.seed}, epoch {record.history['best_epoch']} kept")
     print("test        " + "  ".join(f"{name} {value:.4f}" for name, value in record.metrics.items()))
     print("validation  " + "  ".join(f"{name} {value:.4f}" for name, value in record.validation.items()))
-    print(f"cost        {record.cost['seconds']:.0f} s, {record.cost['parameters']['trained']:,} parameters trained")
-    print(f"record      {record.file(options.store)}")
+    of = "" if experiment.teacher is None else " for this stage"
+    print(
+        f"cost        {record.cost['seconds']:.0f} s{of}, {record.cost['parameters']['trained']:,} parameters trained"
+    )
+    print(f"record      {record.file(arguments.store)}")
     return 0
+
+
+def in_force(stage: Experiment) -> str:
+    """The settings that are not at a signature's default, by what they come from."""
+    from mmkd_core.experiment import chosen_for
+    from mmkd_core.models import base_of, defaults_of
+    from mmkd_core.training import FitConfig
+
+    def flat(settings: Mapping[str, Any], fit: Mapping[str, Any]) -> dict[str, Any]:
+        return {**settings, **{f"fit.{name}": value for name, value in fit.items() if name != "seed"}}
+
+    now, usual = flat(stage.hparams, asdict(stage.fit)), flat(defaults_of(stage.model), asdict(FitConfig()))
+    chosen = chosen_for(stage.model, stage.dataset)
+    fit = chosen.pop("fit", {})
+    searched = {name: now[name] for name, value in flat(chosen, fit).items() if now[name] == value}
+    given = {name: value for name, value in now.items() if name not in searched and value != usual[name]}
+    given |= {f"data.{name}": value for name, value in stage.options.items()}
+    origins = {f"hparams/{base_of(stage.model)}.toml [{stage.dataset}]": searched, "--set": given}
+    told = [
+        f"{' '.join(f'{name}={value}' for name, value in settings.items())} ({origin})"
+        for origin, settings in origins.items()
+        if settings
+    ]
+    return "; ".join([*told, "the rest defaults"]) if told else "all defaults"
 
 
 def planned(model: str, dataset: str, seed: int, settings: Sequence[str]) -> Experiment:
@@ -106,7 +142,8 @@ def planned(model: str, dataset: str, seed: int, settings: Sequence[str]) -> Exp
             fronts = [group for group in groups if group]
             raise ValueError(f"--set {quoted(setting)}: expected NAME=VALUE, NAME with one of {fronts} in front")
         groups[group][leaf] = text
-    given, teacher = _values(model, groups), None
+    given = _values(model, groups)
+    teacher = None
     common: dict[str, Any] = {"seed": seed, "options": given["data"]}
     if inner := given["teacher"] | given["teacher.fit"]:
         if base_of(model) != "mmkd":
@@ -119,13 +156,13 @@ def planned(model: str, dataset: str, seed: int, settings: Sequence[str]) -> Exp
 def _values(model: str, groups: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
     """The values that the texts of `--set` stand for, each read as its setting's kind."""
     from mmkd_core.datasets import OPTIONS
-    from mmkd_core.models import described_settings
+    from mmkd_core.models import settings_of
     from mmkd_core.training import SETTINGS
 
     kinds: dict[str, dict[str, Setting]] = {
-        "": described_settings(model),
+        "": settings_of(model),
         "fit": SETTINGS,
-        "teacher": described_settings(groups["teacher"].get("model", "teacher")),
+        "teacher": settings_of(groups["teacher"].get("model", "teacher")),
         "teacher.fit": SETTINGS,
         "data": OPTIONS,
     }
@@ -135,12 +172,12 @@ def _values(model: str, groups: dict[str, dict[str, str]]) -> dict[str, dict[str
     }
 
 
-def _recommend(options: argparse.Namespace) -> int:
+def _recommend(arguments: argparse.Namespace) -> int:
     from mmkd_core.models.base import recommend
     from mmkd_core.runs import data_of, restore
 
-    data, user = data_of(options.record, options.data), options.user
-    best = recommend(restore(options.record, data), [user], data, options.top)
+    data, user = data_of(arguments.record, arguments.data), arguments.user
+    best = recommend(restore(arguments.record, data), [user], data, arguments.top)
     history = data.train[data.train[:, 0] == user, 1].tolist()
     if not history:
         raise ValueError(f"user {user} of {data.name} has no training history, so there is no taste to rank by")

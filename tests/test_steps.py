@@ -1,0 +1,125 @@
+"""A training step is one graph: every model is traced whole, and how many kernels its step takes is held."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from torch._library.custom_ops import OPDEFS
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mmkd_core.models import MODELS, VARIANTS, build
+from mmkd_core.training import FitConfig, Trainer
+
+TRAINED = [name for name in (*MODELS, *VARIANTS) if name not in ("popularity", "itemknn")]
+
+# Kernels of a step with two modalities: forward, backward and optimiser; what only looks at memory in another way or
+# allocates it is none. A step may not take more.
+KERNELS = {
+    "bpr-mf": 45,
+    "lightgcn": 60,
+    "ngcf": 130,
+    "vbpr": 80,
+    "mmgcn": 265,
+    "grcn": 520,
+    "lattice": 80,
+    "clcrec": 190,
+    "slmrec": 200,
+    "bm3": 90,
+    "teacher": 100,
+    "mmkd": 240,
+    "mmkd, prompt frozen": 165,
+}
+ALLOCATES = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "lift_fresh", "detach", "alias"}
+
+
+class Kernels(TorchDispatchMode):
+    """Counts the operators that reach a device, those inside the library's own as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        namespace, name = func._schema.name.split("::")
+        if namespace == "mmkd":
+            with self:
+                return OPDEFS[func._schema.name]._init_fn(*args, **(kwargs or {}))
+        out = func(*args, **(kwargs or {}))
+        if not (func.is_view or name.startswith(("_record_function", "_local_scalar")) or name in ALLOCATES):
+            self.counts[name] += not _shares(out, args)
+        return out
+
+
+def _shares(out, args):
+    """Whether an operator that torch does not call a view gave one all the same (a `reshape` of what is in order)."""
+    return isinstance(out, torch.Tensor) and out._is_view() and any(out._base is a for a in args)
+
+
+def begun(name, data):
+    """A model, its trainer and the batches of an epoch, one step of which is done."""
+    torch.manual_seed(0)
+    name, _, mode = name.partition(", prompt ")
+    model = build(name, data, {"prompt_mode": mode} if mode else {})
+    trainer = Trainer(model, data, FitConfig(batch_size=64))
+    batches = list(trainer.batches())
+    step(model, trainer, batches[0])
+    return model, trainer, batches
+
+
+def step(model, trainer, batch):
+    trainer.optimizer.zero_grad(set_to_none=True)
+    torch.stack(list(model(batch).values())).sum().backward()
+    trainer.optimizer.step()
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_step_takes_no_more_kernels_than_its_budget(name, data):
+    model, trainer, batches = begun(name, data)
+    with Kernels() as kernels:
+        step(model, trainer, batches[1])
+    assert kernels.counts.total() <= KERNELS[name], kernels.counts.most_common()
+
+
+@pytest.fixture(scope="module")
+def traced():
+    """What tests/traced.py says of each model, from a process whose functions are not wrapped to check their types."""
+    script = Path(__file__).with_name("traced.py")
+    done = subprocess.run([sys.executable, script, *TRAINED], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_loss_is_traced_whole_with_the_same_gradients(name, traced):
+    assert traced[name] == "same"
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_all_whole_batches_of_an_epoch_have_one_shape(name, data):
+    """So that one graph serves them all; only the tail of an epoch is shorter."""
+    *whole, tail = begun(name, data)[2]
+    shapes = [[x.shape for x in (*batch[:3], *(y for drawn in batch.drawn.values() for y in drawn))] for batch in whole]
+    assert len(whole) >= 2
+    assert all(shape == shapes[0] for shape in shapes)
+    assert len(tail.users) <= len(whole[0].users)
+
+
+@pytest.mark.parametrize("name", [name for name in TRAINED if MODELS.get(name) and MODELS[name].distinct])
+def test_ids_that_fill_up_change_no_term(name, data):
+    """What was drawn at a fixed size gives the terms of what the batch itself holds."""
+    model, _, batches = begun(name, data)
+    model.eval()
+    padded = batches[-1]
+    assert not all(drawn.real.all() for drawn in padded.drawn.values())
+    with torch.no_grad():
+        terms = {}
+        for batch in (padded, padded._replace(drawn={})):
+            torch.manual_seed(0)
+            model.replaced = 1.0  # CLCRec: which items are replaced is not left to chance
+            terms[len(batch.drawn)] = model.loss(batch)
+    first, second = terms.values()
+    torch.testing.assert_close(first, second)
