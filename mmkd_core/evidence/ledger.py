@@ -9,6 +9,7 @@ import pandas as pd
 from mmkd_core.evidence.question import SAID, Claim
 from mmkd_core.evidence.questions import QUESTIONS
 from mmkd_core.evidence.store import Store
+from mmkd_core.evidence.tables import markdown
 from mmkd_core.evidence.verdicts import VERDICTS
 
 TOPICS = tuple(SAID)  # in the order in which they are told; one that `claims.toml` does not name comes after them
@@ -40,27 +41,20 @@ def ledger(store: Store, notebook: str | None = None) -> pd.DataFrame:
 
 def of_chapter(store: Store, notebook: str) -> pd.DataFrame:
     """The claims that a chapter is about, for its own table: where, verdict and what was measured, by claim."""
-    return _broken(ledger(store, notebook)).set_index("claim")[["where", "verdict", "measured"]]
+    return _with_line_breaks(ledger(store, notebook)).set_index("claim")[["where", "verdict", "measured"]]
 
 
-def _broken(judged: pd.DataFrame) -> pd.DataFrame:
+def _with_line_breaks(judged: pd.DataFrame) -> pd.DataFrame:
     """The ledger with the lines of what was measured broken as Markdown has them."""
     return judged.assign(measured=judged["measured"].map("<br>".join))
 
 
 def page(judged: pd.DataFrame) -> str:
     """The ledger as Markdown: a table per topic, each claim with its place, its verdict and what was measured."""
-    parts = []
-    judged = _broken(judged).replace(r"\|", r"\\|", regex=True)  # the bars of |E| are not those of the table
-    for topic, rows in judged.groupby("topic", sort=False):
-        lines = [
-            f"| {row['claim']} ({row['where']}) | **{row['verdict']}** | {row['measured']} "
-            f"| [read]({row['notebook']}.ipynb) |"
-            for _, row in rows.iterrows()
-        ]
-        head = [f"### {topic}\n", "| claim | verdict | measured | |", "| --- | --- | --- | --- |"]
-        parts.append("\n".join([*head, *lines]))
-    return "\n\n".join(parts)
+    told = _with_line_breaks(judged).set_index(judged["claim"] + " (" + judged["where"] + ")").rename_axis("claim")
+    told = told.assign(verdict="**" + told["verdict"] + "**", read="[read](" + told["notebook"] + ".ipynb)")
+    topics = told.rename(columns={"read": ""}).groupby("topic", sort=False)
+    return "\n\n".join(f"### {topic}\n\n{markdown(rows[['verdict', 'measured', '']])}" for topic, rows in topics)
 
 
 def summary(judged: pd.DataFrame) -> str:
