@@ -46,7 +46,7 @@ def timed(call: Callable[[], T], device: torch.device) -> tuple[T, float]:
 
 
 @contextmanager
-def measured(device: torch.device) -> Iterator[dict[str, Any]]:
+def metered(device: torch.device) -> Iterator[dict[str, Any]]:
     """Fills the yielded dict at the end: wall and CPU seconds, and the peak memory so far, in MiB.
 
     On a CPU the peak is the process's, everything imported included.

@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from mmkd_core.cost import environment, measured, parameters
+from mmkd_core.cost import environment, metered, parameters
 from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets import address, load
 from mmkd_core.evaluation import KS, hit_places, metrics_at
@@ -100,7 +100,7 @@ def trained(
         if stage is not None:
             check_memory(stage.model, stage.hparams, data)
     teacher = trained_teacher(experiment, store, data, device=target, on_epoch=on_epoch)
-    with measured(target) as cost, seeded(experiment.seed, target):
+    with metered(target) as cost, seeded(experiment.seed, target):
         model = model_of(experiment, data, teacher).to(target)
         report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
         history = fit(model, data, experiment.fit, on_epoch=report, device=target)

@@ -8,7 +8,7 @@ import pytest
 from made_up_records import system
 
 from mmkd_core.evidence.compare import NOT_RUN, Comparison
-from mmkd_core.evidence.ledger import claims, ledger, page
+from mmkd_core.evidence.ledger import claims, judged, page
 from mmkd_core.evidence.question import NOTES, SAID
 from mmkd_core.evidence.questions import QUESTIONS, ablations, comparison, complexity, consumption, demo, overfitting
 from mmkd_core.evidence.questions.comparison import (
@@ -53,7 +53,7 @@ def evidence(tmp_path):
 
 def told(found):
     """All lines of what was measured, as the command line prints them."""
-    return "; ".join(found.measured)
+    return "; ".join(found.lines)
 
 
 @pytest.mark.parametrize(
@@ -403,7 +403,7 @@ def test_what_cannot_be_tested_says_why(tmp_path):
 
 @pytest.mark.parametrize("store", [ROOT / "book" / "records", None])
 def test_every_claim_has_a_verdict_a_measurement_and_a_place(store, tmp_path):
-    found = ledger(Store(store or tmp_path))
+    found = judged(Store(store or tmp_path))
     assert list(found.index) == list(claims())
     assert set(found["verdict"]) <= set(VERDICTS)
     assert all(lines and all(lines) for lines in found["measured"])

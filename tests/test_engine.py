@@ -1,4 +1,4 @@
-"""A recipe's jobs are carried out once, teachers first, by either engine."""
+"""The jobs of cases are carried out once, teachers first, by either engine."""
 
 import os
 import signal

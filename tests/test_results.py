@@ -15,8 +15,7 @@ from every import holds_for_every
 from benchmarks.search import found_by, space_of
 from mmkd_core.evidence import store as module
 from mmkd_core.evidence.cases import Case
-from mmkd_core.evidence.ledger import ledger
-from mmkd_core.evidence.measurement import Measured, Measurement
+from mmkd_core.evidence.measurement import Measurement, MeasurementRecord
 from mmkd_core.evidence.questions import QUESTIONS
 from mmkd_core.evidence.questions.data import statistics
 from mmkd_core.evidence.store import METRICS, Store, is_capped, records_folder
@@ -191,7 +190,7 @@ def test_a_record_that_was_renamed_or_edited_by_hand_is_named(change, tmp_path):
 @pytest.mark.parametrize("change", [renamed, edited])
 def test_a_measurement_that_was_renamed_or_edited_by_hand_is_named(change, tmp_path):
     measurement = Measurement.of(statistics, dataset="demo")
-    path = Measured(measurement, {"lr": 1}, {}, {}, {"fingerprint": "made up"}).save(tmp_path)
+    path = MeasurementRecord(measurement, {"lr": 1}, {}, {}, {"fingerprint": "made up"}).save(tmp_path)
     if change is edited:
         path.write_text(path.read_text().replace("made up", "of other data"))
     else:
@@ -213,7 +212,7 @@ def test_a_measurement_of_other_data_than_the_records_is_refused_and_both_files_
     measurement = Measurement.of(statistics, dataset="demo")
     paths = [
         trained(4, 2).save(tmp_path),
-        Measured(measurement, {"users": 1}, {}, {}, {"fingerprint": "other data"}).save(tmp_path),
+        MeasurementRecord(measurement, {"users": 1}, {}, {}, {"fingerprint": "other data"}).save(tmp_path),
     ]
     store = Store(tmp_path)
     assert len(store.records) == 1
@@ -235,7 +234,7 @@ def test_a_folder_of_records_that_is_missing_is_no_empty_one(tmp_path):
     assert not Store(tmp_path / "no", new=True).records
     with pytest.raises(ValueError, match=r"no: no such folder of records; expected the folder book/records of a clone"):
         Store(tmp_path / "no")
-    assert set(ledger(Store(tmp_path))["verdict"]) == {"not run", "cannot be tested"}
+    assert set(judged(Store(tmp_path))["verdict"]) == {"not run", "cannot be tested"}
     assert records_folder(tmp_path / "no", new=True) == tmp_path / "no"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from mmkd_core.evidence import counts as counting
 from mmkd_core.evidence import paper, tables
-from mmkd_core.evidence.measurement import Measured, measure
+from mmkd_core.evidence.measurement import MeasurementRecord, find_or_take
 from mmkd_core.evidence.questions import TABLES, complexity, consumption, parameters
 from mmkd_core.evidence.shapes import SHAPES, random_data
 from mmkd_core.evidence.store import Store
@@ -194,7 +194,7 @@ def counted(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(complexity, "_count", once)
         for case in cases:
-            measure(case.job, complexity.operations, store)
+            find_or_take(case.job, complexity.operations, store)
     frames = complexity.frames(cases, Store(store))
     models = {}
     for labels, job in cases:
@@ -279,7 +279,7 @@ def test_table_6_shows_what_was_measured_on_a_gpu_in_a_store_inside_the_store(tm
         "serving": {"memory": peaks[2]},
     }
     data = {"fingerprint": case.job.fingerprint()}
-    Measured(case.job, values, {}, {"device": "a card"}, data).save(tmp_path / "card")
+    MeasurementRecord(case.job, values, {}, {"device": "a card"}, data).save(tmp_path / "card")
     frames = consumption.frames([case], Store(tmp_path))
     line = frames["netflix: measured on a GPU, a card"].loc["BM3"]
     assert line.tolist() == ["0.81", "0.0034", "0.0005", "107", "251", "102", "39.5", "2.69"]

@@ -114,15 +114,15 @@ def _figure(options: argparse.Namespace) -> int:
 
 
 def _claims(options: argparse.Namespace) -> int:
-    from mmkd_core.evidence.ledger import ledger, summary
+    from mmkd_core.evidence.ledger import judged, summary
     from mmkd_core.evidence.store import Store
 
-    judged = ledger(Store(options.records))
-    for name, row in judged.iterrows():
+    ledger = judged(Store(options.records))
+    for name, row in ledger.iterrows():
         print(f"{row['verdict'].upper()}: {row['claim']} ({row['where']})")
         print(textwrap.fill("; ".join(row["measured"]), 110, initial_indent="    ", subsequent_indent="    "))
         print(f"    {name}; {len(row['records'])} records; notebooks/{row['notebook']}.ipynb\n")
-    print(summary(judged))
+    print(summary(ledger))
     return 0
 
 

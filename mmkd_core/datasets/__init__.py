@@ -40,7 +40,7 @@ DATASETS: dict[str, Entry] = {
 
 
 def title_of(name: str) -> str:
-    """What prose calls a data set: the title of a named one, the paper's name for a shape, else its own name."""
+    """What prose calls a data set: the title of a named one, else the name itself."""
     return DATASETS[name].title if name in DATASETS else name
 
 

@@ -55,7 +55,7 @@ class Variant:
     teacher: "Variant | None" = None
 
 
-Rows = Iterable[tuple[dict[str, Any], Variant]]  # labels, and what is trained
+Variants = Iterable[tuple[dict[str, Any], Variant]]  # labels, and what is trained
 
 
 @dataclass(frozen=True)
@@ -84,19 +84,19 @@ class Asked:
         object.__setattr__(self, "seeds", seeds)
 
     @property
-    def spent(self) -> Budget:
-        """The budget itself."""
+    def budget_settings(self) -> Budget:
+        """What the budget changes."""
         return BUDGETS[self.budget]
 
     def datasets_or(self, usual: Sequence[str]) -> Sequence[str]:
         """The data sets asked for, else those of the budget, else the question's usual ones."""
-        return self.datasets or self.spent.datasets or usual  # pyright: ignore[reportReturnType]
+        return self.datasets or self.budget_settings.datasets or usual  # pyright: ignore[reportReturnType]
 
     def seeds_or(self, usual: Sequence[int]) -> Sequence[int]:
         """The seeds asked for, else those of the budget, else the question's usual ones."""
-        return self.seeds or self.spent.seeds or usual  # pyright: ignore[reportReturnType]
+        return self.seeds or self.budget_settings.seeds or usual  # pyright: ignore[reportReturnType]
 
-    def cases(self, rows: Rows, datasets: Iterable[str], seeds: Sequence[int]) -> list[Case]:
+    def cases(self, rows: Variants, datasets: Iterable[str], seeds: Sequence[int]) -> list[Case]:
         """A case for each data set, row and seed, these three changing in this order."""
         rows = list(rows)
         return [
@@ -112,7 +112,7 @@ class Asked:
         if base_of(variant.model) == "mmkd":
             own = variant.teacher or Variant("teacher")
             teacher = self.planned(dataset, seed, replace(own, options=variant.options))
-        fit = {**self.spent.fit, **variant.fit}
+        fit = {**self.budget_settings.fit, **variant.fit}
         return plan(variant.model, dataset, seed=seed, hparams=variant.hparams, fit=fit, teacher=teacher,
                     options=variant.options)  # fmt: skip
 
@@ -120,6 +120,6 @@ class Asked:
 Cases = Sequence[Case] | Callable[[], Sequence[Case]]  # a question's cases, or the function that makes them
 
 
-def title_of(name: str) -> str:
-    """What prose calls a data set, or the paper's data whose shape alone is known."""
+def title_of_place(name: str) -> str:
+    """What prose calls the place of a case: a data set, or the paper's data whose shape alone is known."""
     return name.capitalize() if name in SHAPES and name not in DATASETS else data_sets.title_of(name)

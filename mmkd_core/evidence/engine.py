@@ -1,4 +1,4 @@
-"""Carries out the jobs of a recipe that a store lacks: one after another, or spread over a Ray cluster.
+"""Carries out the jobs of cases that a store lacks: one after another, or spread over a Ray cluster.
 
 Jobs are independent but for this: a student's teacher is a job of its own and comes first. Each result is a file named
 by its job, so carrying out twice is carrying out once, and a worker that dies costs its own job alone, which is run
@@ -16,7 +16,7 @@ from pathlib import Path
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import load
 from mmkd_core.evidence.cases import Case, Job
-from mmkd_core.evidence.measurement import measure
+from mmkd_core.evidence.measurement import find_or_take
 from mmkd_core.evidence.questions import QUESTIONS
 from mmkd_core.experiment import Experiment
 from mmkd_core.runs import run
@@ -28,7 +28,7 @@ RETRIES = 3  # of a job whose worker died
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a recipe is: jobs done, running and left, and the seconds that what is left may take (None: no idea)."""
+    """How far cases are: jobs done, running and left, and the seconds that what is left may take (None: no idea)."""
 
     done: int
     running: int
@@ -90,7 +90,7 @@ def one(job: Job, store: Path) -> None:
     else:
         function = QUESTIONS[job.question].measure
         assert function is not None, f"the question {job.question} measures nothing"
-        measure(job, function, store)
+        find_or_take(job, function, store)
 
 
 @lru_cache(maxsize=1)

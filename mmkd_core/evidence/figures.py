@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from mmkd_core.datasets.demo_catalogue import DemoDataset
-from mmkd_core.evidence.cases import title_of
+from mmkd_core.evidence.cases import title_of_place
 from mmkd_core.evidence.compare import ALPHA, NOT_RUN, Comparison
 from mmkd_core.evidence.style import BLUE, DASHES, MARKS, PALETTE, VERMILION, WIDTH, entitle, grid, panels, parts, say
 
@@ -158,7 +158,7 @@ def differences(by_dataset: Mapping[str, Mapping[Any, Comparison | None]], xlabe
     figure, (part,) = parts(["all data sets"], FRAME + LINE * max(len(names), 3))
     (axes,) = grid(part, 1, len(shown), sharey=True)
     for ax, (dataset, found) in zip(axes, shown.items(), strict=True):
-        entitle(ax, title_of(dataset))
+        entitle(ax, title_of_place(dataset))
         ax.grid(visible=False, axis="y")
         for name, comparison in found.items():
             _mark(ax, names.index(name), comparison)

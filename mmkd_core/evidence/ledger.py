@@ -22,7 +22,7 @@ def claims() -> dict[str, Claim]:
     return dict(sorted(named.items(), key=lambda pair: places[pair[1].topic]))
 
 
-def ledger(store: Store, notebook: str | None = None) -> pd.DataFrame:
+def judged(store: Store, notebook: str | None = None) -> pd.DataFrame:
     """One row per claim: topic, what it says, where, the verdict, what was measured, its records and the notebook.
 
     What was measured is a tuple of lines, one for each data set. With `notebook`, the claims that lead to it alone; the
@@ -33,31 +33,31 @@ def ledger(store: Store, notebook: str | None = None) -> pd.DataFrame:
         if notebook in (None, claim.notebook):
             finding = claim.judge(store)
             rows[name] = {
-                "topic": claim.topic, "claim": claim.says, "where": claim.where, "verdict": finding.verdict,
-                "measured": finding.measured, "records": finding.records, "notebook": claim.notebook,
+                "topic": claim.topic, "claim": claim.says, "where": claim.section, "verdict": finding.verdict,
+                "measured": finding.lines, "records": finding.records, "notebook": claim.notebook,
             }  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
 
 
 def of_chapter(store: Store, notebook: str) -> pd.DataFrame:
     """The claims that a chapter is about, for its own table: where, verdict and what was measured, by claim."""
-    return _with_line_breaks(ledger(store, notebook)).set_index("claim")[["where", "verdict", "measured"]]
+    return _with_line_breaks(judged(store, notebook)).set_index("claim")[["where", "verdict", "measured"]]
 
 
-def _with_line_breaks(judged: pd.DataFrame) -> pd.DataFrame:
+def _with_line_breaks(ledger: pd.DataFrame) -> pd.DataFrame:
     """The ledger with the lines of what was measured broken as Markdown has them."""
-    return judged.assign(measured=judged["measured"].map("<br>".join))
+    return ledger.assign(measured=ledger["measured"].map("<br>".join))
 
 
-def page(judged: pd.DataFrame) -> str:
+def page(ledger: pd.DataFrame) -> str:
     """The ledger as Markdown: a table per topic, each claim with its place, its verdict and what was measured."""
-    told = _with_line_breaks(judged).set_index(judged["claim"] + " (" + judged["where"] + ")").rename_axis("claim")
+    told = _with_line_breaks(ledger).set_index(ledger["claim"] + " (" + ledger["where"] + ")").rename_axis("claim")
     told = told.assign(verdict="**" + told["verdict"] + "**", read="[read](" + told["notebook"] + ".ipynb)")
     topics = told.rename(columns={"read": ""}).groupby("topic", sort=False)
     return "\n\n".join(f"### {topic}\n\n{markdown(rows[['verdict', 'measured', '']])}" for topic, rows in topics)
 
 
-def summary(judged: pd.DataFrame) -> str:
+def summary(ledger: pd.DataFrame) -> str:
     """How many claims came out how, in words."""
-    counts = judged["verdict"].value_counts()
-    return f"{len(judged)} claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts)
+    counts = ledger["verdict"].value_counts()
+    return f"{len(ledger)} claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts)

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mmkd_core.cost import environment, measured
+from mmkd_core.cost import environment, metered
 from mmkd_core.datasets import address, load
 from mmkd_core.evidence.shapes import shape_of
 from mmkd_core.experiment import Experiment
@@ -105,7 +105,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasurementRecord:
     """What a measurement gave, at what cost, and where it ran."""
 
     measurement: Measurement
@@ -115,14 +115,14 @@ class Measured:
     data: dict[str, Any]
 
     @classmethod
-    def read(cls, path: str | Path) -> "Measured":
+    def read(cls, path: str | Path) -> "MeasurementRecord":
         """The result in a file; raises `ValueError` naming a file that is none, or that does not fit its name."""
         result = read_json(path, cls._made, "measurement")
         check_named(path, result.measurement.key(result.data["fingerprint"]))
         return result
 
     @classmethod
-    def _made(cls, values: Mapping[str, Any]) -> "Measured":
+    def _made(cls, values: Mapping[str, Any]) -> "MeasurementRecord":
         result = cls(**{**values, "measurement": Measurement.from_dict(values["measurement"])})
         result.measurement.key(result.data["fingerprint"])
         return result
@@ -134,14 +134,14 @@ class Measured:
         return path
 
 
-def measure(measurement: Measurement, function: Measure, store: str | Path) -> Measured:
+def find_or_take(measurement: Measurement, function: Measure, store: str | Path) -> MeasurementRecord:
     """The result of `measurement`, by its question's `function`: read if the store holds it, else taken and saved."""
     fingerprint = measurement.fingerprint()
     path = measurement.file(store, fingerprint)
     if path.exists():
-        return Measured.read(path)
+        return MeasurementRecord.read(path)
     device = choose_device()
-    with measured(device) as cost:
+    with metered(device) as cost:
         values = function(Path(store), **measurement.arguments)
-    result = Measured(measurement, values, cost, environment(device), {"fingerprint": fingerprint})
-    return Measured.read(result.save(store))
+    result = MeasurementRecord(measurement, values, cost, environment(device), {"fingerprint": fingerprint})
+    return MeasurementRecord.read(result.save(store))

@@ -20,7 +20,7 @@ class Claim:
     """What the paper says, in our words, where it says it, the rule that judges it, its topic, and where to read on."""
 
     says: str
-    where: str
+    section: str
     judge: Judge
     topic: str
     notebook: str
@@ -42,7 +42,8 @@ class Question:
     """A table or a figure of the paper, or a question that it leaves open, by the name that the command line knows.
 
     `cases(datasets, seeds, budget)` says which experiments and measurements it is made of; nothing runs there.
-    `measure` takes a measurement. `frames` (by title) or `draw` show what a store holds of the cases, `notes` are what
+    `measure` is the function that takes a measurement,
+    as `find_or_take` calls it. `frames` (by title) or `draw` show what a store holds of the cases, `notes` are what
     a reader must know, and `claims` what the paper says about it, by name.
     """
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mmkd_core.evaluation import KS
 from mmkd_core.evidence.cases import Case, Cases
-from mmkd_core.evidence.measurement import Measured, Measurement
+from mmkd_core.evidence.measurement import Measurement, MeasurementRecord
 from mmkd_core.experiment import Experiment, Record
 
 METRICS = [f"{name}@{k}" for k in KS for name in ("recall", "ndcg")]
@@ -45,7 +45,7 @@ class Store:
     def __init__(self, folder: str | Path | None = None, *, new: bool = False) -> None:
         self.folder = records_folder(folder, new=new)
         self._fingerprints: dict[str, tuple[str, Path]] = {}
-        self._measurements: dict[str, dict[str, tuple[Path, Measured]]] = {}
+        self._measurements: dict[str, dict[str, tuple[Path, MeasurementRecord]]] = {}
         self._of_function: dict[Any, tuple[Sequence[Case], pd.DataFrame]] = {}
 
     @cached_property
@@ -60,14 +60,15 @@ class Store:
     def _by_experiment(self) -> dict[str, Path]:
         return {record.experiment.canonical: path for path, record in self.records.items()}
 
-    def measured(self, question: str) -> dict[str, tuple[Path, Measured]]:
+    def measurements(self, question: str) -> dict[str, tuple[Path, MeasurementRecord]]:
         """The measurements of a question, with their files, by their canonical JSON."""
         if question not in self._measurements:
-            read = {path: Measured.read(path) for path in sorted((self.folder / question).glob("*.json"))}
+            read = {path: MeasurementRecord.read(path) for path in sorted((self.folder / question).glob("*.json"))}
             for path, taken in read.items():
                 name, options = taken.measurement.data
                 if "shape" in taken.measurement.arguments:  # its sizes are known, those of data are what a record says
-                    self._fingerprints[name := f"the shape {name}"] = taken.measurement.fingerprint(), Path("shapes.py")
+                    name = f"the shape {name}"
+                    self._fingerprints[name] = taken.measurement.fingerprint(), Path("shapes.py")
                 self._check(path, name, options, taken.data["fingerprint"])
             self._measurements[question] = {t.measurement.canonical: (path, t) for path, t in read.items()}
         return self._measurements[question]
@@ -88,7 +89,8 @@ class Store:
         `capped` (its training, or its teacher's, ended at the cap of epochs and not for want of improvement), `seconds`
         and `cpu_seconds`, `trained` and `served` numbers, and `record`, the file. A run that selected on test (`swap`)
         reports what it selected, as one who does so would: its "validation" metrics are those on test; @50 and the
-        places of single hits are missing. Of cases that a function makes the rows are kept.
+        places of single hits are missing. `cases` may be the function that makes them: it is called once, and its rows
+        are kept.
         """
         if not callable(cases):
             return self._filled(cases)
@@ -129,12 +131,12 @@ class Store:
         """The files of the measurements among the jobs of `cases` that were taken."""
         return tuple(str(found[0]) for _, found in self._measurements_of(cases) if found)
 
-    def _measurements_of(self, cases: Cases) -> Iterator[tuple[dict[str, Any], tuple[Path, Measured] | None]]:
+    def _measurements_of(self, cases: Cases) -> Iterator[tuple[dict[str, Any], tuple[Path, MeasurementRecord] | None]]:
         for labels, job in cases() if callable(cases) else cases:
             if isinstance(job, Measurement):
-                yield labels, self.measured(job.question).get(job.canonical)
+                yield labels, self.measurements(job.question).get(job.canonical)
 
-    def others(self, question: str) -> "list[Store]":
+    def nested_stores(self, question: str) -> "list[Store]":
         """The folders in this one that are stores themselves and hold measurements of a question: those of a GPU."""
         return [Store(folder.parent) for folder in sorted(self.folder.glob(f"*/{question}")) if folder.is_dir()]
 

@@ -15,7 +15,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from mmkd_core.evidence.cases import title_of
+from mmkd_core.evidence.cases import title_of_place
 
 BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
@@ -57,7 +57,7 @@ def parts(titles: Sequence[str], height: float) -> tuple[Figure, list[SubFigure]
 def a_part_each(rows: pd.DataFrame, height: float, draw: Callable[[SubFigure, pd.DataFrame], None]) -> Figure:
     """A figure of one part per data set, each drawn by `draw` from that data set's rows of `Store.rows`."""
     groups = list(rows.groupby("dataset", sort=False))
-    figure, drawn = parts([title_of(str(dataset)) for dataset, _ in groups], height)
+    figure, drawn = parts([title_of_place(str(dataset)) for dataset, _ in groups], height)
     for part, (_, own) in zip(drawn, groups, strict=True):
         draw(part, own)
     return figure

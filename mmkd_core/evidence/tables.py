@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from mmkd_core.evidence.compare import CAPPED, DAGGER, NOT_RUN, against_each, compare_all, difference, signed
+from mmkd_core.evidence.compare import CAPPED, DAGGER, NOT_RUN, against_each, compare_all, difference_text, signed
 from mmkd_core.evidence.paper import Printed
 from mmkd_core.evidence.store import METRICS, Taken
 
@@ -76,7 +76,7 @@ def with_differences(
     texts = {}
     for other, comparison in found.items():
         ran = rows.loc[rows[by] == other, "record"].notna().any()
-        texts[other] = difference(comparison) if comparison else ("–" if ran else NOT_RUN, "")
+        texts[other] = difference_text(comparison) if comparison else ("–" if ran else NOT_RUN, "")
     texts[name] = ("", "")
     return table.assign(**{head: [texts[i][0] for i in table.index], "p": [texts[i][1] for i in table.index]})
 

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmkd_core.evidence.cases import Cases, title_of
+from mmkd_core.evidence.cases import Cases, title_of_place
 from mmkd_core.evidence.compare import CAPPED, LEAST_SEEDS, NOT_RUN, Comparison, compare_all, signed
 from mmkd_core.evidence.store import Store
 
 REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly reproduced", "not reproduced"
-INCONCLUSIVE, UNDECIDED, UNTESTABLE = "inconclusive", "inconclusive (capped)", "cannot be tested"
-VERDICTS = (REPRODUCED, PARTLY, NOT_REPRODUCED, INCONCLUSIVE, UNDECIDED, UNTESTABLE, NOT_RUN)
+INCONCLUSIVE, INCONCLUSIVE_CAPPED, UNTESTABLE = "inconclusive", "inconclusive (capped)", "cannot be tested"
+VERDICTS = (REPRODUCED, PARTLY, NOT_REPRODUCED, INCONCLUSIVE, INCONCLUSIVE_CAPPED, UNTESTABLE, NOT_RUN)
 
 
 @dataclass(frozen=True)
@@ -29,29 +29,29 @@ class Finding:
     """A verdict, what was measured in lines (one for each data set) with their numbers, and the records behind it."""
 
     verdict: str
-    measured: tuple[str, ...]
+    lines: tuple[str, ...]
     records: tuple[str, ...] = ()
 
 
 Judge = Callable[[Store], Finding]
-Pair = tuple[str, str, pd.DataFrame, pd.DataFrame]  # where, name of the other, rows of the one and of the other
+Pair = tuple[str, str, pd.DataFrame, pd.DataFrame]  # place, name of the other, rows of the one and of the other
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One comparison of a claim: where, the sign that it comes to, and the numbers behind it (None: not run)."""
+    """One comparison of a claim: its place, the sign that it comes to, and the numbers behind it (None: not run)."""
 
-    where: str
+    place: str
     sign: str | None
     comparison: Comparison | None
     against: str = ""
 
     def __str__(self) -> str:
-        where, c = f"{self.where}{f' against {self.against}' if self.against else ''}", self.comparison
+        head, c = f"{self.place}{f' against {self.against}' if self.against else ''}", self.comparison
         if c is None:
-            return f"{self.where}: {NOT_RUN}"
+            return f"{head}: {NOT_RUN}"
         if self.sign is None:
-            return f"{self.where}: {signed(c.difference)} in one seed so far"
+            return f"{head}: {signed(c.difference)} in one seed so far"
         interval = f"95 % interval {signed(c.low)} to {signed(c.high)}"
         limit = f" or {signed(100 * c.relative, 1)} % ({interval}, limit {signed(c.limit)}, " if c.limit else " ("
         unsure = ""
@@ -59,15 +59,15 @@ class Outcome:
             above = f"{'above the limit' if c.limit else 'better'} in {sum(d > c.limit for d in c.by_seed)}"
             seeds = f", {above} of {len(c.by_seed)} seeds"
             unsure = seeds if c.seeds_disagree else f", detectable {c.detectable:.4f}"
-        return f"{where}: {signed(c.difference)}{limit}{c.p_said}{unsure})"
+        return f"{head}: {signed(c.difference)}{limit}{c.p_phrase}{unsure})"
 
 
 def outcomes(pairs: Sequence[Pair], metric: str = "recall@20", share: float = 0.0) -> list[Outcome]:
     """Each pair's outcome, all of them one family; `share`: better by that share of what the other has, or worse."""
-    compared = compare_all({place: pair[2:] for place, pair in enumerate(pairs)}, metric, share)
+    compared = compare_all({number: pair[2:] for number, pair in enumerate(pairs)}, metric, share)
     return [
-        Outcome(where, c.sign if c else None, c, name)
-        for (where, name, *_), c in zip(pairs, compared.values(), strict=True)
+        Outcome(place, c.sign if c else None, c, name)
+        for (place, name, *_), c in zip(pairs, compared.values(), strict=True)
     ]
 
 
@@ -78,7 +78,7 @@ def verdict(signs: Sequence[str | None]) -> str:
         return NOT_RUN
     if "+" in signs_there:
         return REPRODUCED if set(signs) == {"+"} else PARTLY
-    return NOT_REPRODUCED if "-" in signs_there else UNDECIDED if CAPPED in signs_there else INCONCLUSIVE
+    return NOT_REPRODUCED if "-" in signs_there else INCONCLUSIVE_CAPPED if CAPPED in signs_there else INCONCLUSIVE
 
 
 def records_of(*frames: pd.DataFrame) -> tuple[str, ...]:
@@ -89,10 +89,10 @@ def records_of(*frames: pd.DataFrame) -> tuple[str, ...]:
 
 def per_dataset(rows: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
     """The rows of each data set."""
-    return ((title_of(str(name)), own) for name, own in rows.groupby("dataset", sort=False))
+    return ((title_of_place(str(name)), own) for name, own in rows.groupby("dataset", sort=False))
 
 
-def where(rows: pd.DataFrame, by: str, *names: str) -> pd.DataFrame:
+def rows_of(rows: pd.DataFrame, by: str, *names: str) -> pd.DataFrame:
     """The rows whose column `by` is one of `names`."""
     return rows[rows[by].isin(names)]
 
@@ -122,10 +122,10 @@ def worst_of_each(results: Sequence[Outcome]) -> list[Outcome]:
     order: Mapping[Any, int] = {"-": 0, "0": 1, CAPPED: 2, None: 3, "+": 4}
     return [
         min(
-            (o for o in results if o.where == place),
+            (o for o in results if o.place == place),
             key=lambda o: (order[o.sign], o.comparison.relative if o.comparison else 0.0),
         )
-        for place in dict.fromkeys(o.where for o in results)
+        for place in dict.fromkeys(o.place for o in results)
     ]
 
 
@@ -141,7 +141,7 @@ def better(
     def pairs(store: Store) -> Iterable[Pair]:
         for name, rows in per_dataset(store.rows(cases)):
             for other in several or (others,):
-                pair = where(rows, by, one), where(rows, by, str(other))
+                pair = rows_of(rows, by, one), rows_of(rows, by, str(other))
                 if several or (len(pair[0]) and len(pair[1])):
                     yield name, str(other) if several else "", *pair
 
@@ -161,7 +161,7 @@ def on_each_dataset(cases: Cases, what: str, read: Callable[[Systems], tuple[str
     """`read` gives a sign and a text for what was measured on a data set, or at a shape: by the labels `by`."""
 
     def judge(store: Store) -> Finding:
-        found = {title_of(dataset): read(own) for dataset, own in store.tree(cases, "dataset", *by).items()}
+        found = {title_of_place(dataset): read(own) for dataset, own in store.tree(cases, "dataset", *by).items()}
         lines = tuple(f"{dataset}, {what}: {text or NOT_RUN}" for dataset, (_, text) in found.items())
         return Finding(verdict([sign for sign, _ in found.values()]), lines or (NOT_RUN,), store.files(cases))
 

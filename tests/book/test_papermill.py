@@ -10,7 +10,7 @@ import pytest
 from made_up_folder import write_folder
 from papermill import execute_notebook
 
-from mmkd_core.evidence.measurement import measure
+from mmkd_core.evidence.measurement import find_or_take
 from mmkd_core.evidence.questions import consumption
 from mmkd_core.evidence.questions import parameters as counted
 
@@ -79,7 +79,7 @@ def store(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(consumption, "alone", lambda call, *arguments: call(*arguments))
         for job in (case.job for case in cases if case.job != cases[0].job):
-            measure(job, consumption.footprint, store)
+            find_or_take(job, consumption.footprint, store)
     return store
 
 

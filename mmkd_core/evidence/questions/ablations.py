@@ -36,14 +36,14 @@ RELEASED: dict[str, Variant] = {
     "released: shared tables": Variant("mmkd+released-tables"),
     "released: selected on test": Variant(options={"swap": True}),
 }
-TRIED = ("tiktok", "lfm2k")
+DATASETS = ("tiktok", "lfm2k")
 
 
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
     """A case for each variant; those of the released code not on LFM-2K."""
     asked = Asked(datasets, seeds, budget)
     planned = []
-    for dataset in asked.datasets_or(TRIED):
+    for dataset in asked.datasets_or(DATASETS):
         variants = ABLATIONS if dataset == "lfm2k" else ABLATIONS | RELEASED
         rows = [({"variant": name}, variant) for name, variant in variants.items()]
         planned += asked.cases(rows, [dataset], asked.seeds_or(SEEDS))

@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 
 from mmkd_core.evidence import paper, verdicts
-from mmkd_core.evidence.cases import REAL, SEEDS, Asked, Case, Names, Seeds, Variant, title_of
+from mmkd_core.evidence.cases import REAL, SEEDS, Asked, Case, Names, Seeds, Variant, title_of_place
 from mmkd_core.evidence.compare import CAPPED, DAGGER, NOT_RUN, Comparison, against_each, compare_all, signed
 from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.store import METRICS, Store
 from mmkd_core.evidence.tables import HEADS, Frames, lines, printed_pair, with_differences
-from mmkd_core.evidence.verdicts import Finding, Judge, per_dataset, records_of, verdict, where
+from mmkd_core.evidence.verdicts import Finding, Judge, per_dataset, records_of, rows_of, verdict
 from mmkd_core.models import MODELS
 
 # The systems of the paper's table, the two that nothing trains, and MMKD's two stages. A new model is not among them.
@@ -56,7 +56,7 @@ def overview(rows: pd.DataFrame, metric: str = "recall@20") -> pd.DataFrame:
     for dataset in rows["dataset"].unique():
         table = systems(rows, dataset)
         capped = table["seeds"].str.endswith(DAGGER)
-        columns[title_of(dataset)] = table[HEADS[metric]] + capped.map({True: DAGGER, False: ""})
+        columns[title_of_place(dataset)] = table[HEADS[metric]] + capped.map({True: DAGGER, False: ""})
     return pd.concat(columns, axis=1, sort=False).fillna(NOT_RUN).rename_axis("system")
 
 
@@ -86,7 +86,7 @@ def gains(rows: pd.DataFrame) -> pd.DataFrame:
     parts, lines = (TEACHER, START), {}
     for dataset, own in rows.groupby("dataset", sort=False):
         pairs = against_each(own[~own["system"].isin(parts)], "system", MMKD)
-        lines[title_of(str(dataset))] = {HEADS[metric]: _gain(compare_all(pairs, metric)) for metric in METRICS}
+        lines[title_of_place(str(dataset))] = {HEADS[metric]: _gain(compare_all(pairs, metric)) for metric in METRICS}
     return pd.DataFrame(lines).T.rename_axis("data set")
 
 
@@ -105,12 +105,12 @@ def trials(store: Store) -> pd.DataFrame:
     there is no study. Raises `ValueError` for a file there that is none.
     """
     titles = [model.title for model in MODELS.values()]
-    frame = pd.DataFrame("none", index=titles, columns=[title_of(name) for name in REAL])
+    frame = pd.DataFrame("none", index=titles, columns=[title_of_place(name) for name in REAL])
     for path in sorted((store.folder / "searches").glob("*.json")):
         try:
             study = json.loads(path.read_text(encoding="utf-8"))
             states = [trial["state"] for trial in study["trials"]]
-            column, line = title_of(study["dataset"]), MODELS[study["model"]].title
+            column, line = title_of_place(study["dataset"]), MODELS[study["model"]].title
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: no study ({error}); expected a file of benchmarks/search.py") from None
         frame.loc[line, column] = f"{states.count('complete')} of {len(states)}"
@@ -132,15 +132,15 @@ def most_pairs(metric: str = "recall@20") -> Judge:
     """
 
     def judge(store: Store) -> Finding:
-        rows = where(store.rows(cases), "system", *GENERAL_TITLES, *MULTIMODAL_TITLES)
+        rows = rows_of(store.rows(cases), "system", *GENERAL_TITLES, *MULTIMODAL_TITLES)
         pairs = [
-            (name, f"{one} against {other}", where(own, "system", one), where(own, "system", other))
+            (name, f"{one} against {other}", rows_of(own, "system", one), rows_of(own, "system", other))
             for name, own in per_dataset(rows)
             for one, other in product(MULTIMODAL_TITLES, GENERAL_TITLES)
         ]
         results, signs, texts = verdicts.outcomes(pairs, metric), [], []
         for name, _ in per_dataset(rows):
-            of_pairs = [o.sign for o in results if o.where == name]
+            of_pairs = [o.sign for o in results if o.place == name]
             won, lost, capped, missing = (of_pairs.count(sign) for sign in ("+", "-", CAPPED, None))
             settled = "+" if 2 * won > len(of_pairs) else "-" if 2 * lost > len(of_pairs) else "0"
             open_still = settled == "0" and 2 * (max(won, lost) + capped) > len(of_pairs)
@@ -159,7 +159,7 @@ def ranks_move_more(metric: str = "recall@20") -> Judge:
     """
 
     def judge(store: Store) -> Finding:
-        rows = where(store.rows(cases), "system", *GENERAL_TITLES, *MULTIMODAL_TITLES).dropna(subset=["record"])
+        rows = rows_of(store.rows(cases), "system", *GENERAL_TITLES, *MULTIMODAL_TITLES).dropna(subset=["record"])
         systems = rows.groupby("dataset")["system"].transform("nunique")
         rows = rows[rows.groupby(["dataset", "seed"])["system"].transform("nunique") == systems]
         means = rows.pivot_table(index="system", columns="dataset", values=metric, sort=False)

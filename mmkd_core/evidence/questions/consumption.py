@@ -19,7 +19,7 @@ from mmkd_core.cost import parameters, timed
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.evaluation import rank
 from mmkd_core.evidence import paper
-from mmkd_core.evidence.cases import Asked, Case, Names, Seeds, title_of
+from mmkd_core.evidence.cases import Asked, Case, Names, Seeds, title_of_place
 from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.counts import as_printed, counted_shape, counts
 from mmkd_core.evidence.measurement import Measurement
@@ -29,7 +29,7 @@ from mmkd_core.evidence.questions import ablations
 from mmkd_core.evidence.shapes import SHAPES, Shape, random_data, shape_of
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import Frames, as_table, percent
-from mmkd_core.evidence.verdicts import Finding, Judge, Read, per_dataset, records_of, verdict, where, within
+from mmkd_core.evidence.verdicts import Finding, Judge, Read, per_dataset, records_of, rows_of, verdict, within
 from mmkd_core.experiment import Experiment
 from mmkd_core.models import MODELS, base_of
 from mmkd_core.models.base import Recommender
@@ -80,10 +80,10 @@ def footprint(
     the peak in MiB of each phase: resident, and on a GPU allocated there. "serving" is the second process: from final
     tables of the same sizes, the top 20 of all users. MMKD comes with an untrained teacher of `dim` columns.
     """
-    where, threads = shape_of(shape), torch.get_num_threads()
-    trained = alone(_train, model, where, {**(settings or {}), "dim": dim}, batch, steps, threads)
-    sizes = trained.pop("tables")
-    return trained | {"serving": alone(_serve, where, sizes, threads)}
+    size, threads = shape_of(shape), torch.get_num_threads()
+    trained = alone(_train, model, size, {**(settings or {}), "dim": dim}, batch, steps, threads)
+    tables = trained.pop("tables")
+    return trained | {"serving": alone(_serve, size, tables, threads)}
 
 
 def _train(
@@ -164,9 +164,9 @@ def on_gpus(cases: Sequence[Case], store: Store) -> Frames:
     """
     columns = ("epoch, s", "step, s", "tables, s", *MEMORY, *PAPER)
     by_title: dict[str, dict[str, list[str]]] = {}
-    for gpu in store.others("consumption"):
+    for gpu in store.nested_stores("consumption"):
         for labels, job in cases:
-            _, taken = gpu.measured("consumption").get(job.canonical, (None, None))
+            _, taken = gpu.measurements("consumption").get(job.canonical, (None, None))
             if taken is not None:
                 seconds, memory = taken.values["seconds"], taken.values["memory"]
                 peaks = [f"{p['gpu']:,}" for p in (memory["build"], memory["train"], taken.values["serving"]["memory"])]
@@ -217,7 +217,7 @@ def counts6() -> pd.DataFrame:
         right, stated = counts(shape), counts(SHAPES[dataset])
         for model, line in systems.items():
             printed = f"{line.ratio!s} %" if line.ratio.text != "-" else ""
-            lines[f"{title_of(dataset)}: {MODELS[model].title}"] = [
+            lines[f"{title_of_place(dataset)}: {MODELS[model].title}"] = [
                 f"{line.millions!s}M", f"{behind[model]:,}", f"{right[model]:,}", f"{stated[model]:,}",
                 printed, percent(right[model], right["teacher"]),
             ]  # fmt: skip
@@ -231,7 +231,7 @@ def cheap_to_distil(share: float) -> Judge:
     def judge(store: Store) -> Finding:
         signs, texts, used = [], [], []
         for dataset, own in per_dataset(store.rows(ablations.cases)):
-            runs = where(own, "variant", "MMKD", "w/o any KD").dropna(subset=["record"])
+            runs = rows_of(own, "variant", "MMKD", "w/o any KD").dropna(subset=["record"])
             runs = runs[runs["seed"].duplicated(keep=False)]  # the seeds that both have
             used.append(runs)
             each = (runs["cpu_seconds"] / runs["epochs"]).groupby(runs["variant"]).mean()

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from mmkd_core.evidence.cases import REAL, SEEDS, Asked, Case, Names, Seeds, Variant
-from mmkd_core.evidence.compare import DAGGER, NOT_RUN, Comparison, compare, compare_all, difference, signed
+from mmkd_core.evidence.compare import DAGGER, NOT_RUN, Comparison, compare, compare_all, difference_text, signed
 from mmkd_core.evidence.question import Question, notes
 from mmkd_core.evidence.questions.comparison import SYSTEMS
 from mmkd_core.evidence.store import Store
@@ -45,7 +45,7 @@ def frames(cases: Sequence[Case], store: Store) -> Frames:
             runs = zip(table[kind], kinds.values(), strict=True)
             table[kind] = [_changed(text, compare(by[kind], by["real"])) for text, by in runs]
         tested = compare_all({system: (runs["real"], runs["permuted"]) for system, runs in kinds.items()})
-        texts = [difference(comparison) if comparison else (NOT_RUN, "") for comparison in tested.values()]
+        texts = [difference_text(comparison) if comparison else (NOT_RUN, "") for comparison in tested.values()]
         table["real minus permuted"], table["p"] = zip(*texts, strict=True)
         made[f"{dataset}"] = table
     return made

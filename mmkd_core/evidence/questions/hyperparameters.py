@@ -15,7 +15,7 @@ from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.questions.comparison import MMKD, TEACHER
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.style import BLUE, CAPPED_MARK, VERMILION, a_part_each, entitle, grid, say
-from mmkd_core.evidence.verdicts import Judge, Pair, paired, per_dataset, where
+from mmkd_core.evidence.verdicts import Judge, Pair, paired, per_dataset, rows_of
 from mmkd_core.experiment import plan
 
 # Sec. 4.5; the weights' grid is the paper's, the prompt's is not given. Where: whose setting it is.
@@ -134,7 +134,7 @@ def scale(ax: Axes, values: Sequence[Any]) -> None:
 
 def _curves(store: Store, setting: str, system: str) -> Iterable[tuple[str, pd.DataFrame]]:
     """The rows of one curve, a data set at a time."""
-    return per_dataset(where(where(store.rows(cases), "setting", setting), "system", system))
+    return per_dataset(rows_of(rows_of(store.rows(cases), "setting", setting), "system", system))
 
 
 def matters(setting: str, value: float | int, system: str = MMKD) -> Judge:

@@ -55,7 +55,7 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
     asked = Asked(datasets, seeds, budget)
     rows = [({"system": MODELS[model].title}, Variant(model)) for model in ADAPTED]
     planned = asked.cases(rows, asked.datasets_or(("tiktok", "lfm2k")), asked.seeds_or(SEEDS))
-    epochs = min(TUNING, asked.spent.fit.get("epochs", TUNING))
+    epochs = min(TUNING, asked.budget_settings.fit.get("epochs", TUNING))
     return [Case(labels, Measurement.of(incremental, system=job, epochs=epochs)) for labels, job in planned]
 
 

@@ -78,7 +78,7 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
         other = plan("teacher", dataset)
         hparams = {name: other.hparams[name] for name in ("dim", "layers", "l2")}
         bare = Variant("lightgcn", hparams, {"lr": other.fit.lr, "batch_size": other.fit.batch_size})
-        long = {**LONG, **asked.spent.fit}
+        long = {**LONG, **asked.budget_settings.fit}
         variants = SYSTEMS | {NO_CONTENT: bare}
         rows = [({"system": name}, replace(v, fit={**v.fit, **long})) for name, v in variants.items()]
         planned += asked.cases(rows, [dataset], asked.seeds_or(LONG_SEEDS.get(dataset, SEEDS)))

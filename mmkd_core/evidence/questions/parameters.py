@@ -6,7 +6,7 @@ from math import prod
 import pandas as pd
 
 from mmkd_core.evidence import counts, paper
-from mmkd_core.evidence.cases import Case, Names, Seeds, title_of
+from mmkd_core.evidence.cases import Case, Names, Seeds, title_of_place
 from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.question import Question, notes
 from mmkd_core.evidence.questions import consumption
@@ -31,7 +31,7 @@ def frames(cases: Sequence[Case], store: Store) -> Frames:
     made["What the teacher's numbers are"] = made_of(netflix)
     lines, kinds = {}, ("trained", "frozen", "constants", "served")
     for labels, values in store.taken(cases):
-        name = f"{title_of(labels['dataset'])}: {labels['system']}"
+        name = f"{title_of_place(labels['dataset'])}: {labels['system']}"
         lines[name] = [f"{values['numbers'][kind]:,}" if values else NOT_RUN for kind in kinds]
     return made | {"Counted in this library's models": as_table(lines, "model", *kinds)}
 

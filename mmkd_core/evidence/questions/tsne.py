@@ -25,7 +25,7 @@ from torch import Tensor
 
 from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets import load
-from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant, title_of
+from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant, title_of_place
 from mmkd_core.evidence.compare import LEAST_SEEDS, NOT_RUN
 from mmkd_core.evidence.figures import scatter
 from mmkd_core.evidence.measurement import Measurement
@@ -214,7 +214,7 @@ def share_differences(table: pd.DataFrame, metric: str = METRIC) -> pd.DataFrame
 def draw(cases: Sequence[Case], store: Store) -> Figure:
     """One part per data set: a panel per representation, the points of the first seed, the share as mean over seeds."""
     table, by_dataset = shares(cases, store), store.tree(cases, "dataset", "seed")
-    figure, drawn = parts([*map(title_of, by_dataset)], HEIGHT)
+    figure, drawn = parts([*map(title_of_place, by_dataset)], HEIGHT)
     for part, (dataset, seeds) in zip(drawn, by_dataset.items(), strict=True):
         coordinates = next((v["coordinates"] for v in seeds.values() if v and "coordinates" in v), {})
         draw_points(part, coordinates, table[table["dataset"] == dataset])
