@@ -332,32 +332,46 @@ def test_more_mixed_in_every_seed(monkeypatch, tmp_path, with_prompt, without, e
     assert more_mixed("f", "f, w/o")(measured(monkeypatch, tmp_path, rows)).verdict == expected
 
 
+AS_PRINTED = {"users": 0, "items": 0, "edges": 1, "raw": 0, "dim": 1, "layers": 1}
+
+
 @pytest.mark.parametrize(
-    ("features", "edges", "dim", "expected"),
+    ("features", "changes", "expected"),
     [
-        (0, 2.0, 2.0, "reproduced"),
-        (0, 2.09, 1.91, "reproduced"),
-        (0, 4.0, 2.0, "not reproduced"),  # the square of the edges
-        (0, 2.0, 2.2, "not reproduced"),
-        (7, 2.0, 2.0, "not reproduced"),  # features are read
-        (0, 2.0, None, "not run"),  # one of the sizes alone
-        (0, None, None, "not run"),
+        (0, {}, "reproduced"),
+        (0, {"edges": 1.4, "dim": 0.6}, "reproduced"),  # the nearest whole number counts
+        (0, {"edges": 2}, "not reproduced"),  # the square of the edges
+        (0, {"dim": 1.6}, "not reproduced"),
+        (0, {"layers": 0}, "not reproduced"),  # printed, and not found
+        (0, {"items": 1}, "not reproduced"),  # found, and not printed
+        (7, {}, "not reproduced"),  # features are read
+        (0, {"dim": None}, "not run"),  # a size was not counted
+        (0, dict.fromkeys(AS_PRINTED), "not run"),
     ],
 )
-def test_serving_by_edges_takes_no_features_and_grows_with_edges_and_width(
-    monkeypatch, tmp_path, features, edges, dim, expected
+@pytest.mark.parametrize("part", ["edges", "dense"])
+def test_serving_by_edges_takes_no_features_and_grows_as_the_paper_prints(
+    monkeypatch, tmp_path, part, features, changes, expected
 ):
-    growth = {"edges": edges, "dim": dim, "items": 1.0}
-    rows = [
-        (
-            {"dataset": "demo", "model": model, "size": size},
-            {"serve": {"features": [0, features if model == "mmkd" else 5], "edges": [1.0, 10.0, 10.0 * factor]}},
+    other = {"edges": "dense", "dense": "edges"}[part]
+    rows = []
+    for size, power in (AS_PRINTED | changes).items():
+        counts = {part: [5 + 10 * x ** (power or 0) for x in (1, 2, 4)], other: [0] * 3, "features": [0, 0, features]}
+        values = None if power is None else {"sizes": [1, 2, 4], "serve": counts}
+        rows.append(({"dataset": "demo", "model": "mmkd", "size": size}, values))
+    found = complexity.serves_by_edges()(measured(monkeypatch, tmp_path, rows))
+    assert found.verdict == expected
+    if (changes, features) == ({}, 0):
+        assert told(found) == (
+            "operations in proportion to raw features: 0; the others grow with the power "
+            "0.00 of |U|, 0.00 of |I|, 1.00 of |E|, 0.00 of d_m, 1.00 of d, 1.00 of L"
         )
-        for model in ("mmkd", "lattice")
-        for size, factor in growth.items()
-        if factor is not None
-    ]
-    assert complexity.serves_by_edges()(measured(monkeypatch, tmp_path, rows)).verdict == expected
+
+
+def test_the_claim_on_serving_names_the_records_of_mmkd_alone():
+    finding = complexity.serves_by_edges()(Store(ROOT / "book" / "records"))
+    assert len(finding.records) == len(complexity.SIZES)
+    assert all("/mmkd-" in file for file in finding.records)
 
 
 @pytest.mark.parametrize(

@@ -230,13 +230,18 @@ def test_the_formulas_shown_have_the_powers_counted_and_leave_nothing_out(counte
 
 
 def test_the_two_wrong_entries_are_found_and_the_others_are_right_or_cheaper_here(counted):
-    verdicts = next(iter(counted[0].values()))["verdict"]
-    kinds = {entry: verdict.split(" ")[0].strip(":") for entry, verdict in verdicts.items()}
+    answers = next(iter(counted[0].values()))["as printed?"]
+    kinds = {entry: tables.plain(answer).partition(":")[0].split(" (")[0] for entry, answer in answers.items()}
     assert kinds == {
-        "MMGCN, R": "right", "MMGCN, GNN": "wrong", "GRCN, R": "right", "GRCN, GNN": "wrong", "LATTICE, R": "right",
-        "LATTICE, GNN": "right", "SLMRec, R": "here", "SLMRec, GNN": "right", "BM3, R": "here", "BM3, GNN": "right",
-        "MMKD, R": "right", "MMKD, GNN": "right", "MMKD's teacher": "missing,",
+        "MMGCN, R": "yes", "MMGCN, GNN": "no, counted d²", "GRCN, R": "yes", "GRCN, GNN": "no, counted |I|⁰",
+        "LATTICE, R": "yes", "LATTICE, GNN": "yes", "SLMRec, R": "no, counted |I|⁰", "SLMRec, GNN": "yes",
+        "BM3, R": "no, counted |I|⁰", "BM3, GNN": "yes", "MMKD, R": "yes", "MMKD, GNN": "yes",
+        "MMKD's teacher": "missing, with its prompt",
     }  # fmt: skip
+    assert answers["GRCN, GNN"].endswith(": routing runs along edges")
+    assert answers["MMKD, GNN"] == "yes (when serving)"
+    for model in ("SLMRec", "BM3"):  # cheaper here
+        assert answers[f"{model}, R"].partition(": ")[2].startswith("less here, ")
     powers = next(iter(counted[0].values()))["counted"]
     assert tables.plain(powers["GRCN, GNN"]) == "|I|⁰ L¹ |E|¹ d¹"
     assert tables.plain(powers["MMGCN, GNN"]) == "L¹ |E|¹ d²"
@@ -246,16 +251,19 @@ def test_the_two_wrong_entries_are_found_and_the_others_are_right_or_cheaper_her
 def test_without_records_table_1_says_so(tmp_path):
     frames = TABLES["1"].frames(complexity.cases(), Store(tmp_path))
     first = next(iter(frames.values()))
-    assert set(first["verdict"]) - {complexity._READ["missing"]} == {"not run"}
+    assert set(first["as printed?"]) - {complexity._READ["missing"]} == {"not run"}
 
 
 # --- cases ---
 
 
-def test_the_names_of_shapes_are_checked():
+def test_the_names_of_shapes_and_of_data_sets_are_checked_each_by_the_questions_about_them():
     for name in ("1", "6", "8"):
         with pytest.raises(ValueError, match="unknown shape 'tiktok'"):
             TABLES[name].cases(["tiktok"])
+    for name in ("3", "4", "5", "7"):
+        with pytest.raises(ValueError, match="'netflix': no such data set or folder; one of"):
+            TABLES[name].cases(["netflix"])
 
 
 def test_table_6_weighs_all_at_the_papers_shapes_and_width():

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from mmkd_core import datasets as data_sets
 from mmkd_core.datasets import DATASETS
 from mmkd_core.evidence.measurement import Measurement
-from mmkd_core.evidence.shapes import SHAPES
+from mmkd_core.evidence.shapes import SHAPES, shape_of
 from mmkd_core.experiment import Experiment, plan
 from mmkd_core.models import base_of
 
@@ -62,20 +62,23 @@ Variants = Iterable[tuple[dict[str, Any], Variant]]  # labels, and what is train
 class Asked:
     """The data sets, seeds and budget that somebody asked for: a text is one data set, a number one seed, None any.
 
-    Raises `ValueError` for an unknown budget, for what is no data set's name, no shape's and no folder, and for a seed
-    that is no whole number.
+    `shapes`: the question is about shapes, whose names stand in place of those of data sets. Raises `ValueError` for an
+    unknown budget, for what is no data set's name and no folder, or no shape's, and for a seed that is no whole number.
     """
 
     datasets: Names = None
     seeds: Seeds = None
     budget: str = "paper"
+    shapes: bool = False
 
     def __post_init__(self) -> None:
         if self.budget not in BUDGETS:
             raise ValueError(f"unknown budget {self.budget!r}; one of {list(BUDGETS)}")
         names = (self.datasets,) if isinstance(self.datasets, str) else tuple(self.datasets or ())
         for name in names:
-            if name not in (*DATASETS, *SHAPES) and not Path(name).is_dir():
+            if self.shapes:
+                shape_of(name)
+            elif name not in DATASETS and not Path(name).is_dir():
                 raise ValueError(f"{name!r}: no such data set or folder; one of {list(DATASETS)}")
         seeds = (self.seeds,) if isinstance(self.seeds, int) else tuple(self.seeds or ())
         if any(isinstance(seed, bool) or not isinstance(seed, int) for seed in seeds):

@@ -50,7 +50,7 @@ class Consumption(NamedTuple):
 
 
 def told(name: str) -> dict[str, Any]:
-    """What the file `name`.toml beside this code holds."""
+    """What the file `name`.toml beside this code, or in a folder here, holds."""
     return tomllib.loads((resources.files("mmkd_core.evidence") / f"{name}.toml").read_text(encoding="utf-8"))
 
 

@@ -43,7 +43,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {  # with how they differ from a model's de
 }
 TOP, RANKINGS = 20, 3
 MEMORY, PAPER = ("build, MiB", "train, MiB", "serve, MiB"), ("paper, s", "paper, GB")  # columns
-LESS = {"smoke": {"batch": 64, "steps": 2}, "quick": {"steps": 2}}  # that a measurement in a hurry does
+REDUCED = {"smoke": {"batch": 64, "steps": 2}, "quick": {"steps": 2}}  # arguments at small budgets
 
 
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
@@ -53,11 +53,10 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
 
 def weighed(rows: Mapping[str, Mapping[str, Any]], asked: Names, usual: Sequence[str], budget: str) -> list[Case]:
     """A case for each shape and system; seeds play no part."""
-    less = LESS.get(budget, {})
+    reduced = REDUCED.get(budget, {})
     return [
-        Case({"dataset": shape, "system": system}, Measurement.of(footprint, shape=shape, **row, **less))
-        for shape in Asked(asked, None, budget).datasets_or(usual)
-        if shape_of(shape)
+        Case({"dataset": shape, "system": system}, Measurement.of(footprint, shape=shape, **row, **reduced))
+        for shape in Asked(asked, None, budget, shapes=True).datasets_or(usual)
         for system, row in rows.items()
     ]
 
