@@ -20,10 +20,10 @@ from mmkd_core.evidence.questions.comparison import (
     ranks_move_more,
 )
 from mmkd_core.evidence.questions.hyperparameters import cases as settings
-from mmkd_core.evidence.questions.hyperparameters import equal_is_best, grows, matters
+from mmkd_core.evidence.questions.hyperparameters import equal_is_best, grows, matters, saturates
 from mmkd_core.evidence.questions.tsne import more_mixed
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.verdicts import VERDICTS, better, every_seed, untestable, verdict, within
+from mmkd_core.evidence.verdicts import VERDICTS, best, better, every_seed, untestable, verdict, within
 
 ROOT = Path(__file__).parents[1]
 BASELINES = (*GENERAL_TITLES, *MULTIMODAL_TITLES)
@@ -145,9 +145,17 @@ def test_bars_in_a_claim_do_not_split_its_line():
     assert line == r"| takes O(\|E\|) (Sec. 1) | **reproduced** | \|E\|: 2 | [read](n.ipynb) |"
 
 
+def test_a_pair_that_is_planned_nowhere_is_skipped_and_a_rival_that_is_not_planned_is_not_run(evidence):
+    rows = evidence(comparison.cases, "system", {"a": {"one": 0.6, "other": 0.4}, "b": {"one": 0.6}})
+    alone = better(comparison.cases, "system", "one", "other")(rows)
+    assert (alone.verdict, len(alone.lines)) == ("reproduced", 1)
+    among = best(comparison.cases, "system", "one", ["other"])(rows)
+    assert (among.verdict, among.lines[1]) == ("partly reproduced", "b against other: not run")
+
+
 def test_better_than_all_counts_the_worst_comparison(evidence):
     rates = {"a": {"one": 0.5, "weak": 0.2, "strong": 0.8}, "b": {"one": 0.5, "weak": 0.2, "strong": 0.3}}
-    found = better(comparison.cases, "system", "one", ["weak", "strong"])(evidence(comparison.cases, "system", rates))
+    found = best(comparison.cases, "system", "one", ["weak", "strong"])(evidence(comparison.cases, "system", rates))
     assert found.verdict == "partly reproduced"
     assert "a against strong: -0." in told(found)
 
@@ -162,7 +170,7 @@ def test_not_worse_allows_the_margin(evidence, rate, expected):
 def test_a_gain_is_relative_to_the_best_baseline(evidence, least, expected):
     """Half as often again as BM3 hits, give or take; at least a tenth, a fifth or a half more is claimed."""
     rates = dict.fromkeys(BASELINES, 0.2) | {"BM3": 0.4, MMKD: 0.49}
-    rule = better(comparison.cases, "system", MMKD, BASELINES, "ndcg@50", least)
+    rule = best(comparison.cases, "system", MMKD, BASELINES, "ndcg@50", least)
     found = rule(evidence(comparison.cases, "system", {"a": rates}))
     assert found.verdict == expected
     assert "a against BM3" in told(found)
@@ -176,7 +184,7 @@ def test_a_gain_is_over_the_seeds_that_both_have(tmp_path):
     assert set(gains(rows).iloc[0]) == {f"0.0 % ({BASELINES[0]})"}
     found = Store(tmp_path)
     give(found, comparison.cases, rows)
-    rule = better(comparison.cases, "system", MMKD, BASELINES, "ndcg@50", 0.0975)
+    rule = best(comparison.cases, "system", MMKD, BASELINES, "ndcg@50", 0.0975)
     assert rule(found).verdict == "not reproduced"
 
 
@@ -186,7 +194,7 @@ def test_a_capped_run_of_either_side_leaves_a_claim_undecided(evidence, capped):
     rows = evidence(comparison.cases, "system", {"a": rates})
     table = rows.rows(comparison.cases)
     table["capped"] = table["system"] == capped
-    found = better(comparison.cases, "system", MMKD, BASELINES)(rows)
+    found = best(comparison.cases, "system", MMKD, BASELINES)(rows)
     assert found.verdict == "inconclusive (capped)"
     assert "a against BM3: -0.4" in told(found)
     assert "(capped)" in told(found)
@@ -243,8 +251,8 @@ def test_a_setting_that_matters_one_that_saturates_and_one_that_grows(evidence):
     rows = panel(evidence, rates, in_force=64)
     assert matters("dim", 16)(rows).verdict == "reproduced"
     assert matters("dim", 128)(rows).verdict == "inconclusive"
-    assert grows("dim", 128, 64, MMKD, 0.02)(rows).verdict == "reproduced"
-    assert grows("dim", 32, 16, MMKD, 0.02)(rows).verdict == "not reproduced"
+    assert saturates("dim", 128, 64, MMKD, 0.02)(rows).verdict == "reproduced"
+    assert saturates("dim", 32, 16, MMKD, 0.02)(rows).verdict == "not reproduced"
     assert grows("dim", 128, 16, MMKD)(rows).verdict == "reproduced"
 
 
@@ -254,7 +262,7 @@ def test_a_setting_that_matters_one_that_saturates_and_one_that_grows(evidence):
 def test_what_saturates_is_refuted_only_by_a_gain_beyond_the_margin(evidence, rate, expected):
     """A gain of 6 % that may be one of less than 4 % is above zero, but refutes nothing."""
     rows = panel(evidence, {64: 0.5, 128: rate}, in_force=64)
-    assert grows("dim", 128, 64, MMKD, 0.04)(rows).verdict == expected
+    assert saturates("dim", 128, 64, MMKD, 0.04)(rows).verdict == expected
 
 
 @pytest.mark.parametrize(
@@ -356,7 +364,11 @@ def test_serving_by_edges_takes_no_features_and_grows_as_the_paper_prints(
     other = {"edges": "dense", "dense": "edges"}[part]
     rows = []
     for size, power in (AS_PRINTED | changes).items():
-        counts = {part: [5 + 10 * x ** (power or 0) for x in (1, 2, 4)], other: [0] * 3, "features": [0, 0, features]}
+        counts = {
+            part: [round(1e6 * (5 + x ** (power or 0))) for x in (1, 2, 4)],
+            other: [0] * 3,
+            "features": [0, 0, features],
+        }
         values = None if power is None else {"sizes": [1, 2, 4], "serve": counts}
         rows.append(({"dataset": "demo", "model": "mmkd", "size": size}, values))
     found = complexity.serves_by_edges()(measured(monkeypatch, tmp_path, rows))

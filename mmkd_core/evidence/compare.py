@@ -235,7 +235,7 @@ def reading(comparison: Comparison) -> str:
 def compare_table(pairs: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], metric: str = "recall@20") -> pd.DataFrame:
     """One line per pair: the first of its systems less the second, each given by its rows of `Store.rows`.
 
-    Columns: the `reading` of the first, by the rule at the head of `compare`: better, worse or not told apart; "seeds
+    Columns: the `reading` of the first, by the rule at the head of this file: better, worse or not told apart; "seeds
     disagree" where the users tell them apart, but not the same way in every seed; "capped" where a run of either
     ended at its cap of epochs, so that nothing is decided; "identical" where no user's value differs; the mean
     `difference` over users with its 95 % interval; `p` of the paired t-test over users, after Holm's correction over

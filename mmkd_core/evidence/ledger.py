@@ -12,14 +12,15 @@ from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import markdown
 from mmkd_core.evidence.verdicts import VERDICTS
 
-TOPICS = tuple(SAID)  # in the order in which they are told; one that `claims.toml` does not name comes after them
+ORDER = [name for named in SAID.values() for name in named]  # what `claims.toml` does not name comes after it
 
 
 def claims() -> dict[str, Claim]:
-    """All claims by name, topic by topic."""
+    """All claims by name, topic by topic, in the order of `claims.toml`."""
     named = {name: claim for question in QUESTIONS.values() for name, claim in question.claims.items()}
-    places = {topic: place for place, topic in enumerate(dict.fromkeys((*TOPICS, *(c.topic for c in named.values()))))}
-    return dict(sorted(named.items(), key=lambda pair: places[pair[1].topic]))
+    in_order = [*dict.fromkeys([*ORDER, *named])]
+    topics = [named[name].topic for name in in_order]
+    return {name: named[name] for name in sorted(in_order, key=lambda name: topics.index(named[name].topic))}
 
 
 def judged(store: Store, notebook: str | None = None) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from mmkd_core.evidence.cases import Case
 from mmkd_core.evidence.measurement import Measure
-from mmkd_core.evidence.paper import told
+from mmkd_core.evidence.paper import TEXT, told
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import Frames
 from mmkd_core.evidence.verdicts import Judge
@@ -29,7 +29,8 @@ class Claim:
 def claims(rules: Mapping[str, Judge]) -> dict[str, Claim]:
     """The claims of `claims.toml` that have these names, each with the rule that judges it."""
     said = {name: {"topic": topic, **words} for topic, named in SAID.items() for name, words in named.items()}
-    return {name: Claim(judge=judge, **said[name]) for name, judge in rules.items()}
+    words = {name: said[name] | {"says": said[name]["says"].format(**TEXT)} for name in rules}
+    return {name: Claim(judge=judge, **words[name]) for name, judge in rules.items()}
 
 
 def notes(*names: str) -> tuple[str, ...]:
@@ -39,7 +40,7 @@ def notes(*names: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Question:
-    """A table or a figure of the paper, or a question that it leaves open, by the name that the command line knows.
+    """A table or a figure of the paper, or a question that it leaves open, under the name that `mmkd` knows it by.
 
     `cases(datasets, seeds, budget)` says which experiments and measurements it is made of; nothing runs there.
     `measure` is the function that takes a measurement,

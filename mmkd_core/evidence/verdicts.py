@@ -1,11 +1,10 @@
-"""How a claim is judged: the same few rules for all, fixed before the runs that they judge.
+"""How a claim is judged: what the rules share that stand beside the questions, fixed before the runs that they judge.
 
-A comparison on one data set comes out as "+", "-", "0" or "capped", or as None where it is not run or in one seed alone
-so far: `compare` says by which rule. A measurement has no users to test over: one that was taken for several seeds is
-"+" where the one is better than the other in every seed, "-" where it is worse in every seed, "0" otherwise; one that
-was taken once is judged by a margin that the claim states. A claim that should hold on every data set is reproduced
-(all "+"), partly (some "+"), not reproduced (a "-" and no "+"), inconclusive (none of them; "(capped)" if a run at its
-cap of epochs leaves a data set undecided), or not run (nothing yet).
+A comparison on one data set comes out as `compare` says: "+", "-", "0", "capped", or None. A measurement has no users to
+test over: one that was taken for several seeds is "+" where the one is better than the other in every seed, "-" where it
+is worse in every seed, "0" otherwise; one that was taken once is judged by a margin that the claim states. A claim that
+should hold on every data set is reproduced (all "+"), partly (some "+"), not reproduced (a "-" and no "+"), inconclusive
+(none of them; "(capped)" if a run at its cap of epochs leaves a data set undecided), or not run (nothing yet).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -100,9 +99,9 @@ def rows_of(rows: pd.DataFrame, by: str, *names: str) -> pd.DataFrame:
 def paired(
     pairs: Callable[[Store], Iterable[Pair]], metric: str = "recall@20", share: float = 0.0, *, turned: bool = False
 ) -> Judge:
-    """In each of the pairs the one is better than the other, by the share `share` at least; the worst of each counts.
+    """In each of the pairs the one is better than the other, by the share `share` at least.
 
-    `turned`: the claim is that it is not, so that better counts against it.
+    Of each data set the worst pair counts. `turned`: the claim is that it is not, so that better counts against it.
     """
 
     def judge(store: Store) -> Finding:
@@ -129,21 +128,28 @@ def worst_of_each(results: Sequence[Outcome]) -> list[Outcome]:
     ]
 
 
-def better(
-    cases: Cases, by: str, one: str, others: str | Sequence[str], metric: str = "recall@20", share: float = 0.0
-) -> Judge:
-    """`one` is better than each of `others` on every data set of some cases; all are values of the column `by`.
+def better(cases: Cases, by: str, one: str, other: str, *, share: float = 0.0) -> Judge:
+    """`one` is better than `other`, both values of the column `by`, on every data set on which both are planned.
 
     By the share `share` of what the other has at least; a negative one is what `one` may lose.
     """
-    several = () if isinstance(others, str) else others
 
     def pairs(store: Store) -> Iterable[Pair]:
         for name, rows in per_dataset(store.rows(cases)):
-            for other in several or (others,):
-                pair = rows_of(rows, by, one), rows_of(rows, by, str(other))
-                if several or (len(pair[0]) and len(pair[1])):
-                    yield name, str(other) if several else "", *pair
+            if {one, other} <= set(rows[by]):
+                yield name, "", rows_of(rows, by, one), rows_of(rows, by, other)
+
+    return paired(pairs, share=share)
+
+
+def best(
+    cases: Cases, by: str, one: str, others: Sequence[str], metric: str = "recall@20", share: float = 0.0
+) -> Judge:
+    """`one` is better than each of `others`, by `share` as in `better`; where one is not planned it is not run."""
+
+    def pairs(store: Store) -> Iterable[Pair]:
+        for name, rows in per_dataset(store.rows(cases)):
+            yield from ((name, other, rows_of(rows, by, one), rows_of(rows, by, other)) for other in others)
 
     return paired(pairs, metric, share)
 

@@ -1,5 +1,7 @@
 """One file for each question of the book, named after its chapter; a file is found, nothing lists it.
 
+Tables 6 and 8, `consumption` and `parameters`, are of the chapter `complexity`. `derivation` is that chapter's algebra
+and no question.
 `QUESTIONS` holds them by their file's name, `TABLES` and `FIGURES` by the name that the command line knows them by.
 """
 

@@ -178,8 +178,8 @@ def ranks_move_more(metric: str = "recall@20") -> Judge:
 
 BASELINES = (*GENERAL_TITLES, *MULTIMODAL_TITLES)
 RULES = {
-    "best": verdicts.better(cases, "system", MMKD, BASELINES),
-    "margin": verdicts.better(cases, "system", MMKD, BASELINES, "ndcg@50", 0.0975),
+    "best": verdicts.best(cases, "system", MMKD, BASELINES),
+    "margin": verdicts.best(cases, "system", MMKD, BASELINES, "ndcg@50", paper.TEXT["gain"] / 100),
     "multi-modal": most_pairs(),
     "fluctuation": ranks_move_more(),
     "implicit feedback": verdicts.untestable("the paper's Netflix cannot be had; no other data here has its density"),

@@ -192,7 +192,7 @@ def spent(systems: Mapping[str, Any], dataset: str) -> pd.DataFrame:
 
 def _printed(dataset: str, system: str) -> list[str]:
     """The paper's seconds and gigabytes, where it has any."""
-    named = {MODELS[model].title: line for model, line in paper.TABLE_6.get(dataset, {}).items()}
+    named = {MODELS[model].title: line for model, line in paper.TABLE_6.get(title_of_place(dataset), {}).items()}
     return [str(named[system].seconds), str(named[system].gigabytes)] if system in named else ["", ""]
 
 
@@ -212,11 +212,11 @@ def counts6() -> pd.DataFrame:
     """Each count of Table 6: as printed, the number behind it, the right one, and the ratios to the teacher's."""
     lines = {}
     for dataset, systems in paper.TABLE_6.items():
-        shape, behind = counted_shape(dataset), as_printed(dataset)
-        right, stated = counts(shape), counts(SHAPES[dataset])
+        shape, behind = counted_shape(dataset.lower()), as_printed(dataset.lower())
+        right, stated = counts(shape), counts(SHAPES[dataset.lower()])
         for model, line in systems.items():
             printed = f"{line.ratio!s} %" if line.ratio.text != "-" else ""
-            lines[f"{title_of_place(dataset)}: {MODELS[model].title}"] = [
+            lines[f"{dataset}: {MODELS[model].title}"] = [
                 f"{line.millions!s}M", f"{behind[model]:,}", f"{right[model]:,}", f"{stated[model]:,}",
                 printed, percent(right[model], right["teacher"]),
             ]  # fmt: skip
@@ -242,15 +242,15 @@ def cheap_to_distil(share: float) -> Judge:
     return judge
 
 
-def _at_most(what: str, share: float, value: Read, rivals: Sequence[str] = (TEACHER, LATTICE, BM3)) -> Judge:
+def at_most(what: str, share: float, value: Read, rivals: Sequence[str] = (TEACHER, LATTICE, BM3)) -> Judge:
+    """What MMKD takes is at most `share` of what each of the rivals takes, at every shape."""
     return within(cases, MMKD, rivals, value, share, what=what)
 
 
 RULES = {
-    "compression": _at_most("trained", 0.1, lambda v: v["numbers"]["trained"], [TEACHER]),
-    "serving": _at_most("served", 0.9, lambda v: v["numbers"]["served"], [TEACHER]),
-    "training time": _at_most("CPU seconds an epoch", 0.8, lambda v: v["seconds"]["epoch"]),
-    "memory": _at_most("peak memory", 0.9, lambda v: v["memory"]["train"]["resident"]),
+    "compression": at_most("trained", 0.1, lambda v: v["numbers"]["trained"], [TEACHER]),
+    "training time": at_most("CPU seconds an epoch", 0.8, lambda v: v["seconds"]["epoch"]),
+    "memory": at_most("peak memory", 0.9, lambda v: v["memory"]["train"]["resident"]),
     "cost of KL": cheap_to_distil(0.1),
 }
 QUESTION = Question(

@@ -1,6 +1,6 @@
 """How MMKD depends on its settings (Fig. 4, Sec. 4.5): one at a time over its grid, teacher and student."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -147,15 +147,22 @@ def matters(setting: str, value: float | int, system: str = MMKD) -> Judge:
     return paired(pairs)
 
 
-def grows(setting: str, one: float | int, other: float | int, system: str, share: float = 0.0) -> Judge:
-    """`system` is better with `one` than with `other`; with `share`, it gains less than that share of what it has."""
+def grows(setting: str, one: float | int, other: float | int, system: str) -> Judge:
+    """`system` is better with `one` than with `other`."""
+    return paired(_ends(setting, one, other, system))
 
+
+def saturates(setting: str, one: float | int, other: float | int, system: str, share: float) -> Judge:
+    """`system` with `one` gains less than `share` of what it has with `other`."""
+    return paired(_ends(setting, one, other, system), share=share, turned=True)
+
+
+def _ends(setting: str, one: float | int, other: float | int, system: str) -> Callable[[Store], Iterable[Pair]]:
     def pairs(store: Store) -> Iterable[Pair]:
         for name, rows in _curves(store, setting, system):
-            further, here = (rows[rows["value"] == value] for value in (one, other))
-            yield f"{name}, {one:g} minus {other:g}", "", further, here
+            yield f"{name}, {one:g} minus {other:g}", "", rows[rows["value"] == one], rows[rows["value"] == other]
 
-    return paired(pairs, share=share, turned=share > 0)
+    return pairs
 
 
 def equal_is_best(*settings: str) -> Judge:
@@ -172,7 +179,7 @@ def equal_is_best(*settings: str) -> Judge:
 
 
 RULES = {
-    "d saturates": grows("dim", 128, 64, MMKD, 0.02),
+    "d saturates": saturates("dim", 128, 64, MMKD, 0.02),
     "equal d": equal_is_best("teacher.dim", "dim"),
     "teacher's depth": grows("teacher.layers", DEPTHS[-1], DEPTHS[0], TEACHER),
     "dropout": matters("teacher.dropout", 0.0, TEACHER),
