@@ -168,7 +168,7 @@ def against_each(rows: pd.DataFrame, by: str, name: str) -> dict[Any, tuple[pd.D
 def common_seeds(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of both whose seeds both have hits of; all rows where one of the systems is deterministic."""
     one, other = one.dropna(subset=["hits"]), other.dropna(subset=["hits"])
-    if any(MODELS[model].deterministic for model in {*one["model"], *other["model"]} & {*MODELS}):
+    if _deterministic(one) or _deterministic(other):
         return one, other
     return one[one["seed"].isin(other["seed"])], other[other["seed"].isin(one["seed"])]
 
@@ -191,10 +191,15 @@ def _p_over_seeds(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> float 
 def _by_seed(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> tuple[float, ...]:
     """The difference of the means in each seed that both have; a deterministic system stands beside each seed."""
     ours, theirs = (rows.set_index("seed")[metric] for rows in (one, other))
-    for free, chance, side in ((theirs, ours, 1), (ours, theirs, -1)):
-        if len(free) == 1 < len(chance):
-            return tuple((side * (chance - free.iloc[0])).tolist())
+    if _deterministic(other):
+        return tuple((ours - theirs.iloc[0]).tolist())
+    if _deterministic(one):
+        return tuple((ours.iloc[0] - theirs).tolist())
     return tuple((ours - theirs).dropna().tolist())
+
+
+def _deterministic(rows: pd.DataFrame) -> bool:
+    return any(MODELS[model].deterministic for model in {*rows["model"]} & {*MODELS})
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -87,7 +87,7 @@ class Store:
 
         Columns beside the labels: `model`, the metrics on test, `validation` (Recall@20), `best_epoch` of `epochs`,
         `capped` (its training, or its teacher's, ended at the cap of epochs and not for want of improvement), `seconds`
-        and `cpu_seconds`, `trained` and `served` numbers, and `record`, the file. A run that selected on test (`swap`)
+        and `cpu_seconds`, `trained` and `served` numbers, `record`, the file, and `hits`, that of its `.npz`. A run that selected on test (`swap`)
         reports what it selected, as one who does so would: its "validation" metrics are those on test; @50 and the
         places of single hits are missing. `cases` may be the function that makes them: it is called once, and its rows
         are kept.
@@ -105,12 +105,20 @@ class Store:
             if isinstance(job, Experiment):
                 row, path = {**labels, "model": job.model, "record": None}, self._by_experiment.get(job.canonical)
                 if path is not None:
-                    taught = job.teacher and self._by_experiment.get(job.teacher.canonical)
-                    capped = any(is_capped(self.records[file]) for file in (path, taught) if file)
+                    trainings = [path] if job.teacher is None else [path, self._taught_by(job.teacher, path)]
+                    capped = any(is_capped(self.records[file]) for file in trainings)
                     row |= _of_record(path, self.records[path]) | {"capped": capped}
                 rows.append(row)
         frame = pd.DataFrame(rows)
         return frame.reindex(columns=[*(column for column in frame if column not in COLUMNS), *COLUMNS])
+
+    def _taught_by(self, teacher: Experiment, student: Path) -> Path:
+        if teacher.canonical not in self._by_experiment:
+            raise ValueError(
+                f"{student}: no record of its teacher in {self.folder}; expected one of {teacher.model} on "
+                f"{teacher.dataset}, seed {teacher.seed}, without which nobody knows whether its training was capped"
+            )
+        return self._by_experiment[teacher.canonical]
 
     def taken(self, cases: Cases) -> Taken:
         """For each case whose job is a measurement: its labels, and the values taken; None where it was not."""
@@ -145,7 +153,7 @@ def _of_record(path: Path, record: Record) -> dict[str, Any]:
     cost, swapped = record.cost, record.experiment.options.get("swap")
     return {
         **(record.validation if swapped else record.metrics),
-        "hits": None if swapped or not path.with_suffix(".npz").exists() else str(path),
+        "hits": None if swapped or not (hits := path.with_suffix(".npz")).exists() else str(hits),
         "validation": record.validation["recall@20"],
         "best_epoch": record.history["best_epoch"],
         **{name: cost[name] for name in ("epochs", "seconds", "cpu_seconds")},

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from mmkd_core.evidence.compare import CAPPED, DAGGER, NOT_RUN, against_each, compare_all, difference_text, signed
+from mmkd_core.evidence.compare import CAPPED, DAGGER, NOT_RUN, signed
 from mmkd_core.evidence.paper import Printed
 from mmkd_core.evidence.store import METRICS, Taken
 
@@ -68,17 +68,9 @@ def dagger(rows: pd.DataFrame) -> str:
     return DAGGER if (rows["capped"] == True).any() else ""  # noqa: E712, NaN where not run
 
 
-def with_differences(
-    table: pd.DataFrame, rows: pd.DataFrame, by: str, name: str, head: str, metric: str = "recall@20"
-) -> pd.DataFrame:
-    """Two more columns: what `name` is better by than each other line, and p. A dash: it ran, but cannot be paired."""
-    found = compare_all(against_each(rows, by, name), metric)
-    texts = {}
-    for other, comparison in found.items():
-        ran = rows.loc[rows[by] == other, "record"].notna().any()
-        texts[other] = difference_text(comparison) if comparison else ("–" if ran else NOT_RUN, "")
-    texts[name] = ("", "")
-    return table.assign(**{head: [texts[i][0] for i in table.index], "p": [texts[i][1] for i in table.index]})
+def with_differences(table: pd.DataFrame, compared: pd.DataFrame, head: str) -> pd.DataFrame:
+    """The columns of `compare_table` beside those of `table`, line by line; `head` says what the differences are of."""
+    return table.join(compared.rename(columns={"difference": head})).fillna("")
 
 
 def spread(rows: pd.DataFrame, by: str, over: str, metric: str = "recall@20") -> pd.DataFrame:

@@ -1,10 +1,10 @@
 """How a claim is judged: what the rules share that stand beside the questions, fixed before the runs that they judge.
 
-A comparison on one data set comes out as `compare` says: "+", "-", "0", "capped", or None. A measurement has no users to
-test over: one that was taken for several seeds is "+" where the one is better than the other in every seed, "-" where it
-is worse in every seed, "0" otherwise; one that was taken once is judged by a margin that the claim states. A claim that
-should hold on every data set is reproduced (all "+"), partly (some "+"), not reproduced (a "-" and no "+"), inconclusive
-(none of them; "(capped)" if a run at its cap of epochs leaves a data set undecided), or not run (nothing yet).
+A comparison on one data set comes out as `compare` says: "+", "-", "0", "capped", or None. A measurement has no users
+to test over: one that was taken for several seeds is "+" where the one is better than the other in every seed, "-"
+where it is worse in every seed, "0" otherwise; one that was taken once is judged by a margin that the claim states. A
+claim that should hold on every data set is reproduced (all "+"), partly (some "+"), not reproduced (a "-" and no "+"),
+inconclusive (none of them; "(capped)" if a run at its cap of epochs leaves a data set undecided), or not run (nothing).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -9,7 +9,16 @@ import pandas as pd
 
 from mmkd_core.evidence import paper, verdicts
 from mmkd_core.evidence.cases import REAL, SEEDS, Asked, Case, Names, Seeds, Variant, title_of_place
-from mmkd_core.evidence.compare import CAPPED, DAGGER, NOT_RUN, Comparison, against_each, compare_all, signed
+from mmkd_core.evidence.compare import (
+    CAPPED,
+    DAGGER,
+    NOT_RUN,
+    Comparison,
+    against_each,
+    compare_all,
+    compare_table,
+    signed,
+)
 from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.store import METRICS, Store
 from mmkd_core.evidence.tables import HEADS, Frames, lines, printed_pair, with_differences
@@ -65,7 +74,8 @@ def frames(cases: Sequence[Case], store: Store) -> Frames:
     rows = store.rows(cases)
     made = {}
     for dataset, own in rows.groupby("dataset", sort=False):
-        table = with_differences(lines(own, "system"), own, "system", MMKD, "MMKD minus it, Recall@20")
+        compared = compare_table(against_each(own, "system", MMKD))
+        table = with_differences(lines(own, "system"), compared, "MMKD minus it, Recall@20")
         if dataset == "tiktok":
             models = own.drop_duplicates("system")["model"]
             table["paper's Tiktok"] = [printed_pair(paper.TABLE_4["Tiktok"].get(model)) for model in models]
