@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -247,3 +248,17 @@ def test_the_records_of_the_clone_are_found_from_any_folder_of_it_and_from_elsew
     monkeypatch.setattr(module, "__file__", str(tmp_path / "site" / "mmkd_core" / "evidence" / "store.py"))
     with pytest.raises(ValueError, match=r"no folder book/records in .* or above it; name the folder of records"):
         records_folder()
+
+
+def test_a_student_whose_teacher_has_no_record_is_named(tmp_path):
+    source = next(path for path in sorted((STORE / "tiktok" / "mmkd").glob("s0-*.json")))
+    job = Record.read(source).experiment
+    place = tmp_path / "tiktok" / "mmkd"
+    place.mkdir(parents=True)
+    shutil.copy(source, place)
+    with pytest.raises(ValueError, match=rf"{source.name}: no record of its teacher; expected it in {tmp_path}"):
+        Store(tmp_path).rows([Case({"dataset": "tiktok", "seed": 0}, job)])
+    shutil.copytree(STORE / "tiktok" / "teacher", tmp_path / "tiktok" / "teacher")
+    (row,) = Store(tmp_path).rows([Case({"dataset": "tiktok", "seed": 0}, job)]).to_dict("records")
+    assert row["capped"] in (True, False)
+    assert row["hits"] is None  # its .npz was not copied

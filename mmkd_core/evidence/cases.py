@@ -86,18 +86,13 @@ class Asked:
         object.__setattr__(self, "datasets", names)
         object.__setattr__(self, "seeds", seeds)
 
-    @property
-    def budget_settings(self) -> Budget:
-        """What the budget changes."""
-        return BUDGETS[self.budget]
-
     def datasets_or(self, usual: Sequence[str]) -> Sequence[str]:
         """The data sets asked for, else those of the budget, else the question's usual ones."""
-        return self.datasets or self.budget_settings.datasets or usual  # pyright: ignore[reportReturnType]
+        return self.datasets or BUDGETS[self.budget].datasets or usual  # pyright: ignore[reportReturnType]
 
     def seeds_or(self, usual: Sequence[int]) -> Sequence[int]:
         """The seeds asked for, else those of the budget, else the question's usual ones."""
-        return self.seeds or self.budget_settings.seeds or usual  # pyright: ignore[reportReturnType]
+        return self.seeds or BUDGETS[self.budget].seeds or usual  # pyright: ignore[reportReturnType]
 
     def cases(self, rows: Variants, datasets: Iterable[str], seeds: Sequence[int]) -> list[Case]:
         """A case for each data set, row and seed, these three changing in this order."""
@@ -115,7 +110,7 @@ class Asked:
         if base_of(variant.model) == "mmkd":
             own = variant.teacher or Variant("teacher")
             teacher = self.planned(dataset, seed, replace(own, options=variant.options))
-        fit = {**self.budget_settings.fit, **variant.fit}
+        fit = {**BUDGETS[self.budget].fit, **variant.fit}
         return plan(variant.model, dataset, seed=seed, hparams=variant.hparams, fit=fit, teacher=teacher,
                     options=variant.options)  # fmt: skip
 

@@ -87,18 +87,8 @@ class Comparison:
         return self.sign == "0" and self.p_users < ALPHA
 
     @property
-    def identical(self) -> bool:
-        """No user's value differs."""
-        return self.difference == 0 and self.error == 0
-
-    @property
-    def p_text(self) -> str:
-        """p over users as text, with the size of its family: "0.041 of 14"; "capped" where nothing is decided."""
-        return CAPPED if self.capped else p_of_family(self.p_users, self.family)
-
-    @property
     def p_phrase(self) -> str:
-        """`p_text` within a sentence: "p = 0.041 of 14", "p < .001 of 14", "capped"."""
+        """p over users within a sentence: "p = 0.041 of 14", "p < .001 of 14", "capped"."""
         return CAPPED if self.capped else p_in_words(self.p_users, self.family)
 
 
@@ -226,13 +216,14 @@ def rejection_levels(p_values: Sequence[float]) -> list[float]:
 
 def difference_text(comparison: Comparison) -> tuple[str, str]:
     """A difference with its 95 % interval, and its p-value with its family ("capped": nothing is decided), as text."""
+    p = CAPPED if comparison.capped else p_of_family(comparison.p_users, comparison.family)
     interval = f"[{signed(comparison.low)}, {signed(comparison.high)}]"
-    return f"{signed(comparison.difference)} {interval}{DAGGER if comparison.capped else ''}", comparison.p_text
+    return f"{signed(comparison.difference)} {interval}{DAGGER if comparison.capped else ''}", p
 
 
 def reading(comparison: Comparison) -> str:
     """What a comparison shows of its first system, in words."""
-    if comparison.identical:
+    if comparison.difference == 0 == comparison.error:
         return SAME
     return DISAGREE if comparison.seeds_disagree else READINGS[comparison.sign]
 
@@ -240,14 +231,10 @@ def reading(comparison: Comparison) -> str:
 def compare_table(pairs: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], metric: str = "recall@20") -> pd.DataFrame:
     """One line per pair: the first of its systems less the second, each given by its rows of `Store.rows`.
 
-    Columns: the `reading` of the first, by the rule at the head of this file: better, worse or not told apart; "seeds
-    disagree" where the users tell them apart, but not the same way in every seed; "capped" where a run of either
-    ended at its cap of epochs, so that nothing is decided; "identical" where no user's value differs; the mean
-    `difference` over users with its 95 % interval; `p` of the paired t-test over users, after Holm's correction over
-    the pairs that are decided, whose number stands beside it; `p over seeds` of the uncorrected one over the means of
-    common seeds; the `detectable` effect, which the test over users would find four times in five. A pair that has one
-    seed in common is "one seed so far", one that lacks a run "not run"; "not paired" if it ran, but the places of its
-    hits were not kept.
+    Columns: the `reading` of the first, by the rule at the head of this file, or "identical" where no user's value
+    differs; the mean `difference` over users with its 95 % interval; `p`, with the size of its family, `p over seeds`
+    and the `detectable` effect, as `Comparison` has them. A pair that has one seed in common is "one seed so far", one
+    that lacks a run "not run"; "not paired" if it ran, but the places of its hits were not kept.
     """
     compared, lines = compare_all(pairs, metric), {}
     for name, (one, other) in pairs.items():

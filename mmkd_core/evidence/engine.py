@@ -8,7 +8,7 @@ again.
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -72,15 +72,11 @@ def run_all(
 
 def in_waves(jobs: Iterable[Job]) -> Iterator[list[Job]]:
     """Each job once: first those that others need (the teachers of students), then the others."""
-    wanted = list(jobs)
-    taught = [job.teacher for job in wanted if isinstance(job, Experiment) and job.teacher is not None]
-    first = _distinct([*taught, *(job for job in wanted if not (isinstance(job, Experiment) and job.teacher))])
-    yield first
-    yield [job for job in _distinct(wanted) if job not in first]
-
-
-def _distinct(jobs: Sequence[Job]) -> list[Job]:
-    return [job for place, job in enumerate(jobs) if job not in jobs[:place]]
+    wanted = {job.canonical: job for job in jobs}
+    teachers = {name: job.teacher for name, job in wanted.items() if isinstance(job, Experiment) and job.teacher}
+    first = {t.canonical: t for t in teachers.values()} | {n: job for n, job in wanted.items() if n not in teachers}
+    yield [*first.values()]
+    yield [job for name, job in wanted.items() if name not in first]
 
 
 def one(job: Job, store: Path) -> None:

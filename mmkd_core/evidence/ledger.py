@@ -4,6 +4,8 @@ Each claim stands with its question and has a rule that turns records into a ver
 runs that they judge, with the exceptions that the chapter on the claims lists, and no run was tuned to move one.
 """
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from mmkd_core.evidence.question import SAID, Claim
@@ -23,15 +25,15 @@ def claims() -> dict[str, Claim]:
     return {name: named[name] for name in sorted(in_order, key=lambda name: topics.index(named[name].topic))}
 
 
-def judged(store: Store, notebook: str | None = None) -> pd.DataFrame:
+def judged(store: Store, notebook: str | None = None, names: Collection[str] = ()) -> pd.DataFrame:
     """One row per claim: topic, what it says, where, the verdict, what was measured, its records and the notebook.
 
-    What was measured is a tuple of lines, one for each data set. With `notebook`, the claims that lead to it alone; the
-    others are not judged.
+    What was measured is a tuple of lines, one for each data set. With `notebook`, the claims that lead to it alone,
+    with `names` those; the others are not judged.
     """
     rows = {}
     for name, claim in claims().items():
-        if notebook in (None, claim.notebook):
+        if notebook in (None, claim.notebook) and (not names or name in names):
             finding = claim.judge(store)
             rows[name] = {
                 "topic": claim.topic, "claim": claim.says, "where": claim.section, "verdict": finding.verdict,

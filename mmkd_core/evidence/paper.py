@@ -68,6 +68,7 @@ TABLE_5 = {name: _lines(table) for name, table in _READ["table_5"].items()}
 TABLE_6 = {
     name: {m: Consumption(*line) for m, line in _lines(table).items()} for name, table in _READ["table_6"].items()
 }
+GRIDS: dict[str, list[Any]] = _READ["grids"]
 TABLE_7 = _lines(_READ["table_7"])
 TABLE_8 = {
     model: {weight: (tuple(shape), number) for weight, (shape, number) in weights.items()}

@@ -28,9 +28,11 @@ class Claim:
 
 def claims(rules: Mapping[str, Judge]) -> dict[str, Claim]:
     """The claims of `claims.toml` that have these names, each with the rule that judges it."""
-    said = {name: {"topic": topic, **words} for topic, named in SAID.items() for name, words in named.items()}
-    words = {name: said[name] | {"says": said[name]["says"].format(**TEXT)} for name in rules}
-    return {name: Claim(judge=judge, **words[name]) for name, judge in rules.items()}
+    said = {name: {**words, "topic": topic} for topic, named in SAID.items() for name, words in named.items()}
+    return {
+        name: Claim(judge=rule, **said[name] | {"says": said[name]["says"].format(**TEXT)})
+        for name, rule in rules.items()
+    }
 
 
 def notes(*names: str) -> tuple[str, ...]:
@@ -43,9 +45,8 @@ class Question:
     """A table or a figure of the paper, or a question that it leaves open, under the name that `mmkd` knows it by.
 
     `cases(datasets, seeds, budget)` says which experiments and measurements it is made of; nothing runs there.
-    `measure` is the function that takes a measurement,
-    as `find_or_take` calls it. `frames` (by title) or `draw` show what a store holds of the cases, `notes` are what
-    a reader must know, and `claims` what the paper says about it, by name.
+    `measure` is the function that measures. `frames` (by title) or `draw` show what a store holds of the cases, `notes`
+    are what a reader must know, and `claims` what the paper says about it, by name.
     """
 
     cases: Callable[..., list[Case]]

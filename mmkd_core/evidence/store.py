@@ -46,7 +46,7 @@ class Store:
         self.folder = records_folder(folder, new=new)
         self._fingerprints: dict[str, tuple[str, Path]] = {}
         self._measurements: dict[str, dict[str, tuple[Path, MeasurementRecord]]] = {}
-        self._of_function: dict[Any, tuple[Sequence[Case], pd.DataFrame]] = {}
+        self._of_function: dict[Any, pd.DataFrame] = {}
 
     @cached_property
     def records(self) -> dict[Path, Record]:
@@ -87,17 +87,15 @@ class Store:
 
         Columns beside the labels: `model`, the metrics on test, `validation` (Recall@20), `best_epoch` of `epochs`,
         `capped` (its training, or its teacher's, ended at the cap of epochs and not for want of improvement), `seconds`
-        and `cpu_seconds`, `trained` and `served` numbers, `record`, the file, and `hits`, that of its `.npz`. A run that selected on test (`swap`)
-        reports what it selected, as one who does so would: its "validation" metrics are those on test; @50 and the
-        places of single hits are missing. `cases` may be the function that makes them: it is called once, and its rows
-        are kept.
+        and `cpu_seconds`, `trained` and `served` numbers, and the files: `record`, and `hits`, its `.npz`. A run that
+        selected on test (`swap`) reports what it selected, as one who does so would: its "validation" metrics are those
+        on test; @50 and the places of single hits are missing. A function that makes `cases` is called once.
         """
         if not callable(cases):
             return self._filled(cases)
         if cases not in self._of_function:
-            planned = cases()
-            self._of_function[cases] = planned, self._filled(planned)
-        return self._of_function[cases][1]
+            self._of_function[cases] = self._filled(cases())
+        return self._of_function[cases]
 
     def _filled(self, cases: Sequence[Case]) -> pd.DataFrame:
         rows = []
@@ -114,10 +112,7 @@ class Store:
 
     def _taught_by(self, teacher: Experiment, student: Path) -> Path:
         if teacher.canonical not in self._by_experiment:
-            raise ValueError(
-                f"{student}: no record of its teacher in {self.folder}; expected one of {teacher.model} on "
-                f"{teacher.dataset}, seed {teacher.seed}, without which nobody knows whether its training was capped"
-            )
+            raise ValueError(f"{student}: no record of its teacher; expected it in {self.folder}, as it may be capped")
         return self._by_experiment[teacher.canonical]
 
     def taken(self, cases: Cases) -> Taken:

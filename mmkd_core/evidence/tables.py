@@ -14,6 +14,7 @@ from mmkd_core.evidence.store import METRICS, Taken
 
 Frames = dict[str, pd.DataFrame]  # by title
 HEADS = {metric: metric.replace("recall", "Recall").replace("ndcg", "NDCG") for metric in METRICS}
+DIFFERENCE = {"difference": "MMKD minus it, Recall@20"}  # the head of that column of `compare_table` in tables
 FIRST, SECOND = " ¹", " ²"
 # What stands in a column of numbers: a number, perhaps with its deviation, interval, change, unit or mark, or why none.
 NUMBER = re.compile(
@@ -66,11 +67,6 @@ def _seeds(group: pd.DataFrame) -> str:
 def dagger(rows: pd.DataFrame) -> str:
     """The mark of rows of which a run is capped, else nothing."""
     return DAGGER if (rows["capped"] == True).any() else ""  # noqa: E712, NaN where not run
-
-
-def with_differences(table: pd.DataFrame, compared: pd.DataFrame, head: str) -> pd.DataFrame:
-    """The columns of `compare_table` beside those of `table`, line by line; `head` says what the differences are of."""
-    return table.join(compared.rename(columns={"difference": head})).fillna("")
 
 
 def spread(rows: pd.DataFrame, by: str, over: str, metric: str = "recall@20") -> pd.DataFrame:

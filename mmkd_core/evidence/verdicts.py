@@ -8,7 +8,7 @@ inconclusive (none of them; "(capped)" if a run at its cap of epochs leaves a da
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,16 +34,23 @@ class Finding:
 
 Judge = Callable[[Store], Finding]
 Pair = tuple[str, str, pd.DataFrame, pd.DataFrame]  # place, name of the other, rows of the one and of the other
+Pairs = Callable[[str, pd.DataFrame], Iterable[Pair]]  # from the title and the rows of a data set
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One comparison of a claim: its place, the sign that it comes to, and the numbers behind it (None: not run)."""
+    """One comparison of a claim: its place, the other, the numbers (None: not run), and if better counts against it."""
 
     place: str
-    sign: str | None
+    against: str
     comparison: Comparison | None
-    against: str = ""
+    turned: bool = False
+
+    @property
+    def sign(self) -> str | None:
+        """What it comes to for the claim."""
+        sign = self.comparison.sign if self.comparison else None
+        return {"+": "-", "-": "+"}.get(str(sign), sign) if self.turned else sign
 
     def __str__(self) -> str:
         head, c = f"{self.place}{f' against {self.against}' if self.against else ''}", self.comparison
@@ -61,13 +68,12 @@ class Outcome:
         return f"{head}: {signed(c.difference)}{limit}{c.p_phrase}{unsure})"
 
 
-def outcomes(pairs: Sequence[Pair], metric: str = "recall@20", share: float = 0.0) -> list[Outcome]:
+def outcomes(
+    pairs: Sequence[Pair], metric: str = "recall@20", share: float = 0.0, *, turned: bool = False
+) -> list[Outcome]:
     """Each pair's outcome, all of them one family; `share`: better by that share of what the other has, or worse."""
     compared = compare_all({number: pair[2:] for number, pair in enumerate(pairs)}, metric, share)
-    return [
-        Outcome(place, c.sign if c else None, c, name)
-        for (place, name, *_), c in zip(pairs, compared.values(), strict=True)
-    ]
+    return [Outcome(*pair[:2], c, turned) for pair, c in zip(pairs, compared.values(), strict=True)]
 
 
 def verdict(signs: Sequence[str | None]) -> str:
@@ -91,25 +97,20 @@ def per_dataset(rows: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
     return ((title_of_place(str(name)), own) for name, own in rows.groupby("dataset", sort=False))
 
 
-def rows_of(rows: pd.DataFrame, by: str, *names: str) -> pd.DataFrame:
+def rows_of(rows: pd.DataFrame, by: str, *names: object) -> pd.DataFrame:
     """The rows whose column `by` is one of `names`."""
     return rows[rows[by].isin(names)]
 
 
-def paired(
-    pairs: Callable[[Store], Iterable[Pair]], metric: str = "recall@20", share: float = 0.0, *, turned: bool = False
-) -> Judge:
-    """In each of the pairs the one is better than the other, by the share `share` at least.
+def paired(cases: Cases, pairs: Pairs, metric: str = "recall@20", share: float = 0.0, *, turned: bool = False) -> Judge:
+    """In each of the `pairs` of a data set the one is better than the other, by the share `share` at least.
 
     Of each data set the worst pair counts. `turned`: the claim is that it is not, so that better counts against it.
     """
 
     def judge(store: Store) -> Finding:
-        compared = list(pairs(store))
-        results = worst_of_each(outcomes(compared, metric, share))
-        if turned:
-            opposite = {"+": "-", "-": "+"}
-            results = [replace(o, sign=opposite.get(str(o.sign), o.sign)) for o in results]
+        compared = [pair for name, rows in per_dataset(store.rows(cases)) for pair in pairs(name, rows)]
+        results = worst_of_each(outcomes(compared, metric, share, turned=turned))
         records = records_of(*(rows for pair in compared for rows in pair[2:]))
         return Finding(verdict([o.sign for o in results]), tuple(map(str, results)), records)
 
@@ -128,30 +129,18 @@ def worst_of_each(results: Sequence[Outcome]) -> list[Outcome]:
     ]
 
 
-def better(cases: Cases, by: str, one: str, other: str, *, share: float = 0.0) -> Judge:
-    """`one` is better than `other`, both values of the column `by`, on every data set on which both are planned.
+def better(cases: Cases, by: str, one: str, *others: str, metric: str = "recall@20", share: float = 0.0) -> Judge:
+    """`one` is better than each of `others` on every data set on which both are planned; all values of the column `by`.
 
     By the share `share` of what the other has at least; a negative one is what `one` may lose.
     """
 
-    def pairs(store: Store) -> Iterable[Pair]:
-        for name, rows in per_dataset(store.rows(cases)):
+    def pairs(name: str, rows: pd.DataFrame) -> Iterable[Pair]:
+        for other in others:
             if {one, other} <= set(rows[by]):
-                yield name, "", rows_of(rows, by, one), rows_of(rows, by, other)
+                yield name, other if len(others) > 1 else "", rows_of(rows, by, one), rows_of(rows, by, other)
 
-    return paired(pairs, share=share)
-
-
-def best(
-    cases: Cases, by: str, one: str, others: Sequence[str], metric: str = "recall@20", share: float = 0.0
-) -> Judge:
-    """`one` is better than each of `others`, by `share` as in `better`; where one is not planned it is not run."""
-
-    def pairs(store: Store) -> Iterable[Pair]:
-        for name, rows in per_dataset(store.rows(cases)):
-            yield from ((name, other, rows_of(rows, by, one), rows_of(rows, by, other)) for other in others)
-
-    return paired(pairs, metric, share)
+    return paired(cases, pairs, metric, share)
 
 
 def untestable(why: str) -> Judge:

@@ -12,7 +12,7 @@ from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.compare import against_each, compare_table
 from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.store import METRICS, Store
-from mmkd_core.evidence.tables import Frames, lines, printed_pair, with_differences
+from mmkd_core.evidence.tables import DIFFERENCE, Frames, lines, printed_pair
 from mmkd_core.evidence.verdicts import better
 
 ABLATIONS: dict[str, Variant] = {
@@ -61,16 +61,13 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
 
 
 def frames(cases: Sequence[Case], store: Store) -> Frames:
-    """Each variant and its difference to MMKD, on each data set; the paper's ablations beside those of TikTok.
-
-    Each of `GROUPS` is a family of comparisons.
-    """
+    """Each variant and its difference to MMKD, each of `GROUPS` a family; the paper's beside those of TikTok."""
     made = {}
     for dataset, rows in store.rows(cases).groupby("dataset", sort=False):
         pairs = against_each(rows, "variant", "MMKD")
         families = [compare_table({n: pairs[n] for n in names if n in pairs}) for _, names in GROUPS.values()]
-        table = lines(rows, "variant", METRICS[:2], mark=False)
-        table = with_differences(table, pd.concat(families), "MMKD minus it, Recall@20")
+        compared = pd.concat(families).rename(columns=DIFFERENCE)
+        table = lines(rows, "variant", METRICS[:2], mark=False).join(compared).fillna("")
         if dataset == "tiktok":
             printed = paper.TABLE_5["Tiktok"]
             table["paper's Tiktok"] = [printed_pair(printed.get(str(name))) for name in table.index]

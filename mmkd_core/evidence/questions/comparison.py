@@ -21,8 +21,8 @@ from mmkd_core.evidence.compare import (
 )
 from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.store import METRICS, Store
-from mmkd_core.evidence.tables import HEADS, Frames, lines, printed_pair, with_differences
-from mmkd_core.evidence.verdicts import Finding, Judge, per_dataset, records_of, rows_of, verdict
+from mmkd_core.evidence.tables import DIFFERENCE, HEADS, Frames, lines, printed_pair
+from mmkd_core.evidence.verdicts import Finding, per_dataset, records_of, rows_of, verdict
 from mmkd_core.models import MODELS
 
 # The systems of the paper's table, the two that nothing trains, and MMKD's two stages. A new model is not among them.
@@ -75,7 +75,7 @@ def frames(cases: Sequence[Case], store: Store) -> Frames:
     made = {}
     for dataset, own in rows.groupby("dataset", sort=False):
         compared = compare_table(against_each(own, "system", MMKD))
-        table = with_differences(lines(own, "system"), compared, "MMKD minus it, Recall@20")
+        table = lines(own, "system").join(compared.rename(columns=DIFFERENCE)).fillna("")
         if dataset == "tiktok":
             models = own.drop_duplicates("system")["model"]
             table["paper's Tiktok"] = [printed_pair(paper.TABLE_4["Tiktok"].get(model)) for model in models]
@@ -134,64 +134,56 @@ def printed_table4() -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index([MODELS[model].title for model in systems], name="system"))
 
 
-def most_pairs(metric: str = "recall@20") -> Judge:
+def most_pairs(store: Store) -> Finding:
     """Multi-modal baselines beat general CF models: more than half of all pairs significantly won, on every data set.
 
     "-" where more than half are significantly lost, "capped" where capped pairs could make more than half of either,
     "0" otherwise; p corrected over all decided pairs of all data sets.
     """
-
-    def judge(store: Store) -> Finding:
-        rows = rows_of(store.rows(cases), "system", *GENERAL_TITLES, *MULTIMODAL_TITLES)
-        pairs = [
-            (name, f"{one} against {other}", rows_of(own, "system", one), rows_of(own, "system", other))
-            for name, own in per_dataset(rows)
-            for one, other in product(MULTIMODAL_TITLES, GENERAL_TITLES)
-        ]
-        results, signs, texts = verdicts.outcomes(pairs, metric), [], []
-        for name, _ in per_dataset(rows):
-            of_pairs = [o.sign for o in results if o.place == name]
-            won, lost, capped, missing = (of_pairs.count(sign) for sign in ("+", "-", CAPPED, None))
-            settled = "+" if 2 * won > len(of_pairs) else "-" if 2 * lost > len(of_pairs) else "0"
-            open_still = settled == "0" and 2 * (max(won, lost) + capped) > len(of_pairs)
-            signs.append(None if missing else CAPPED if open_still else settled)
-            text = f"{name}: {won} of {len(of_pairs)} pairs won, {lost} lost" + f", {capped} {CAPPED}" * (capped > 0)
-            texts.append(text + f", {missing} {NOT_RUN}" * (missing > 0))
-        return Finding(verdict(signs), tuple(texts), records_of(rows))
-
-    return judge
+    rows = rows_of(store.rows(cases), "system", *GENERAL_TITLES, *MULTIMODAL_TITLES)
+    pairs = [
+        (name, f"{one} against {other}", rows_of(own, "system", one), rows_of(own, "system", other))
+        for name, own in per_dataset(rows)
+        for one, other in product(MULTIMODAL_TITLES, GENERAL_TITLES)
+    ]
+    results, signs, texts = verdicts.outcomes(pairs), [], []
+    for name, _ in per_dataset(rows):
+        of_pairs = [o.sign for o in results if o.place == name]
+        won, lost, capped, missing = (of_pairs.count(sign) for sign in ("+", "-", CAPPED, None))
+        settled = "+" if 2 * won > len(of_pairs) else "-" if 2 * lost > len(of_pairs) else "0"
+        open_still = settled == "0" and 2 * (max(won, lost) + capped) > len(of_pairs)
+        signs.append(None if missing else CAPPED if open_still else settled)
+        text = f"{name}: {won} of {len(of_pairs)} pairs won, {lost} lost" + f", {capped} {CAPPED}" * (capped > 0)
+        texts.append(text + f", {missing} {NOT_RUN}" * (missing > 0))
+    return Finding(verdict(signs), tuple(texts), records_of(rows))
 
 
-def ranks_move_more(metric: str = "recall@20") -> Judge:
+def ranks_move_more(store: Store) -> Finding:
     """Ranks of multi-modal baselines spread more over the data sets than those of general CF models (mean range).
 
     Means are over the seeds that all of a data set have; with a capped run among them nothing is decided.
     """
-
-    def judge(store: Store) -> Finding:
-        rows = rows_of(store.rows(cases), "system", *GENERAL_TITLES, *MULTIMODAL_TITLES).dropna(subset=["record"])
-        systems = rows.groupby("dataset")["system"].transform("nunique")
-        rows = rows[rows.groupby(["dataset", "seed"])["system"].transform("nunique") == systems]
-        means = rows.pivot_table(index="system", columns="dataset", values=metric, sort=False)
-        if means.shape[1] < 2 or means.isna().any(axis=None) or len(means) < len(GENERAL) + len(MULTIMODAL):
-            return Finding(NOT_RUN, (f"a system lacks a data set: {NOT_RUN}",))
-        ranges = pd.DataFrame(means.rank(ascending=False)).agg(lambda r: r.max() - r.min(), axis=1)
-        multi, general = float(ranges[MULTIMODAL_TITLES].mean()), float(ranges[GENERAL_TITLES].mean())
-        text = f"mean range of ranks over {means.shape[1]} data sets: multi-modal {multi:.1f}, general {general:.1f}"
-        capped = [name for name, own in per_dataset(rows) if own["capped"].any()]
-        if capped:
-            return Finding(verdict([CAPPED]), (f"{text} ({CAPPED}: {', '.join(capped)})",), records_of(rows))
-        return Finding(verdict(["+" if multi > general else "-"]), (text,), records_of(rows))
-
-    return judge
+    rows = rows_of(store.rows(cases), "system", *GENERAL_TITLES, *MULTIMODAL_TITLES).dropna(subset=["record"])
+    systems = rows.groupby("dataset")["system"].transform("nunique")
+    rows = rows[rows.groupby(["dataset", "seed"])["system"].transform("nunique") == systems]
+    means = rows.pivot_table(index="system", columns="dataset", values="recall@20", sort=False)
+    if means.shape[1] < 2 or means.isna().any(axis=None) or len(means) < len(GENERAL) + len(MULTIMODAL):
+        return Finding(NOT_RUN, (f"a system lacks a data set: {NOT_RUN}",))
+    ranges = pd.DataFrame(means.rank(ascending=False)).agg(lambda r: r.max() - r.min(), axis=1)
+    multi, general = float(ranges[MULTIMODAL_TITLES].mean()), float(ranges[GENERAL_TITLES].mean())
+    text = f"mean range of ranks over {means.shape[1]} data sets: multi-modal {multi:.1f}, general {general:.1f}"
+    capped = [name for name, own in per_dataset(rows) if own["capped"].any()]
+    if capped:
+        return Finding(verdict([CAPPED]), (f"{text} ({CAPPED}: {', '.join(capped)})",), records_of(rows))
+    return Finding(verdict(["+" if multi > general else "-"]), (text,), records_of(rows))
 
 
 BASELINES = (*GENERAL_TITLES, *MULTIMODAL_TITLES)
 RULES = {
-    "best": verdicts.best(cases, "system", MMKD, BASELINES),
-    "margin": verdicts.best(cases, "system", MMKD, BASELINES, "ndcg@50", paper.TEXT["gain"] / 100),
-    "multi-modal": most_pairs(),
-    "fluctuation": ranks_move_more(),
+    "best": verdicts.better(cases, "system", MMKD, *BASELINES),
+    "margin": verdicts.better(cases, "system", MMKD, *BASELINES, metric="ndcg@50", share=paper.TEXT["gain"] / 100),
+    "multi-modal": most_pairs,
+    "fluctuation": ranks_move_more,
     "implicit feedback": verdicts.untestable("the paper's Netflix cannot be had; no other data here has its density"),
 }
 QUESTION = Question(

@@ -25,7 +25,7 @@ from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.shapes import Shape, random_data, shape_of
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import Frames, as_table, plain
-from mmkd_core.evidence.verdicts import Finding, Judge, verdict
+from mmkd_core.evidence.verdicts import Finding, verdict
 from mmkd_core.experiment import Experiment
 from mmkd_core.models import MODELS
 from mmkd_core.runs import model_of
@@ -207,28 +207,24 @@ def parts_of(models: Mapping[str, Counts], phase: str) -> pd.DataFrame:
     return as_table(lines, "part", "operations", *(f"${symbol}$" for symbol in SYMBOLS.values()))
 
 
-def serves_by_edges() -> Judge:
+def serves_by_edges(store: Store) -> Finding:
     """MMKD's final tables take no operation in proportion to raw features; others grow as the paper's entry has it.
 
     That is with the powers that Table 1 prints, and with no size that it does not print.
     """
-
-    def judge(store: Store) -> Finding:
-        own = [case for case in cases() if case.labels["model"] == "mmkd"]
-        counts, entry = store.tree(own, "size"), JUDGED["mmkd"]["GNN"]
-        counted = powers(counts, entry["parts"]) if set(SIZES) <= set(counts) else None
-        if counted is None:
-            return Finding(NOT_RUN, (NOT_RUN,))
-        features = max(max(values["serve"]["features"]) for values in counts.values())
-        right = features == 0 and not differing(counted, paper.TABLE_1["mmkd"]["GNN"])
-        grown = ", ".join(f"{power:z.2f} of {plain(f'${SYMBOLS[size]}$')}" for size, power in counted.items())
-        lines = f"operations in proportion to raw features: {features}", f"the others grow with the power {grown}"
-        return Finding(verdict(["+" if right else "-"]), lines, store.files(own))
-
-    return judge
+    own = [case for case in cases() if case.labels["model"] == "mmkd"]
+    counts, entry = store.tree(own, "size"), JUDGED["mmkd"]["GNN"]
+    counted = powers(counts, entry["parts"]) if set(SIZES) <= set(counts) else None
+    if counted is None:
+        return Finding(NOT_RUN, (NOT_RUN,))
+    features = max(max(values["serve"]["features"]) for values in counts.values())
+    right = features == 0 and not differing(counted, paper.TABLE_1["mmkd"]["GNN"])
+    grown = ", ".join(f"{power:z.2f} of {plain(f'${SYMBOLS[size]}$')}" for size, power in counted.items())
+    lines = f"operations in proportion to raw features: {features}", f"the others grow with the power {grown}"
+    return Finding(verdict(["+" if right else "-"]), lines, store.files(own))
 
 
 QUESTION = Question(
     cases, table="1", measure=operations, frames=frames, notes=notes("operations", "powers"),
-    claims=claims({"complexity": serves_by_edges()}),
+    claims=claims({"complexity": serves_by_edges}),
 )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from mmkd_core.evidence.cases import REAL, SEEDS, Asked, Case, Names, Seeds, Variant
-from mmkd_core.evidence.compare import DAGGER, NOT_RUN, Comparison, compare, compare_all, difference_text, signed
+from mmkd_core.evidence.compare import DAGGER, NOT_RUN, Comparison, compare, compare_table, signed
 from mmkd_core.evidence.question import Question, notes
 from mmkd_core.evidence.questions.comparison import SYSTEMS
 from mmkd_core.evidence.store import Store
@@ -44,9 +44,8 @@ def frames(cases: Sequence[Case], store: Store) -> Frames:
         for kind in (kind for kind in table if kind != "real"):
             runs = zip(table[kind], kinds.values(), strict=True)
             table[kind] = [_changed(text, compare(by[kind], by["real"])) for text, by in runs]
-        tested = compare_all({system: (runs["real"], runs["permuted"]) for system, runs in kinds.items()})
-        texts = [difference_text(comparison) if comparison else (NOT_RUN, "") for comparison in tested.values()]
-        table["real minus permuted"], table["p"] = zip(*texts, strict=True)
+        tested = compare_table({system: (runs["real"], runs["permuted"]) for system, runs in kinds.items()})
+        table[["real minus permuted", "p"]] = tested[["difference", "p"]].replace({"difference": {"": NOT_RUN}})
         made[f"{dataset}"] = table
     return made
 

@@ -1,6 +1,6 @@
 """How MMKD depends on its settings (Fig. 4, Sec. 4.5): one at a time over its grid, teacher and student."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,33 +9,20 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
+from mmkd_core.evidence import paper
 from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.questions.comparison import MMKD, TEACHER
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.style import BLUE, CAPPED_MARK, VERMILION, a_part_each, entitle, grid, say
-from mmkd_core.evidence.verdicts import Judge, Pair, paired, per_dataset, rows_of
+from mmkd_core.evidence.verdicts import Judge, Pair, paired, rows_of
 from mmkd_core.experiment import plan
 
-# Sec. 4.5; the weights' grid is the paper's, the prompt's is not given. Where: whose setting it is.
-DIMS, DEPTHS = (16, 32, 64, 128), (1, 2, 3, 4)
-WEIGHTS = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0)
-GRIDS: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "teacher.dim": ("d of the teacher", DIMS),
-    "dim": ("d of the student", DIMS),
-    "teacher.layers": ("L of the teacher", DEPTHS),
-    "layers": ("L of the student", DEPTHS),
-    "teacher.dropout": ("dropout of the teacher's reduction", (0.0, 0.2, 0.4, 0.6, 0.8)),
-    "teacher.prompt_rate": ("prompt rate λ₁", WEIGHTS),
-    "pair": ("pair-wise weight λ₂", WEIGHTS),
-    "list": ("list-wise weight λ₃", WEIGHTS),
-}
+# What is drawn of each setting, its label and its values. "teacher.": it is the teacher's.
+GRIDS: dict[str, tuple[str, tuple[Any, ...]]] = {name: (label, tuple(v)) for name, (label, v) in paper.GRIDS.items()}
 # Colour, mark and dashes of a curve, and the width of its bars' caps: one must be seen behind the other.
-STYLES: dict[str, tuple[str, str, Any, int]] = {
-    TEACHER: (BLUE, "s", "--", 6),
-    MMKD: (VERMILION, "o", "-", 3),
-}
+STYLES: dict[str, tuple[str, str, Any, int]] = {TEACHER: (BLUE, "s", "--", 6), MMKD: (VERMILION, "o", "-", 3)}
 IN_FORCE: dict[str, Any] = {"color": "0.25", "linestyle": (0, (2, 2)), "linewidth": 1.2}
 HOLLOW: dict[str, Any] = {"color": "0.4", "marker": "o", "markerfacecolor": "w", "linestyle": ""}
 METRIC, HEAD = "recall@20", "Recall@20"
@@ -132,56 +119,52 @@ def scale(ax: Axes, values: Sequence[Any]) -> None:
     ax.set_xlim(limits)
 
 
-def _curves(store: Store, setting: str, system: str) -> Iterable[tuple[str, pd.DataFrame]]:
-    """The rows of one curve, a data set at a time."""
-    return per_dataset(rows_of(rows_of(store.rows(cases), "setting", setting), "system", system))
+def _curve(rows: pd.DataFrame, setting: str, system: str) -> pd.DataFrame:
+    return rows_of(rows_of(rows, "setting", setting), "system", system)
 
 
 def matters(setting: str, value: float | int, system: str = MMKD) -> Judge:
     """`system` with the setting in force is better than with `value`."""
 
-    def pairs(store: Store) -> Iterable[Pair]:
-        for name, rows in _curves(store, setting, system):
-            yield name, f"{value:g}", rows[rows["in force"]], rows[rows["value"] == value]
+    def pairs(name: str, rows: pd.DataFrame) -> Iterable[Pair]:
+        curve = _curve(rows, setting, system)
+        yield name, f"{value:g}", curve[curve["in force"]], curve[curve["value"] == value]
 
-    return paired(pairs)
+    return paired(cases, pairs)
 
 
-def grows(setting: str, one: float | int, other: float | int, system: str) -> Judge:
-    """`system` is better with `one` than with `other`."""
-    return paired(_ends(setting, one, other, system))
+def grows(setting: str, one: float | int, other: float | int, system: str, **limit: Any) -> Judge:
+    """`system` is better with `one` than with `other`; `limit` is what `paired` may be told besides."""
+
+    def pairs(name: str, rows: pd.DataFrame) -> Iterable[Pair]:
+        further, here = (rows_of(_curve(rows, setting, system), "value", value) for value in (one, other))
+        yield f"{name}, {one:g} minus {other:g}", "", further, here
+
+    return paired(cases, pairs, **limit)
 
 
 def saturates(setting: str, one: float | int, other: float | int, system: str, share: float) -> Judge:
     """`system` with `one` gains less than `share` of what it has with `other`."""
-    return paired(_ends(setting, one, other, system), share=share, turned=True)
-
-
-def _ends(setting: str, one: float | int, other: float | int, system: str) -> Callable[[Store], Iterable[Pair]]:
-    def pairs(store: Store) -> Iterable[Pair]:
-        for name, rows in _curves(store, setting, system):
-            yield f"{name}, {one:g} minus {other:g}", "", rows[rows["value"] == one], rows[rows["value"] == other]
-
-    return pairs
+    return grows(setting, one, other, system, share=share, turned=True)
 
 
 def equal_is_best(*settings: str) -> Judge:
     """MMKD with the settings in force, which are equal (the two widths), is better than with any other of either."""
 
-    def pairs(store: Store) -> Iterable[Pair]:
+    def pairs(name: str, rows: pd.DataFrame) -> Iterable[Pair]:
         for setting in settings:
-            for name, rows in _curves(store, setting, MMKD):
-                in_force = rows["in force"].astype(bool)
-                for value, unequal in rows[~in_force].groupby("value"):
-                    yield name, f"{GRIDS[setting][0]} = {value:g}", rows[in_force], unequal
+            curve = _curve(rows, setting, MMKD)
+            in_force = curve["in force"].astype(bool)
+            for value, unequal in curve[~in_force].groupby("value"):
+                yield name, f"{GRIDS[setting][0]} = {value:g}", curve[in_force], unequal
 
-    return paired(pairs)
+    return paired(cases, pairs)
 
 
 RULES = {
     "d saturates": saturates("dim", 128, 64, MMKD, 0.02),
     "equal d": equal_is_best("teacher.dim", "dim"),
-    "teacher's depth": grows("teacher.layers", DEPTHS[-1], DEPTHS[0], TEACHER),
+    "teacher's depth": grows("teacher.layers", 4, 1, TEACHER),
     "dropout": matters("teacher.dropout", 0.0, TEACHER),
     "pair weight": matters("pair", 0.0),
     "list weight": matters("list", 0.0),

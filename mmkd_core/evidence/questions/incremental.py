@@ -29,7 +29,7 @@ from mmkd_core.data import Dataset
 from mmkd_core.datasets import load
 from mmkd_core.evaluation import Scorer, evaluate, rank
 from mmkd_core.evidence import paper
-from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
+from mmkd_core.evidence.cases import BUDGETS, SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.question import Question, claims, notes
@@ -55,7 +55,7 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
     asked = Asked(datasets, seeds, budget)
     rows = [({"system": MODELS[model].title}, Variant(model)) for model in ADAPTED]
     planned = asked.cases(rows, asked.datasets_or(("tiktok", "lfm2k")), asked.seeds_or(SEEDS))
-    epochs = min(TUNING, asked.budget_settings.fit.get("epochs", TUNING))
+    epochs = min(TUNING, BUDGETS[budget].fit.get("epochs", TUNING))
     return [Case(labels, Measurement.of(incremental, system=job, epochs=epochs)) for labels, job in planned]
 
 
@@ -191,15 +191,14 @@ def steps(rows: pd.DataFrame) -> pd.DataFrame:
 
 def conclusions(rows: pd.DataFrame) -> list[str]:
     """What the paper concludes from Table 7, each with what one data set says: means over seeds; help in every seed."""
-    tuned_rows = rows.assign(tuned=column(rows, "metrics.fine-tuned.recall@20")).dropna(subset=["tuned"])
-    if set(tuned_rows["system"]) < set(rows["system"]):
+    time = _spent(rows)["one epoch, all, ms"].values
+    rows = rows.assign(tuned=column(rows, "metrics.fine-tuned.recall@20"), time=time, step=_step(rows, "fine-tuning"))
+    runs = rows.dropna(subset=["tuned"]).groupby("system", sort=False)
+    if set(runs.groups) < set(rows["system"]):
         return [NOT_RUN]
-    spent = {head: column.values for head, column in _spent(tuned_rows).items()}
-    tuned_rows = tuned_rows.assign(time=spent["one epoch, all, ms"], step=_step(tuned_rows, "fine-tuning"))
-    means = tuned_rows.groupby("system", sort=False)[["tuned", "time"]].mean()
+    means, seeds = runs[["tuned", "time"]].mean(), runs.size().min()
     better, faster = (means[column].sort_values(ascending=column == "time").index for column in ("tuned", "time"))
-    helped = [str(system) for system, own in tuned_rows.groupby("system", sort=False) if (own["step"] > 0).all()]
-    seeds = tuned_rows.groupby("system").size().min()
+    helped = [str(system) for system, own in runs if (own["step"] > 0).all()]
     few = "" if seeds > 1 else " (one seed)"
     return [
         f"after fine-tuning, from the best Recall@20 down{few}: {', '.join(better)}",

@@ -26,7 +26,8 @@ from torch import Tensor
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import load
 from mmkd_core.evaluation import BLOCK, Scorer
-from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
+from mmkd_core.evidence import paper
+from mmkd_core.evidence.cases import BUDGETS, SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.question import Question, claims, notes
@@ -55,14 +56,7 @@ SYSTEMS: dict[str, Variant] = {
     "student": Variant(),
     "student, random start": Variant(hparams={"init": "random"}),
 }
-# Sec. 1 (I1), 3.1.2 and 4.5, in pairs: which is said to have the larger gap, and than which.
-PAIRS: dict[str, tuple[str, str]] = {
-    "content adds to the gap": ("teacher", NO_CONTENT),
-    "dropout keeps it small": ("teacher, no dropout", "teacher"),
-    "the prompt keeps it small": ("teacher, w/o-Prompt", "teacher"),
-    "the student's is smaller": ("teacher", "student"),
-    "the student's is smaller, random start": ("teacher", "student, random start"),
-}
+PAIRS: dict[str, list[str]] = paper.told("questions/overfitting")["pairs"]
 QUANTITIES = {"auc": "AUC", "bpr": "BPR loss"}
 LOOKS: dict[str, dict[str, Any]] = {
     "train": {"label": "training pairs", "color": VERMILION, "linestyle": "--"},
@@ -78,7 +72,7 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
         other = plan("teacher", dataset)
         hparams = {name: other.hparams[name] for name in ("dim", "layers", "l2")}
         bare = Variant("lightgcn", hparams, {"lr": other.fit.lr, "batch_size": other.fit.batch_size})
-        long = {**LONG, **asked.budget_settings.fit}
+        long = {**LONG, **BUDGETS[budget].fit}
         variants = SYSTEMS | {NO_CONTENT: bare}
         rows = [({"system": name}, replace(v, fit={**v.fit, **long})) for name, v in variants.items()]
         planned += asked.cases(rows, [dataset], asked.seeds_or(LONG_SEEDS.get(dataset, SEEDS)))

@@ -205,9 +205,8 @@ def share_differences(table: pd.DataFrame, metric: str = METRIC) -> pd.DataFrame
             lines[line] = [NOT_RUN, "", NOT_RUN]
             continue
         gains = by_seed[name] - by_seed[f"{name[0]}, w/o-Prompt"]
-        agreed = "more" if gains.gt(0).all() else "less" if gains.lt(0).all() else None
-        reading = agreed if agreed and len(gains) > 1 else "not told apart"
-        lines[line] = [cell(gains, 2, "+"), f"{gains.gt(0).sum()} of {len(gains)}", reading]
+        agreed = {"+": "more", "-": "less"}.get(sign_of([*gains], [0.0] * len(gains)) if len(gains) > 1 else "0")
+        lines[line] = [cell(gains, 2, "+"), f"{gains.gt(0).sum()} of {len(gains)}", agreed or "not told apart"]
     return as_table(lines, "representation", "difference", "seeds with more", "overlap")
 
 
