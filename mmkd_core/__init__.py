@@ -8,10 +8,11 @@ if TYPE_CHECKING:
     from mmkd_core.datasets import load
     from mmkd_core.evaluation import evaluate, rank
     from mmkd_core.experiment import Experiment, Record, plan
+    from mmkd_core.history import History
     from mmkd_core.models import MODELS
     from mmkd_core.models.base import recommend
     from mmkd_core.runs import restore, run
-    from mmkd_core.training import FitConfig, History, fit
+    from mmkd_core.training import FitConfig, fit
 
 __version__ = "0.1.0"
 __all__ = [
@@ -38,11 +39,12 @@ _HOMES = {
     "data": ("Batch", "DataError", "Dataset", "Embeddings"),
     "datasets": ("load",),
     "evaluation": ("evaluate", "rank"),
+    "history": ("History",),
     "experiment": ("Experiment", "Record", "plan"),
     "models": ("MODELS",),
     "models.base": ("recommend",),
     "runs": ("restore", "run"),
-    "training": ("FitConfig", "History", "fit"),
+    "training": ("FitConfig", "fit"),
 }
 
 

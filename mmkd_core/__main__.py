@@ -7,6 +7,7 @@ What is heavy is imported by the commands that need it, when they run: `mmkd --h
 import argparse
 import io
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -47,7 +48,9 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status, 2 for anything that the caller can mend."""
     _never_fail_to_print()
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
+    options.again = shlex.join(["mmkd", *arguments])
     with warnings.catch_warnings():
         warnings.showwarning = _show_note
         return _carried_out(options)
@@ -70,8 +73,8 @@ def _carried_out(options: argparse.Namespace) -> int:
         return _failed(
             f"not enough memory for this ({str(error) or 'no more is known'}); try smaller sizes or less data"
         )
-    except KeyboardInterrupt:
-        print("mmkd: stopped; nothing half-written is left", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"mmkd: {str(stop) or 'stopped; nothing half-written is left'}", file=sys.stderr)
         return 130
 
 

@@ -5,7 +5,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -45,25 +45,52 @@ def timed(call: Callable[[], T], device: torch.device) -> tuple[T, float]:
     return result, round(clock() - start, 4)
 
 
-@contextmanager
-def metered(device: torch.device) -> Iterator[dict[str, Any]]:
-    """Fills the yielded dict at the end: wall and CPU seconds, and the peak memory so far, in MiB.
+class Meter:
+    """Wall and CPU seconds since it was made, and the peak memory so far, in MiB.
 
     On a CPU the peak is the process's, everything imported included.
     """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.wall, self.cpu = device, time.perf_counter(), time.process_time()
+
+    def read(self) -> dict[str, Any]:
+        on_gpu = self.device.type == "cuda"
+        if on_gpu:
+            torch.cuda.synchronize(self.device)
+        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
+        cost = {
+            "seconds": round(time.perf_counter() - self.wall, 2),
+            "cpu_seconds": round(time.process_time() - self.cpu, 2),
+            "peak_memory_mib": round(resident),
+        }
+        gpu = {"peak_gpu_memory_mib": round(torch.cuda.max_memory_allocated(self.device) / 1024**2)} if on_gpu else {}
+        return cost | gpu
+
+
+@contextmanager
+def metered(device: torch.device) -> Iterator[dict[str, Any]]:
+    """Fills the yielded dict at the end with what a `Meter` reads then: what is done inside, and that alone."""
     cost: dict[str, Any] = {}
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    wall, cpu = time.perf_counter(), time.process_time()
+    meter = Meter(device)
     yield cost
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    cost["seconds"] = round(time.perf_counter() - wall, 2)
-    cost["cpu_seconds"] = round(time.process_time() - cpu, 2)
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
-    cost["peak_memory_mib"] = round(resident)
-    if device.type == "cuda":
-        cost["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated(device) / 1024**2)
+    cost |= meter.read()
+
+
+def added(earlier: Mapping[str, Any], cost: Mapping[str, Any]) -> dict[str, Any]:
+    """The cost of several sessions: their seconds together, the largest peaks, and how many `sessions` they were.
+
+    `earlier` is empty where there was one alone; that number is then left out.
+    """
+    if not earlier:
+        return dict(cost)
+    together = {
+        name: round(earlier[name] + value, 2) if name.endswith("seconds") else max(earlier[name], value)
+        for name, value in cost.items()
+    }
+    return together | {"sessions": earlier.get("sessions", 1) + 1}
 
 
 def environment(device: torch.device) -> dict[str, Any]:

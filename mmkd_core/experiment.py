@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from mmkd_core import settings
-from mmkd_core.datasets import address, non_default_options
+from mmkd_core.datasets import canonical_name, non_default_options
 from mmkd_core.files import check_named, read_json, write_json
+from mmkd_core.history import pack_history, unpack_history
 from mmkd_core.models import all_settings, base_of, settings_of
-from mmkd_core.training import SETTINGS, TRAINING, FitConfig, pack_history, unpack_history
+from mmkd_core.training import SETTINGS, TRAINING, FitConfig
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def plan(
     is the same data set however its path is written. Raises `ValueError` for an unknown model or setting, for what is
     no value of one, and for a teacher of another data set, seed or options.
     """
-    dataset = address(dataset)
+    dataset = canonical_name(dataset)
     chosen = chosen_for(model, dataset)
     training = settings.mapping(chosen.pop("fit", {}), "setting", TRAINING)
     if teacher is None and base_of(model) == "mmkd":

@@ -14,16 +14,23 @@ T = TypeVar("T")
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Lets `write` fill a temporary file beside `path`, then renames it: a reader never meets half a file.
 
-    What killed writers left in that folder is swept away first.
+    What killed writers left in that folder is swept away first. Raises `OSError` naming `path` where the disk is full
+    or the folder may not be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path.parent)
     temporary = path.with_name(f".{path.name}.{_mark()}{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
         write(temporary)
         temporary.replace(path)
+    except OSError as error:
+        raise OSError(
+            f"{path}: cannot be written ({error.strerror or error}); expected a folder with room and the right to "
+            "write. What was there before is whole: mend that and do the same again"
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder that takes no file gives none away either
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -1,23 +1,27 @@
 """From an experiment to its record: trained once, selected on validation, tested once, and restored when asked for."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from mmkd_core.cost import environment, metered, parameters
+from mmkd_core.checkpoint import read_header, write_tensors
+from mmkd_core.cost import added, environment, metered, parameters
 from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets import address, load
+from mmkd_core.datasets import canonical_name, load
 from mmkd_core.evaluation import KS, hit_places, metrics_at
 from mmkd_core.experiment import Experiment, Record
-from mmkd_core.files import write_whole
+from mmkd_core.history import History
 from mmkd_core.hits import save_hits
 from mmkd_core.models import build, check_memory
 from mmkd_core.models.base import Recommender
-from mmkd_core.training import History, choose_device, fit, seeded
+from mmkd_core.parallel import is_first
+from mmkd_core.training import choose_device, fit, seeded
 
 # Called as (experiment, epoch, history): unlike `training.OnEpoch` told whose epoch it was, teacher's or student's.
 OnTraining = Callable[[Experiment, int, History], None]
@@ -30,25 +34,29 @@ def run(
     data: Dataset | None = None,
     device: str | torch.device | None = None,
     on_epoch: OnTraining | None = None,
+    **execution: Any,
 ) -> Record:
     """The record of `experiment`: read if the store holds it, else trained, selected on validation, tested once, saved.
 
-    A nested teacher is run first, in the same store, and its weights are kept there for the next student. A record of
-    the same data under another place is saved again with this one.
+    A nested teacher is run first, in the same store, and its weights are kept there for the next student. Each keeps a
+    checkpoint beside its record-to-be, from which the next call goes on, bit for bit, should this one be ended. A
+    record of the same data under another place is saved again with this one.
     `data` spares loading the data set again; `on_epoch(experiment, epoch, history)` reports progress, that of the
-    teacher's stage as well, where `fit` calls its own with (epoch, history) alone.
+    teacher's stage as well, where `fit` calls its own with (epoch, history) alone. What else is given, `capture` and
+    `compile`, goes to `fit`. Of a group of processes (`parallel.joined`) the first writes.
     """
     if data is None:
-        experiment = experiment.at(address(experiment.dataset))
+        experiment = experiment.at(canonical_name(experiment.dataset))
         data = load(experiment.dataset, **experiment.options)
     path = experiment.file(store, data.fingerprint)
     if path.exists():
+        _tidied(path)
         record = Record.read(path)
         if record.experiment != experiment:  # the same data, which lie elsewhere now
             record = replace(record, experiment=experiment)
             record.save(store)
         return record
-    return trained(experiment, Path(store), data, device=device, on_epoch=on_epoch)[1]
+    return trained(experiment, Path(store), data, device=device, on_epoch=on_epoch, **execution)[1]
 
 
 def model_of(experiment: Experiment, data: Dataset, teacher: Recommender | None = None) -> Recommender:
@@ -68,6 +76,7 @@ def trained_teacher(
     *,
     device: str | torch.device | None = None,
     on_epoch: OnTraining | None = None,
+    **execution: Any,
 ) -> Recommender | None:
     """The trained teacher of an experiment, from the store if it is there; None where the experiment names none.
 
@@ -75,7 +84,7 @@ def trained_teacher(
     """
     if experiment.teacher is None:
         return None
-    return trained(experiment.teacher, store, data, device=device, on_epoch=on_epoch)[0].cpu()
+    return trained(experiment.teacher, store, data, device=device, on_epoch=on_epoch, **execution)[0].cpu()
 
 
 def trained(
@@ -85,11 +94,11 @@ def trained(
     *,
     device: str | torch.device | None = None,
     on_epoch: OnTraining | None = None,
+    **execution: Any,
 ) -> tuple[Recommender, Record]:
     """The trained model and its record; restored if the store holds both, else trained and saved."""
     record_file = experiment.file(store, data.fingerprint)
-    weights_file = record_file.with_suffix(".safetensors")
-    if record_file.exists() and weights_file.exists():
+    if _tidied(record_file):
         return restore(record_file, data), Record.read(record_file)
     if data.num_items < max(KS):
         raise ValueError(f"k={max(KS)} for a catalogue of {data.num_items} items; records hold Recall@{max(KS)}")
@@ -99,11 +108,18 @@ def trained(
     for stage in (experiment, experiment.teacher):  # the student's too before its teacher is trained
         if stage is not None:
             check_memory(stage.model, stage.hparams, data)
-    teacher = trained_teacher(experiment, store, data, device=target, on_epoch=on_epoch)
+    teacher = trained_teacher(experiment, store, data, device=target, on_epoch=on_epoch, **execution)
+    checkpoint = checkpoint_beside(record_file)
     with metered(target) as cost, seeded(experiment.seed, target):
         model = model_of(experiment, data, teacher).to(target)
         report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
-        history = fit(model, data, experiment.fit, on_epoch=report, device=target)
+        earlier = read_header(checkpoint).get("cost", {})
+        try:
+            how = {"device": target, "checkpoint": checkpoint} | execution
+            history = fit(model, data, experiment.fit, on_epoch=report, **how)
+        except FloatingPointError:  # the same steps would end there again
+            checkpoint.unlink(missing_ok=True)
+            raise
     with torch.no_grad():
         tables = model.embed()
     places = hit_places(tables, data, "test", max(KS))
@@ -114,18 +130,51 @@ def trained(
         metrics=means,
         validation=history.best,
         history=history.as_dict(),
-        cost=cost | {"epochs": len(history.losses), "parameters": parameters(model, tables)},
+        cost=added(earlier, cost) | {"epochs": len(history.losses), "parameters": parameters(model, tables)},
         environment=environment(target),
         data={"fingerprint": data.fingerprint, "num_users": data.num_users, "num_items": data.num_items}
         | {split: len(getattr(data, split)) for split in ("train", "val", "test")}
         | {"features": {modality: x.shape[1] for modality, x in data.features.items()}},
     )
-    # clones, because safetensors refuses tensors that share their storage, and a variant's do
-    state = {name: tensor.cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
-    write_whole(weights_file, lambda temporary: save_file(state, temporary))
-    save_hits(record_file, users, places)
-    record.save(store)
+    if is_first():
+        write_tensors(record_file.with_suffix(".safetensors"), model.state_dict())
+        save_hits(record_file, users, places)
+        record.save(store)
+        _tidied(record_file)
     return model, record
+
+
+def checkpoint_beside(record_file: Path) -> Path:
+    """Where a run that has no record yet keeps its state."""
+    return record_file.with_suffix(".checkpoint")
+
+
+def resumes(experiment: Experiment, store: str | Path, data: Dataset) -> list[tuple[Experiment, Path, int]]:
+    """The stages, teacher first, that `run` would train: each with its checkpoint and the epoch that it goes on after.
+
+    That epoch is 0 where there is no checkpoint, or one of the untrained model alone. Raises `ValueError` for a
+    checkpoint that is damaged.
+    """
+    if experiment.file(store, data.fingerprint).exists():
+        return []
+    stages = [stage for stage in (experiment.teacher, experiment) if stage is not None]
+    files = [stage.file(store, data.fingerprint) for stage in stages]
+    left = [(stage, checkpoint_beside(file)) for stage, file in zip(stages, files, strict=True) if not _is_whole(file)]
+    return [(stage, file, read_header(file).get("epoch", 0)) for stage, file in left]
+
+
+def _is_whole(record_file: Path) -> bool:
+    """Whether record and weights are there: then nothing has to be trained for either."""
+    return record_file.exists() and record_file.with_suffix(".safetensors").exists()
+
+
+def _tidied(record_file: Path) -> bool:
+    """`_is_whole`; a checkpoint that is still there has then done its work and goes."""
+    whole, checkpoint = _is_whole(record_file), checkpoint_beside(record_file)
+    if whole and checkpoint.exists():
+        with contextlib.suppress(OSError):  # it is in nobody's way
+            checkpoint.unlink()
+    return whole
 
 
 def data_of(record_file: str | Path, dataset: str | None = None) -> Dataset:

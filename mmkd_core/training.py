@@ -1,20 +1,26 @@
 """One training loop for every model: it knows no model, and it never sees the test split."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from itertools import chain
-from typing import Any
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from mmkd_core import settings
+from mmkd_core.checkpoint import Checkpoint, owner_of
 from mmkd_core.data import Batch, Dataset
 from mmkd_core.evaluation import SELECTED_AT, Scorer, evaluate
+from mmkd_core.history import History
 from mmkd_core.models.base import Recommender
+from mmkd_core.parallel import group, is_first
 from mmkd_core.sampling import Sampler
+from mmkd_core.settings import Neutral
+from mmkd_core.steps import Capture, Stepper, place_of
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,7 @@ class FitConfig:
     """How to train. `patience` counts evaluations without improvement; `weight_decay` is AdamW's decoupled decay.
 
     `epochs=0` trains nothing: what is then measured is the model as it starts.
+    `precision="bf16"` computes the products of dense tables in bfloat16; weights, graphs and losses stay float32.
     The models regularise through their own `l2` term by default, so `weight_decay` defaults to 0 and nothing is
     regularised twice by accident.
     """
@@ -32,6 +39,7 @@ class FitConfig:
     weight_decay: float = 0.0
     patience: int = 10
     evaluate_every: int = 5
+    precision: Annotated[Literal["float32", "bf16"], Neutral("float32")] = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -43,45 +51,6 @@ class FitConfig:
 
 TRAINING = "the training"  # what messages call it
 SETTINGS = settings.of_dataclass(FitConfig)
-
-
-@dataclass
-class History:
-    """What happened: mean loss terms per epoch, the metrics of each evaluation, and the epoch that was kept.
-
-    `losses[e]` maps each named (weighted) term of epoch e + 1 to its mean over the batches. `validation` has one row
-    per evaluation, with its `epoch`. `best_epoch` is 0 when the untrained state was never beaten or nothing is trained.
-    """
-
-    losses: list[dict[str, float]] = field(default_factory=list)
-    validation: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = 0
-    best: dict[str, float] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def pack_history(history: Mapping[str, Any]) -> dict[str, Any]:
-    """A history as a file has it: one row per evaluation, with the loss terms of the epochs that led to it."""
-    rows, losses, last = [], history["losses"], 0
-    for row in history["validation"]:
-        epochs, last = losses[last : row["epoch"]], row["epoch"]
-        rows.append(
-            {**row, "losses": {term: [epoch[term] for epoch in epochs] for term in epochs[0]} if epochs else {}}
-        )
-    return {**{name: part for name, part in history.items() if name not in ("losses", "validation")}, "rows": rows}
-
-
-def unpack_history(history: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `pack_history`."""
-    losses, validation = [], []
-    for row in history["rows"]:
-        terms = row["losses"]
-        losses += [dict(zip(terms, epoch, strict=True)) for epoch in zip(*terms.values(), strict=True)]
-        validation.append({name: value for name, value in row.items() if name != "losses"})
-    others = {name: part for name, part in history.items() if name != "rows"}
-    return {"losses": losses, "validation": validation, **others}
 
 
 # Called as (epoch, history): `fit` knows one model and no experiment; `runs.OnTraining` is told the experiment, too.
@@ -107,11 +76,15 @@ def fit(
     pairs: Int[Tensor, "_ 2"] | None = None,
     on_epoch: OnEpoch | None = None,
     device: str | torch.device | None = None,
+    checkpoint: str | Path | None = None,
+    capture: Capture = "auto",
+    compile: bool = False,
 ) -> History:
     """Trains `model` in place and leaves it, in evaluation mode, at the state with the best validation Recall@20.
 
-    It is trained on `device` (a GPU if there is one) and afterwards lies where it lay before. Starts the generators
-    anew, so that a model that was restored trains like one just made.
+    It is trained on `device` (a GPU if there is one) and afterwards lies where it lay before, at the best state so far
+    also where an exception, such as that of Ctrl-C, ends the training. Starts the generators anew, so that a model that
+    was restored trains like one just made.
 
     AdamW on the sum of the model's loss terms; the untrained model is evaluated as epoch 0, then every
     `evaluate_every` epochs and after the last one; it stops after `patience` evaluations without improvement.
@@ -119,50 +92,71 @@ def fit(
     `on_epoch(epoch, history)` is called after each epoch; `runs.run` calls its own with the experiment before them. The
     same seed on the same machine gives the same history, bit for bit. Raises `ValueError` when there is no validation
     interaction to select on and `FloatingPointError` when a loss is no longer finite.
+
+    With `checkpoint` all state is written to that file at every evaluation, whole or not at all. Where the file is
+    there, training goes on from it and ends, bit for bit, as if it had never stopped; what was done since that
+    evaluation is done again. The file stays. It belongs to this model with its settings, trained like this on these
+    data and this kind of device: `ValueError` is raised for another's or a damaged one, `OSError` where none can be
+    written.
+
+    On a GPU the step is captured as a CUDA graph, unless `capture="off"` says otherwise; `compile=True` has torch's
+    compiler fuse it, on any device: see `Stepper`. In a process group (`parallel.joined`) each process trains on its
+    part of a batch, all end with the same model, and the first writes the checkpoint.
     """
     config = config or FitConfig()
     if len(data.val) == 0:
         raise ValueError(f"{data.name}: no validation interaction, so no epoch can be selected; hold some back as val")
-    target, before = choose_device(device), _place_of(model)
-    model.to(target)
-    history = History()
+    target, before = choose_device(device), place_of(model)
     select = _Selection(model, data, config.patience)
-    with seeded(config.seed, target):
-        model.refresh()
-        select.consider(0, history)
-        if any(parameter.requires_grad for parameter in model.parameters()):
-            trainer = Trainer(model, data, config, pairs=pairs)
-            for epoch in range(1, config.epochs + 1):
-                history.losses.append(trainer.epoch(epoch))
-                if epoch % config.evaluate_every == 0 or epoch == config.epochs:
-                    select.consider(epoch, history)
-                if on_epoch is not None:
-                    on_epoch(epoch, history)
+    try:
+        model.to(target)
+        with seeded(config.seed, target):
+            model.refresh()
+            if not any(parameter.requires_grad for parameter in model.parameters()):
+                select.start()
+                return select.history
+            trainer = Trainer(model, data, config, pairs=pairs, capture=capture, compile=compile)
+            if checkpoint is not None:
+                owner = owner_of(model, data, asdict(config), pairs)
+                select.checkpoint = Checkpoint(Path(checkpoint), owner, model, trainer.optimizer, trainer.generator)
+            for epoch in range(select.start() + 1, config.epochs + 1):
                 if select.exhausted:
                     break
-    select.restore()
-    model.to(before)
-    return history
-
-
-def _place_of(model: Recommender) -> torch.device:
-    """Where a model lies; the CPU for one without any tensor."""
-    return next((tensor.device for tensor in chain(model.parameters(), model.buffers())), torch.device("cpu"))
+                select.history.losses.append(trainer.epoch(epoch))
+                if epoch % config.evaluate_every == 0 or epoch == config.epochs:
+                    select.consider(epoch)
+                if on_epoch is not None:
+                    on_epoch(epoch, select.history)
+        return select.history
+    finally:
+        select.restore()
+        model.to(before)
 
 
 class Trainer:
     """What trains a model where it lies: AdamW, the sampler of its triples, and the generator that they are drawn from.
 
-    With `pairs`, some of `data.train`, an epoch visits those alone.
+    With `pairs`, some of `data.train`, an epoch visits those alone. `capture` and `compile` are as in `fit`.
     """
 
     def __init__(
-        self, model: Recommender, data: Dataset, config: FitConfig, *, pairs: Int[Tensor, "_ 2"] | None = None
+        self,
+        model: Recommender,
+        data: Dataset,
+        config: FitConfig,
+        *,
+        pairs: Int[Tensor, "_ 2"] | None = None,
+        capture: Capture = "off",
+        compile: bool = False,
     ) -> None:
-        device = _place_of(model)
+        device = place_of(model)
         self.model, self.batch_size = model, config.batch_size
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+        how = {"weight_decay": config.weight_decay, "fused": True, "capturable": device.type == "cuda"}
+        self.optimizer = torch.optim.AdamW(trained, lr=config.lr, **how)
+        self.stepper = Stepper(
+            model, self.optimizer, capture=capture, compile=compile, precision=config.precision, group=group()
+        )
         visited = None if pairs is None else pairs.to(device)
         self.sampler = Sampler(data.train.to(device), data.num_items, model.negatives, visited, model.distinct)
         self.generator = torch.Generator(device).manual_seed(config.seed)
@@ -178,25 +172,22 @@ class Trainer:
 
     def epoch(self, number: int = 0) -> dict[str, float]:
         """Trains for one epoch, as `train_epoch` says."""
-        return train_epoch(self.model, self.batches(), self.optimizer, number)
+        return train_epoch(self.stepper, self.batches(), number)
 
 
-def train_epoch(
-    model: Recommender, batches: Iterator[Batch], optimizer: torch.optim.Optimizer, epoch: int = 0
-) -> dict[str, float]:
+def train_epoch(stepper: Stepper, batches: Iterator[Batch], epoch: int = 0) -> dict[str, float]:
     """One pass over `batches`; the mean over them of each loss term. `epoch` is named if a loss is not finite."""
     totals: dict[str, Tensor] = {}  # on the device: no synchronisation inside the loop
     steps = 0
-    for batch in batches:
-        terms = model(batch)
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
-        optimizer.step()
-        for name, term in terms.items():
-            totals[name] = totals.get(name, 0) + term.detach()
-        steps += 1
+    with stepper.epoch():
+        for batch in batches:
+            for name, term in stepper(batch).items():
+                totals[name] = totals.get(name, 0) + term
+            steps += 1
+    if stepper.group is not None:
+        totals = stepper.group.sum(totals)
     means = {name: float(total) / steps for name, total in totals.items()}
-    if not all(torch.isfinite(total) for total in totals.values()):
+    if not all(isfinite(mean) for mean in means.values()):
         raise FloatingPointError(f"epoch {epoch}: loss terms {means}; expected finite numbers. Try a lower lr")
     return means
 
@@ -204,11 +195,14 @@ def train_epoch(
 class _Selection:
     """Keeps the best state by validation Recall@20; of equal ones, by NDCG@20; then the earlier.
 
-    A catalogue of fewer than 20 items is ranked whole: its Recall is always 1, and NDCG decides.
+    A catalogue of fewer than 20 items is ranked whole: its Recall is always 1, and NDCG decides. What was considered is
+    in its `history`, and in its `checkpoint` if it has one.
     """
 
+    checkpoint: Checkpoint | None = None
+
     def __init__(self, model: Recommender, data: Dataset, patience: int) -> None:
-        self.model, self.data = model, data
+        self.model, self.data, self.history = model, data, History()
         self.k = min(SELECTED_AT, data.num_items)
         self.patience = self.patience_left = patience
         self.state: dict[str, Tensor] = {}
@@ -223,8 +217,18 @@ class _Selection:
     def _score(self, scorer: Scorer) -> float:
         return float(evaluate(scorer, self.data, "val", (self.k,))[f"recall@{self.k}"].mean())
 
+    def start(self) -> int:
+        """The epoch after which training goes on: the checkpoint's; or 0, when the untrained model was considered."""
+        if self.checkpoint is not None and (resumed := self.checkpoint.resume()) is not None:
+            self.history, self.state = History(**resumed.history), resumed.best
+            self.patience_left = resumed.patience_left
+            return resumed.epoch
+        self.consider(0)
+        return 0
+
     @torch.no_grad()
-    def consider(self, epoch: int, history: History) -> None:
+    def consider(self, epoch: int) -> None:
+        history = self.history
         self.model.eval()
         metrics = evaluate(self.model.embed(), self.data, "val", (self.k,))
         means = {name: float(values.mean()) for name, values in metrics.items()}
@@ -235,10 +239,13 @@ class _Selection:
             self.patience_left = self.patience
         else:
             self.patience_left -= 1
+        if self.checkpoint is not None and is_first():
+            self.checkpoint.write(epoch, vars(history), self.state, self.patience_left)
 
     def restore(self) -> None:
-        self.model.load_state_dict(self.state)
-        self.model.refresh()
+        if self.state:  # not where the first evaluation failed
+            self.model.load_state_dict(self.state)
+            self.model.refresh()
         self.model.eval()
 
 

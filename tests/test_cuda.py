@@ -1,5 +1,7 @@
 """On a GPU: what the CPU says, and the same again from the same seed. The oracles of everything else run on the CPU."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -130,3 +132,40 @@ def test_the_second_student_on_a_gpu_starts_from_the_same_teacher_as_the_first(t
 def test_two_tables_of_one_storage_are_refused(data):
     with pytest.raises(ValueError, match="--device cpu"):
         fit(build(ON_CPU_ALONE, data, {}), data, SHORT, device="cuda")
+
+
+class Stop(Exception):
+    """What ends a training here."""
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_training_that_was_stopped_on_a_gpu_ends_as_if_it_had_not_been(name, data, tmp_path):
+    def stop(epoch, history):
+        raise Stop
+
+    def trained(**arguments):
+        torch.manual_seed(0)
+        model = build(name, data, {})
+        return fit(model, data, SHORT, device="cuda", **arguments), model.state_dict()
+
+    history, state = trained()
+    with pytest.raises(Stop):
+        trained(checkpoint=tmp_path / "c", on_epoch=stop)
+    resumed, again = trained(checkpoint=tmp_path / "c")
+    assert resumed == history
+    assert all(torch.equal(state[key], again[key]) for key in state)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_captured_steps_train_like_uncaptured_ones(name, data):
+    results = []
+    for capture in ("auto", "off"):
+        torch.manual_seed(0)
+        model = build(name, data, {})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # that a step cannot be captured is said by a warning
+            results.append((fit(model, data, SHORT, device="cuda", capture=capture).losses, model.state_dict()))
+    (captured, state), (usual, expected) = results
+    for epoch, same in zip(captured, usual, strict=True):
+        assert epoch == pytest.approx(same, rel=1e-6)
+    torch.testing.assert_close(state, expected, rtol=1e-5, atol=1e-6)

@@ -3,12 +3,13 @@ import dataclasses
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from made_up_folder import write_folder
 
-from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, load, plan, restore, run, runs
+from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, load, plan, restore, run, runs, training
 from mmkd_core import experiment as module
 from mmkd_core.evidence.cases import REAL
 from mmkd_core.experiment import tables_of
@@ -254,20 +255,33 @@ def test_a_catalogue_smaller_than_the_cut_offs_is_refused_before_training(data, 
         run(lightgcn(), tmp_path, data=data)
 
 
-@pytest.mark.parametrize("writer", ["save_file", "Record.save"])
+@pytest.mark.parametrize("writer", ["checkpoint", "weights", "record"])
 def test_nothing_half_written_is_left_when_writing_fails(writer, toy, tmp_path, monkeypatch):
-    def half(target, *_):
-        path = target if writer == "Record.save" else _[0]
-        path.write_bytes(b"{ half")
-        raise OSError("disk full")
+    undisturbed = run(lightgcn(), tmp_path / "undisturbed", data=toy)
+    suffix = {"checkpoint": ".checkpoint", "weights": ".safetensors", "record": ".json"}[writer]
 
-    if writer == "save_file":
-        monkeypatch.setattr(runs, "save_file", half)
-    else:
-        monkeypatch.setattr("pathlib.Path.write_text", lambda path, *_, **__: half(path))
-    with pytest.raises(OSError, match="disk full"):
-        run(lightgcn(), tmp_path, data=toy)
-    assert files(tmp_path) == ([] if writer == "save_file" else [".npz", ".safetensors"])
+    def half(write):
+        def written(path, *arguments, **keywords):
+            if f"{suffix}." not in path.name:  # another file's temporary one
+                return write(path, *arguments, **keywords)
+            with path.open("wb") as file:
+                file.write(b"{ half")
+            raise OSError("disk full")
+
+        return written
+
+    with monkeypatch.context() as patch:
+        for name in ("write_bytes", "write_text"):
+            patch.setattr(Path, name, half(getattr(Path, name)))
+        with pytest.raises(OSError, match="disk full") as caught:
+            run(lightgcn(), tmp_path / "store", data=toy)
+    assert str(undisturbed.file(tmp_path / "store").with_suffix(suffix)) in str(caught.value)
+    left = {"checkpoint": [], "weights": [".checkpoint"], "record": [".checkpoint", ".npz", ".safetensors"]}
+    assert files(tmp_path / "store") == left[writer]
+    monkeypatch.setattr(training.Trainer, "epoch", training.Trainer.epoch if writer == "checkpoint" else None)
+    again = run(lightgcn(), tmp_path / "store", data=toy)  # what was trained is not trained again
+    assert (again.metrics, again.history) == (undisturbed.metrics, undisturbed.history)
+    assert files(tmp_path / "store") == files(tmp_path / "undisturbed")
 
 
 def test_a_run_that_fails_in_training_leaves_no_record(toy, tmp_path):

@@ -2,25 +2,19 @@
 
 import json
 import multiprocessing
+import os
 import random
+import sys
 import time
 
 import pytest
-import torch
+from killed_run import EPOCHS, work
 from made_up_folder import write_folder
 
-from mmkd_core import plan, run
+from mmkd_core.checkpoint import read_header
 from mmkd_core.experiment import Record
 
-FIT = {"epochs": 6, "batch_size": 128, "evaluate_every": 1, "lr": 0.01}
-
-
-def work(folder, store, told=None):
-    """Teacher, then student: six files. Each epoch is told to whoever wants to know."""
-    torch.set_num_threads(1)
-    teacher = plan("teacher", str(folder), fit=FIT, hparams={"dim": 8})
-    experiment = plan("mmkd", str(folder), fit=FIT, hparams={"dim": 8}, teacher=teacher)
-    run(experiment, store, on_epoch=told and (lambda _, epoch, history: told.send(epoch)))
+KILLS = 30
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +24,19 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def processes():
-    """Processes that have imported everything when they start, so that the moment of a kill falls into the run."""
+    """Processes that have imported everything and trained once when they start."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mmkd_core.experiment", "pytest"])
-    first = context.Process(target=int)  # waits for the imports
-    first.start()
-    first.join()
+    context.set_forkserver_preload(["killed_run", "pytest"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # or it finds no module of the tests, and says nothing
+        begun(context, int).join()
     return context
+
+
+def begun(context, target, *arguments):
+    process = context.Process(target=target, args=arguments)
+    process.start()
+    return process
 
 
 def held(store):
@@ -57,40 +57,48 @@ def results(store):
     return found
 
 
-# When a run is killed: after so many epochs of teacher and student together, or once the store holds so many files,
-# temporary ones among them; and then up to this many seconds later.
-MOMENTS = [("epochs", 3), ("files", 1), ("files", 3), ("epochs", 10), ("files", 5)]
-LATER = 0.003
+def killed(processes, folder, store, seconds):
+    """Runs for so long, once it has begun, and is killed; whether that found it alive."""
+    said, says = processes.Pipe(duplex=False)
+    process = begun(processes, work, folder, store, says)
+    said.recv()
+    process.join(seconds)
+    process.kill()
+    process.join()
+    return process.exitcode != 0
 
 
-def wait_until(process, kind, number, epochs, store):
-    """Waits for a moment, or for the end of the process."""
-    seen = 0
-    while process.is_alive() and seen < number:
-        if kind == "files":
-            seen = len(held(store))
-        elif epochs.poll(0.01):
-            epochs.recv()
-            seen += 1
+def kept(store):
+    """How far a store is: of each model the epoch of its checkpoint, and what else there is of it."""
+    return tuple((path.parent.name, path.suffix, read_header(path).get("epoch") if path.suffix == ".checkpoint" else 0)
+                 for path in held(store))  # fmt: skip
 
 
 def test_a_killed_run_that_is_run_again_gives_the_undisturbed_result(processes, folder, tmp_path):
-    work(folder, tmp_path / "undisturbed")
+    begun(processes, work, folder, tmp_path / "undisturbed").join()
     expected = results(tmp_path / "undisturbed")
     assert len(expected) == 6
-    draw = random.Random(0)
-    states = []
-    for kind, number in MOMENTS:
-        store = tmp_path / f"{kind}-{number}"
-        epochs, told = processes.Pipe(duplex=False)
-        process = processes.Process(target=work, args=(folder, store, told))
-        process.start()
-        wait_until(process, kind, number, epochs, store)
-        time.sleep(draw.uniform(0, LATER))
-        process.kill()
+    start = time.monotonic()
+    assert not killed(processes, folder, tmp_path / "timed", 60)
+    whole = time.monotonic() - start
+    draw, states, sessions = random.Random(0), [], []
+    while len(states) < KILLS:  # one store after another, each killed until it is done
+        store = tmp_path / f"after-{len(states)}"
+        while len(states) < KILLS and killed(processes, folder, store, draw.uniform(0, whole)):
+            states.append(kept(store))
+        begun(processes, work, folder, store).join()
+        assert results(store) == expected, states
+        sessions += [Record.read(path).cost.get("sessions", 1) for path in store.rglob("*.json")]
+    went_on = [epoch for state in states for _, _, epoch in state if 0 < epoch < EPOCHS]
+    assert len(went_on) >= KILLS // 4, states
+    assert len(set(states)) >= KILLS // 4, states  # at many different moments
+    assert max(sessions) > 1
+
+
+def test_two_that_run_the_same_at_the_same_time_do_not_disturb_each_other(processes, folder, tmp_path):
+    begun(processes, work, folder, tmp_path / "undisturbed").join()
+    both = [begun(processes, work, folder, tmp_path / "store") for _ in range(2)]
+    for process in both:
         process.join()
-        states.append((process.exitcode != 0, len(held(store))))
-        work(folder, store)
-        assert results(store) == expected, (kind, number)
-    assert [killed for killed, _ in states].count(True) >= 3, states
-    assert len({files for _, files in states}) > 1, states  # not all of them before anything was written
+    assert [process.exitcode for process in both] == [0, 0]
+    assert results(tmp_path / "store") == results(tmp_path / "undisturbed")

@@ -116,7 +116,6 @@ def later(tmp_path_factory):
     shutil.copytree(ROOT / "mmkd_core", folder / "mmkd_core", ignore=shutil.ignore_patterns("__pycache__"))
     changed(
         folder / "mmkd_core" / "training.py",
-        ("from typing import Any\n", "from typing import Annotated, Any\n"),
         ("    seed: int = 0\n", "    seed: int = 0\n    warm_up: Annotated[int, settings.Neutral(0)] = 3\n"),
     )
     changed(

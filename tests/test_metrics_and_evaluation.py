@@ -220,7 +220,8 @@ def test_users_may_be_ranked_in_any_order_and_more_than_once(data):
 
 def test_more_users_than_a_block_rank_as_in_small_blocks(monkeypatch, data):
     whole = rank(tables(data), torch.arange(30), data, 5)
-    monkeypatch.setattr("mmkd_core.evaluation.BLOCK", 7)
+    for name in ("BLOCK", "CACHED"):
+        monkeypatch.setattr(f"mmkd_core.evaluation.{name}", 7)
     assert torch.equal(rank(tables(data), torch.arange(30), data, 5).items, whole.items)
 
 

@@ -88,7 +88,7 @@ def test_a_step_takes_no_more_kernels_than_its_budget(name, data):
 def traced():
     """What tests/traced.py says of each model, from a process whose functions are not wrapped to check their types."""
     script = Path(__file__).with_name("traced.py")
-    done = subprocess.run([sys.executable, script, *TRAINED], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, script, *TRAINED, "fit"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -96,6 +96,10 @@ def traced():
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_loss_is_traced_whole_with_the_same_gradients(name, traced):
     assert traced[name] == "same"
+
+
+def test_a_compiled_training_has_the_losses_of_one_that_is_not(traced):
+    assert traced["fit"] == "same"
 
 
 @pytest.mark.parametrize("name", TRAINED)

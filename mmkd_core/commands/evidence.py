@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 import textwrap
 from importlib import resources
 from pathlib import Path
@@ -163,27 +162,29 @@ def _cells(record: Path) -> list[str]:
 
 def _asked(options: argparse.Namespace, question: Question) -> tuple[list[Case], Store]:
     """The cases of a question and the store; with a budget, after what the records lack has been run."""
-    from tqdm import tqdm
-
     from mmkd_core.evidence import engine
     from mmkd_core.evidence.store import Store
+    from mmkd_core.progress import bar
 
     store = Store(options.records, new=options.budget is not None)
     cases = question.cases(options.data, options.seeds, options.budget or "paper")
     if options.budget is None:
         return cases, store
-    bars: list[tqdm] = []  # none before the first run: an error's line must not start behind a bar
+    bars: list[Any] = []  # none before the first run: an error's line must not start behind a bar
 
     def show(progress: Progress) -> None:
         if not bars:
-            bars.append(tqdm(desc="runs", unit="run", file=sys.stderr))
+            bars.append(bar("runs", unit="run"))
         bars[0].total = progress.done + progress.running + progress.left
         bars[0].n = progress.done
         bars[0].set_postfix(running=progress.running, left=progress.left)
 
     try:
         engine.run_all(cases, store.folder, engine=options.engine, workers=options.workers, on_progress=show)
+    except KeyboardInterrupt:
+        kept = f"what was finished, and of what was running its last evaluation, are in {store.folder}"
+        raise KeyboardInterrupt(f"stopped; {kept}; to go on: {options.again}") from None
     finally:
-        for bar in bars:
-            bar.close()
+        for shown in bars:
+            shown.close()
     return cases, store

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 from mmkd_core.settings import Setting, quoted, read, whole
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
+    import torch
 
     from mmkd_core.data import Dataset
     from mmkd_core.experiment import Experiment
-    from mmkd_core.training import History
 
 
 def add_to(commands: Any) -> None:
@@ -29,15 +30,20 @@ def _add_run(commands: Any) -> None:
     parser = commands.add_parser(
         "run", help="train a model, test it once, write a record", formatter_class=raw,
         description="Trains MODEL, keeps its best epoch by validation Recall@20, tests once, writes a record.\n"
-        "A run whose record exists is not repeated: the record is shown.",
+        "A run whose record exists is not repeated: the record is shown. One that was ended goes on from its last\n"
+        "evaluation when the same command is given again.",
     )  # fmt: skip
     parser.late_epilog = _models
     parser.add_argument("model", metavar="MODEL", help="one of those below")
     parser.add_argument("--data", required=True, metavar="NAME", help="a data set's name, or a folder")
     parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; repeatable")
-    parser.add_argument("--store", default="runs", metavar="FOLDER", help="where records and weights go (default runs)")
+    parser.add_argument("--store", "--records", default="runs", metavar="FOLDER", help="of the record (default runs)")
     parser.add_argument("--device", help="cpu or cuda (default: a GPU if there is one)")
+    parser.add_argument(
+        "--capture", choices=("auto", "off"), default="auto", help="on a GPU, a step as one CUDA graph (default auto)"
+    )
+    parser.add_argument("--compile", action="store_true", help="let torch's compiler fuse the step")
     parser.set_defaults(action=_run)
 
 
@@ -67,33 +73,37 @@ def _models() -> str:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
-    from mmkd_core.datasets import load
-    from mmkd_core.evaluation import SELECTED_AT
-    from mmkd_core.runs import run
+    from mmkd_core.parallel import is_first, joined
     from mmkd_core.training import choose_device
 
     device = choose_device(arguments.device)  # refuses one that is not there, before anything is loaded
+    with joined(device) as own, contextlib.ExitStack() as quiet:
+        if not is_first():
+            for redirect in (contextlib.redirect_stdout, contextlib.redirect_stderr):
+                quiet.enter_context(redirect(quiet.enter_context(open(os.devnull, "w"))))
+        return _run_on(own, arguments)
+
+
+def _run_on(device: torch.device, arguments: argparse.Namespace) -> int:
+    from mmkd_core.datasets import load
+    from mmkd_core.progress import Bars
+    from mmkd_core.runs import resumes, run
+
     experiment = planned(arguments.model, arguments.data, arguments.seed, arguments.set)
     data = load(experiment.dataset, **experiment.options)
     print(f"settings    {in_force(experiment)}")
     if experiment.teacher is not None:
         print(f"teacher     {in_force(experiment.teacher)}")
     sys.stdout.flush()  # before the bars, also into a pipe
-    bars: dict[str, tqdm] = {}
-
-    def show(stage: Experiment, epoch: int, history: History) -> None:
-        if stage.model not in bars:
-            bars[stage.model] = tqdm(total=stage.fit.epochs, desc=stage.model, unit="epoch", file=sys.stderr)
-        bars[stage.model].update()
-        bars[stage.model].set_postfix(best=f"{history.best.get(f'recall@{SELECTED_AT}', 0):.4f}", at=history.best_epoch)
-
+    for stage, file, epoch in resumes(experiment, arguments.store, data):
+        if epoch:
+            print(f"mmkd: {stage.model} goes on after epoch {epoch} of {stage.fit.epochs} ({file})", file=sys.stderr)
     try:
-        record = run(experiment, arguments.store, data=data, device=device, on_epoch=show)
-    finally:  # an error's line must not start behind a bar
-        for bar in bars.values():
-            bar.close()
+        with Bars() as show:
+            how = {"device": device, "capture": arguments.capture, "compile": arguments.compile}
+            record = run(experiment, arguments.store, data=data, on_epoch=show, **how)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_what_is_kept(experiment, arguments, data)) from None
     print(f"{arguments.model} on {arguments.data}, seed {arguments.seed}, epoch {record.history['best_epoch']} kept")
     print("test        " + "  ".join(f"{name} {value:.4f}" for name, value in record.metrics.items()))
     print("validation  " + "  ".join(f"{name} {value:.4f}" for name, value in record.validation.items()))
@@ -127,6 +137,19 @@ def in_force(stage: Experiment) -> str:
         if settings
     ]
     return "; ".join([*told, "the rest defaults"]) if told else "all defaults"
+
+
+def _what_is_kept(experiment: Experiment, arguments: argparse.Namespace, data: Dataset) -> str:
+    """One line on what a run that was stopped leaves, and how to go on."""
+    from mmkd_core.runs import resumes
+
+    left = resumes(experiment, arguments.store, data)
+    if not left:
+        return f"stopped when the record was written: {experiment.file(arguments.store, data.fingerprint)}"
+    stage, file, epoch = left[0]
+    if not epoch:
+        return f"stopped before {stage.model} was evaluated, so nothing of it is kept; to train it: {arguments.again}"
+    return f"stopped; {file} keeps {stage.model} up to epoch {epoch} of {stage.fit.epochs}; to go on: {arguments.again}"
 
 
 def planned(model: str, dataset: str, seed: int, settings: Sequence[str]) -> Experiment:

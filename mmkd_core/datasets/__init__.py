@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from mmkd_core.datasets.controls import controlled
     from mmkd_core.datasets.layouts import LAYOUTS
     from mmkd_core.datasets.loading import OPTIONS, check, fetch, load, non_default_options
-    from mmkd_core.datasets.places import address
+    from mmkd_core.datasets.places import canonical_name
 
 __all__ = [
     "DATASETS",
     "LAYOUTS",
     "OPTIONS",
-    "address",
+    "canonical_name",
     "check",
     "controlled",
     "fetch",
@@ -40,7 +40,7 @@ DATASETS: dict[str, Entry] = {
 
 
 def title_of(name: str) -> str:
-    """What prose calls a data set: the title of a named one, else the name itself."""
+    """What prose calls a data set: the title of a named one, else its own name."""
     return DATASETS[name].title if name in DATASETS else name
 
 
@@ -48,6 +48,6 @@ def __getattr__(name: str) -> Any:
     """What is heavy, when it is first asked for: `mmkd data list` needs none of it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = {"LAYOUTS": "layouts", "address": "places", "controlled": "controls"}.get(name, "loading")
+    module = {"LAYOUTS": "layouts", "canonical_name": "places", "controlled": "controls"}.get(name, "loading")
     globals()[name] = value = getattr(import_module(f"{__name__}.{module}"), name)
     return value

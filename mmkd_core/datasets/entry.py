@@ -15,11 +15,11 @@ class Entry:
     """A named data set; `title` is its name in prose.
 
     `forms` are the sets of files (name -> sha256) that it is known in; any one of them is the whole data set, and
-    the first names what to put into a folder by hand. `layout` is that of the first form. A data set without forms is
-    made, not read. `download` fills a folder with one of the forms; without it, each file of the first is fetched from
-    below `source`, which then is an address.
-    `loader` names the function of this package that gives the `Dataset`: of nothing where it is made, else of the
-    folder and the data set's name. Its keyword-only parameters are the options of `load`.
+    the first names what to put into a folder by hand. `layout` is that of the first form. A single form is read by it;
+    of several the files tell the layout. A data set without forms is made, not read. `download` fills a folder with one
+    of the forms; without it, each file of the first is fetched from below `source`, which then is an address.
+    `loader` names the function of this package that gives the `Dataset`; it is called without arguments for one that is
+    made, else with the folder and the data set's name. Its keyword-only parameters are the options of `load`.
     """
 
     title: str
@@ -32,8 +32,8 @@ class Entry:
     loader: str = "layouts.load_folder"
 
     @property
-    def load(self) -> Callable[..., Any]:
-        """The loader, imported when it is first asked for."""
+    def reader(self) -> Callable[..., Any]:
+        """The function that `loader` names, imported when it is first asked for."""
         module, function = self.loader.split(".")
         return getattr(import_module(f"{__package__}.{module}"), function)
 

@@ -9,7 +9,7 @@ from mmkd_core.datasets import DATASETS
 from mmkd_core.datasets.controls import check_options, controlled, options_of
 from mmkd_core.datasets.files import readable
 from mmkd_core.datasets.layouts import load_folder
-from mmkd_core.datasets.places import Copy, folder_of, locate, note_shadowed, path_of, places_of, root_of
+from mmkd_core.datasets.places import Copy, checked_name, folder_of, locate, note_shadowed, places_of, root_of
 from mmkd_core.datasets.remote import sum_problem
 from mmkd_core.settings import Setting
 
@@ -17,7 +17,7 @@ CONTROLS = options_of(controlled)
 # What each option of any data set is; which numbers make sense, the data set itself says when it is loaded.
 OPTIONS: dict[str, Setting] = {
     name: setting._replace(range=None)
-    for loader in (load_folder, *(entry.load for entry in DATASETS.values()), controlled)
+    for loader in (load_folder, *(entry.reader for entry in DATASETS.values()), controlled)
     for name, setting in options_of(loader).items()
 }
 
@@ -44,9 +44,9 @@ def load(name: str | Path, /, *, root: Path | str | None = None, download: bool 
     do not fit into memory, and whatever the files say that makes no valid `Dataset`. Warns, once, with what
     `Dataset.notes` says of a folder that is none of the named data sets: a `DataWarning`.
     """
-    name, root = path_of(name), root_of(root)
+    name, root = checked_name(name), root_of(root)
     entry = DATASETS.get(name)
-    loader = entry.load if entry else load_folder
+    loader = entry.reader if entry else load_folder
     check_options(options, options_of(loader) | CONTROLS, name)  # before anything is looked for or fetched
     with readable(name):
         copy = locate(name, root, download) if entry and entry.forms else None
@@ -56,6 +56,9 @@ def load(name: str | Path, /, *, root: Path | str | None = None, download: bool 
             copy = Copy(folder_of(name, root), published=False)
         if copy and not copy.published:
             loader = load_folder
+        elif entry and len(entry.forms) == 1 and loader is load_folder:
+            options = {"layout": entry.layout} | options  # whatever else lies beside the published files
+        # again: under a known name may lie the user's own files, which another loader reads
         options = check_options(options, options_of(loader) | CONTROLS, name)
         controls = {option: options.pop(option) for option in CONTROLS if option in options}
         data = loader(*([copy.folder, name if entry else copy.folder.resolve().name] if copy else []), **options)
@@ -67,7 +70,7 @@ def load(name: str | Path, /, *, root: Path | str | None = None, download: bool 
 
 def fetch(name: str, *, root: Path | str | None = None) -> Path:
     """The folder of the named data set, fetched if need be. Raises `DataError` as `load` does."""
-    name = path_of(name)
+    name = checked_name(name)
     if name not in DATASETS:
         raise DataError(f"unknown data set {name!r}; one of {list(DATASETS)} or the path of a folder")
     if not DATASETS[name].forms:
@@ -81,7 +84,7 @@ def check(name: str | Path, *, root: Path | str | None = None, **options: Any) -
     A folder is loaded with the `options`. Nothing is fetched. Empty for a data set that is made, not read. Raises
     `DataError` for an unknown name.
     """
-    name = path_of(name)
+    name = checked_name(name)
     if name in DATASETS:
         entry, places = DATASETS[name], places_of(name, root_of(root))
         folder = next((place for place in places if entry.present(place)), places[0])

@@ -69,7 +69,7 @@ def _holds_other_data(entry: Entry, folder: Path) -> bool:
     return not published and bool(detect(folder))
 
 
-def path_of(name: object) -> str:
+def checked_name(name: object) -> str:
     """The name or path as text, `~` expanded. Raises `DataError` for what is neither, and for what no file can have."""
     text = os.fspath(name) if isinstance(name, str | os.PathLike) else None
     if not isinstance(text, str):
@@ -112,13 +112,13 @@ def folder_of(name: str, root: str | None = None) -> Path:
     raise DataError(f"unknown data set {name!r}; one of {list(DATASETS)} or a folder (looked for {looked}{hint})")
 
 
-def address(name: str | Path) -> str:
+def canonical_name(name: str | Path) -> str:
     """The name of a built-in data set as it is; of a folder its absolute path, so that all its spellings are one.
 
     What is neither is given back: `load` says what is wrong with it.
     """
     try:
-        text = path_of(name)
+        text = checked_name(name)
         return text if text in DATASETS else str(folder_of(text).resolve())
     except DataError:
         return str(name) if isinstance(name, Path) else name

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mmkd_core.cost import environment, metered
-from mmkd_core.datasets import address, load
+from mmkd_core.datasets import canonical_name, load
 from mmkd_core.evidence.shapes import shape_of
 from mmkd_core.experiment import Experiment
 from mmkd_core.files import check_named, read_json, write_json
@@ -49,7 +49,7 @@ class Measurement:
             raise ValueError(f"the measurement {question} needs the arguments {missing}")
         arguments = {name: given.get(name, default) for name, default in known.items()}
         if "dataset" in arguments:
-            arguments["dataset"] = address(arguments["dataset"])
+            arguments["dataset"] = canonical_name(arguments["dataset"])
         # as JSON has them, so that (1, 2) and [1, 2] are the same
         plain = {n: v if isinstance(v, Experiment) else json.loads(json.dumps(v)) for n, v in arguments.items()}
         return cls(question, plain)

@@ -55,20 +55,25 @@ class Recommender(nn.Module):
     reads_content: bool = False
     deterministic: bool = False  # the same with every seed
     negatives: int = 1
+    joint: bool = False  # its loss compares the rows of a batch with each other
     distinct: tuple[str, ...] = ()  # fields of a batch whose distinct ids it asks for
     squares: int = 0  # matrices of dim x dim that it trains, at least
+    settings: dict[str, Any]
 
     def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
         """Checks the settings before anything is allocated; raises `ValueError` as `settings.checked` does.
 
-        `build` has checked them already, but the classes are public. `copy` and `pickle` call it without arguments.
+        `build` has checked them already, but the classes are public. All of them are then `.settings`, by which a
+        checkpoint knows its model. `copy` and `pickle` call it without arguments.
         """
         described = settings.of_model(cls)
         chosen = {name: value for name, value in keywords.items() if name in described}
-        settings.checked(chosen, described, cls.__name__)
+        chosen = settings.checked(chosen, described, cls.__name__)
         for data in (part for part in (*arguments, keywords.get("data")) if isinstance(part, Dataset)):
             memory.check_sizes(chosen, data, cls.__name__, squares=cls.squares)
-        return super().__new__(cls)
+        model = super().__new__(cls)
+        model.settings = {name: setting.default for name, setting in described.items()} | chosen
+        return model
 
     def __init__(self, data: Dataset) -> None:
         super().__init__()

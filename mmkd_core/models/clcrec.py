@@ -31,6 +31,7 @@ from mmkd_core.sparse import Graph
 class CLCRec(IdModel):
     title, citation = "CLCRec", "wei2021clcrec"
     reads_content = True
+    joint = True
     distinct = ("users", "pos", "neg")
 
     def __init__(

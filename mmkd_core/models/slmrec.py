@@ -43,6 +43,7 @@ class SLMRec(IdModel):
     title, citation = "SLMRec", "tao2022slmrec"
     reads_content = True
     squares = 4
+    joint = True
     distinct = ("users", "pos")
 
     def __init__(

@@ -60,8 +60,8 @@ from mmkd_core.__main__ import main
 assert main(["data", "check", "corner-shop"]) == 0
 assert main("run popularity --data corner-shop --store runs --set data.swap=true".split()) == 0
 Path("data/corner-shop/image_feat.npy").unlink()
-from mmkd_core.datasets import DATASETS, address, load, title_of
-print(DATASETS["corner-shop"].load.__name__, title_of("corner-shop"), address("corner-shop"))
+from mmkd_core.datasets import DATASETS, canonical_name, load, title_of
+print(DATASETS["corner-shop"].reader.__name__, title_of("corner-shop"), canonical_name("corner-shop"))
 for options in ({"seed": 1}, {"download": False}):
     try:
         load("corner-shop", **options)

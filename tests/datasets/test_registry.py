@@ -76,7 +76,7 @@ def left(folder):
 def test_every_entry_says_what_it_is_and_how_it_is_had():
     assert list(DATASETS) == ["demo", "tiktok", "lfm2k", "amazon-beauty", "ml-100k"]
     for entry in DATASETS.values():
-        assert callable(entry.load)
+        assert callable(entry.reader)
         assert entry.title
         assert all(len(value) == 64 for form in entry.forms for value in form.values())
         assert "\n" not in entry.summary + entry.source + entry.terms
@@ -254,7 +254,7 @@ def test_a_wrong_option_is_named_before_anything_is_fetched(served):
 
 
 def test_demo_takes_its_options_and_nothing_is_fetched():
-    parameters = inspect.signature(DATASETS["demo"].load).parameters
+    parameters = inspect.signature(DATASETS["demo"].reader).parameters
     assert list(parameters) == ["seed", "noise", "redundancy"]
     assert check("demo") == []
     with pytest.raises(DataError, match="demo: nothing to fetch"):
@@ -307,3 +307,12 @@ def test_the_real_data_have_the_published_counts(real_data, name):
     assert (data.num_users, data.num_items, len(data.train), len(data.val), len(data.test), widths) == REAL_COUNTS[name]
     assert all(len(x) == data.num_items for x in data.features.values())
     assert DATASETS[name].layout in LAYOUTS
+
+
+def test_a_stray_file_beside_published_ones_does_not_change_the_layout(source):
+    """By its name a data set is read in the layout that it was published in."""
+    root = source.parent / "root"
+    shutil.copytree(source, root / "tiktok")
+    usual = load("tiktok", root=root)
+    (root / "tiktok" / "stray.inter").write_text("of another layout")
+    assert load("tiktok", root=root).fingerprint == usual.fingerprint

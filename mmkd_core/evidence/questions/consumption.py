@@ -126,12 +126,12 @@ def _epoch(model: Recommender, data: Dataset, batch: int, steps: int, device: to
 
     def begin() -> Iterator[Batch]:
         batches = trainer.batches()  # drawn when the first one is asked for
-        train_epoch(model, islice(batches, 1), trainer.optimizer)
+        train_epoch(trainer.stepper, islice(batches, 1))
         return batches
 
-    train_epoch(model, islice(begin(), others), trainer.optimizer)  # warms up
+    train_epoch(trainer.stepper, islice(begin(), others))  # warms up
     batches, first = timed(begin, device)
-    _, rest = timed(lambda: train_epoch(model, islice(batches, others), trainer.optimizer), device)
+    _, rest = timed(lambda: train_epoch(trainer.stepper, islice(batches, others)), device)
     other = rest / max(others, 1)
     return {"first step": first, "other step": other, "epoch": first + (count - 1) * other}
 

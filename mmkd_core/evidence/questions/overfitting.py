@@ -36,10 +36,11 @@ from mmkd_core.evidence.style import BLUE, VERMILION, entitle, grid, parts, say
 from mmkd_core.evidence.tables import Column, Frames, by_system, cell, column, flat
 from mmkd_core.evidence.verdicts import every_seed
 from mmkd_core.experiment import Experiment, plan
+from mmkd_core.history import History
 from mmkd_core.kernels import ranges
 from mmkd_core.runs import model_of, trained_teacher
 from mmkd_core.sampling import Sampler
-from mmkd_core.training import History, choose_device, fit, seeded
+from mmkd_core.training import choose_device, fit, seeded
 
 # Long enough for most systems here to pass their best epoch. Of TikTok, whose epochs cost thrice as much, two seeds.
 LONG = {"epochs": 200, "evaluate_every": 5}

@@ -1,0 +1,61 @@
+"""Bars that show how far things are, in terminals and notebooks; none where standard error is redirected."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from mmkd_core.experiment import Experiment
+from mmkd_core.history import History
+from mmkd_core.training import OnEpoch
+
+EPOCHS = "{desc} {n_fmt}/{total_fmt} |{bar}| {remaining} left{postfix}"  # fits into 80 columns
+
+
+def bar(title: str, **settings: Any) -> tqdm:
+    """A bar of tqdm on standard error, or in the notebook that asks for it."""
+    return tqdm(desc=title, file=sys.stderr, disable=None, **settings)
+
+
+class Bars:
+    """One bar per training: epoch, loss, validation Recall, its best and when that was, time left at most.
+
+    Such an object is the `on_epoch` of `run`, and `of` gives one of `fit`; as a context it ends its last bar.
+    """
+
+    def __init__(self) -> None:
+        self.title: str | None = None
+        self.bar: tqdm | None = None
+
+    def __enter__(self) -> Bars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the bar, because what is printed next, an error's line too, must not start behind it."""
+        if self.bar is not None:
+            self.bar.close()
+        self.bar = None
+
+    def __call__(self, experiment: Experiment, epoch: int, history: History) -> None:
+        self._show(experiment.model, experiment.fit.epochs, epoch, history)
+
+    def of(self, title: str, epochs: int) -> OnEpoch:
+        """Shows a `fit` of at most so many epochs: `fit(model, data, config, on_epoch=bars.of("LightGCN", 100))`."""
+        return lambda epoch, history: self._show(title, epochs, epoch, history)
+
+    def _show(self, title: str, epochs: int, epoch: int, history: History) -> None:
+        if self.bar is None or title != self.title:
+            self.__exit__()
+            # begins at the first epoch that it is told of: nobody knows how long that and those before it took
+            settings = {"total": epochs, "initial": epoch, "postfix": _postfix(history), "bar_format": EPOCHS}
+            self.title, self.bar = title, bar(title, **settings)
+        self.bar.set_postfix_str(_postfix(history), refresh=False)  # it is drawn when its time has come
+        self.bar.update(epoch - self.bar.n)
+
+
+def _postfix(history: History) -> str:
+    metric = next(name for name in history.best if name.startswith("recall@"))
+    loss, recall = sum(history.losses[-1].values()), history.validation[-1][metric]
+    return f"loss {loss:.4f}, val {recall:.4f}, best {history.best[metric]:.4f} at {history.best_epoch}"
