@@ -113,8 +113,6 @@ def _batch(data: Dataset, negatives: int) -> Batch:
 
 TITLES = {"step": "A training step", "serve": "The tables that serve", "build": "Once, before training"}
 PART_TITLES = {"features": "in proportion to $d_m$", "edges": "sparse products", "dense": "dense products"}
-
-
 # What this library's models do, by phase and part, as TeX; what is left out is not done.
 FORMS: dict[str, dict[tuple[str, ...], str]] = {
     model: {(phase, part): form for phase, parts in phases.items() for part, form in parts.items()}
