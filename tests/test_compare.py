@@ -17,6 +17,7 @@ from mmkd_core.evidence.compare import (
     compare_all,
     difference_text,
     holm,
+    p_in_words,
     rejection_levels,
 )
 

@@ -16,6 +16,7 @@ from every import holds_for_every
 from benchmarks.search import found_by, space_of
 from mmkd_core.evidence import store as module
 from mmkd_core.evidence.cases import Case
+from mmkd_core.evidence.ledger import judged
 from mmkd_core.evidence.measurement import Measurement, MeasurementRecord
 from mmkd_core.evidence.questions import QUESTIONS
 from mmkd_core.evidence.questions.data import statistics
@@ -161,8 +162,13 @@ def test_a_run_is_capped_that_ended_at_its_cap_with_patience_left(tmp_path, epoc
 def test_a_student_of_a_capped_teacher_is_capped_too(tmp_path):
     record, capped = trained(8, 4, model="mmkd"), trained(10, 10)
     record.save(tmp_path)
+    with pytest.raises(ValueError, match="no record of its teacher"):  # it could be either
+        Store(tmp_path).rows([Case({}, record.experiment)])
+    teacher = replace(trained(8, 4), experiment=record.experiment.teacher)
+    path = teacher.save(tmp_path)
     (row,) = Store(tmp_path).rows([Case({}, record.experiment)]).to_dict("records")
     assert row["capped"] is False
+    path.unlink()
     replace(capped, experiment=record.experiment.teacher).save(tmp_path)
     (row,) = Store(tmp_path).rows([Case({}, record.experiment)]).to_dict("records")
     assert row["capped"] is True
