@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.epochs import median_seconds, rows
 from mmkd_core import Dataset, History, evaluate, fit, load
-from mmkd_core.cost import environment, measured
+from mmkd_core.cost import environment, metered
 from mmkd_core.evidence.shapes import random_data, shape_of
 from mmkd_core.files import write_json
 from mmkd_core.models import build
@@ -96,7 +96,7 @@ def both_stages(device: torch.device, sizes: Sizes) -> Answers:
     """MMKD at TikTok from nothing: the teacher's epochs and then the student's."""
     data, config = data_of(sizes.tiktok), whole(sizes.epochs)
     torch.manual_seed(0)
-    with measured(device) as cost:
+    with metered(device) as cost:
         teacher = build("teacher", data, {})
         trained(teacher, data, config, device)
         history, _ = trained(build("mmkd", data, {}, teacher=teacher), data, config, device)
@@ -107,7 +107,7 @@ def at_shape(name: str, shape: str, settings: dict[str, Any], device: torch.devi
     """An epoch of a model at a shape: seconds, and the most memory."""
     data = data_of(shape)
     torch.manual_seed(0)
-    with measured(device) as cost:
+    with metered(device) as cost:
         seconds = epoch_of(build(name, data, settings), data, sizes, device)
     yield f"{name}, {shape}", {"epoch s": seconds, **{n: v for n, v in cost.items() if n.startswith("peak")}}
 

@@ -23,21 +23,17 @@ def _of_sums(table: Sequence[int], indices: Sequence[int], *_: object, **__: obj
     return 2 * indices[0] * table[1]
 
 
-def _of_weights(grad: Sequence[int], table: Sequence[int], indices: Sequence[int], *_: object, **__: object) -> int:
-    """Gradients of the weights: an inner product for each row that is looked up."""
-    return 2 * indices[0] * table[1]
-
-
 SPARSE: dict[Any, Callable[..., int]] = {
     aten._embedding_bag: _of_sums,
     aten._embedding_bag_forward_only: _of_sums,
     aten._embedding_bag_backward: _of_sums,  # of the rows of the gradient
-    aten._embedding_bag_per_sample_weights_backward: _of_weights,
+    # of the weights, the gradient given first: an inner product for each row that is looked up
+    aten._embedding_bag_per_sample_weights_backward: lambda grad, *others, **__: _of_sums(*others),
     # the library's own operators, each counted as the sums of rows that it consists of
     torch.ops.mmkd.product: lambda x, crow, col, *_, **__: _of_sums(x, col),
     torch.ops.mmkd.pattern_product: lambda values, x, *_, **__: _of_sums(x, values),
     torch.ops.mmkd.pattern_transposed: lambda values, x, *_, **__: _of_sums(x, values),
-    torch.ops.mmkd.pattern_scores: lambda left, right, crow, row, *_, **__: _of_weights(left, right, row),
+    torch.ops.mmkd.pattern_scores: lambda left, right, crow, row, *_, **__: _of_sums(right, row),
     torch.ops.mmkd.listed_users: lambda grad, users, items, rows, lists, **_: (
         2 * lists[0] * lists[1] * items[1] + _of_sums(users, rows)
     ),

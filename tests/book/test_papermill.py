@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from mmkd_core.evidence.measurement import measure
+from mmkd_core.evidence.measurement import find_or_take
 from mmkd_core.evidence.questions import complexity, consumption
 from mmkd_core.evidence.questions import parameters as counted
 from mmkd_core.evidence.store import Store
@@ -120,12 +120,12 @@ def store(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(consumption, "alone", lambda call, *arguments: call(*arguments))
         for job in (case.job for case in cases if case.job != cases[0].job):
-            measure(job, consumption.footprint, store)
+            find_or_take(job, consumption.footprint, store)
     committed = Store(ROOT / "book/records").taken(complexity.cases())
     for case, (labels, values) in zip(complexity.cases(budget="smoke")[1:], committed[1:], strict=True):
         assert case.labels == labels
         first = len(case.job.arguments["doublings"])
-        measure(case.job, lambda *_, **__: shortened(values, first), store)  # noqa: B023
+        find_or_take(case.job, lambda *_, **__: shortened(values, first), store)  # noqa: B023
     return store
 
 
