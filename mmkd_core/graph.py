@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mmkd_core import kernels
 from mmkd_core.layers import unit_features
 from mmkd_core.sparse import Graph
 
@@ -67,3 +68,26 @@ def propagate(graph: Graph, x: Float[Tensor, "node dim"], layers: int) -> Float[
         x = graph(x)
         total = total + x
     return total / (layers + 1) if layers else total
+
+
+class AtRows(NamedTuple):
+    """Rows of tables that serve and the same rows of a model's own table, layer 0."""
+
+    served: Float[Tensor, "*rows dim"]
+    ids: Float[Tensor, "*rows dim"]
+
+
+def layers_at(
+    graph: Graph, x: Float[Tensor, "node dim"], layers: int, rows: Int[Tensor, " *rows"]
+) -> Float[Tensor, "layer *rows dim"]:
+    """Chosen rows of `x` and of each of its repeated products, of layers 0..`layers`; rows may repeat.
+
+    On a CPU the last layer, forward and backward, costs what the edges of these rows do.
+    """
+    return kernels.layers_at(x, rows.flatten(), layers, *graph.matrices).unflatten(1, rows.shape)
+
+
+def propagate_at(graph: Graph, x: Float[Tensor, "node dim"], layers: int, rows: Int[Tensor, " *rows"]) -> AtRows:
+    """Chosen rows of `propagate(graph, x, layers)` and of `x`, as `layers_at` finds them."""
+    found = layers_at(graph, x, layers, rows)
+    return AtRows(found.sum(0) / (layers + 1), found[0])

@@ -66,10 +66,28 @@ def pair_kd(
     Raises `ValueError` for unequal shapes or a temperature that is not positive.
     """
     _check_pair("pair_kd", teacher_margin, student_margin, temperature)
-    t, s = _divided(temperature, teacher_margin, student_margin)
-    # with log sigmoid(-x) = log sigmoid(x) - x
-    kl = F.logsigmoid(t) - F.logsigmoid(s) + torch.sigmoid(-t) * (s - t)
-    return temperature**2 * kl.mean() if temperature != 1 else kl.mean()
+    kl = _PairKL.apply(*_divided(temperature, teacher_margin, student_margin))
+    return temperature**2 * kl.mean() if temperature != 1 else kl.mean()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class _PairKL(torch.autograd.Function):
+    """KL(Bernoulli(sigmoid(t)) || Bernoulli(sigmoid(s))) with both gradients in closed form."""
+
+    @staticmethod
+    def forward(ctx: Any, t: Tensor, s: Tensor) -> Tensor:
+        less, p = s - t, torch.sigmoid(-t)
+        ctx.save_for_backward(s, less, p)
+        return F.logsigmoid(t) - F.logsigmoid(s) + p * less  # with log sigmoid(-x) = log sigmoid(x) - x
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        s, less, p = ctx.saved_tensors
+        grad, of_t, of_s = grad_outputs[0], None, None
+        if ctx.needs_input_grad[0]:
+            of_t = torch.addcmul(p, p, p, value=-1).mul_(less).mul_(-grad)
+        if ctx.needs_input_grad[1]:
+            of_s = (p - torch.sigmoid(-s)).mul_(grad)
+        return of_t, of_s
 
 
 def list_kd(
@@ -91,13 +109,46 @@ def list_kd(
     shape = tuple(student_logits.shape)
     _check_pair("list_kd", teacher_logits[(0,) * (teacher_logits.dim() - 2)], student_logits, temperature)
     _check("list_kd", len(shape) == 2 and shape[1] >= 2, f"shape {shape}", "(batch, list) with at least 2 columns")
-    t, s = (logits.log_softmax(-1) for logits in _divided(temperature, teacher_logits, student_logits))
-    # the sum over the unobserved is b-'s part of KL(b) and (1 - b+^T) KL(q) together: one softmax serves both
-    observed, unobserved = (t.exp() * (t - s)).split([1, shape[1] - 1], dim=-1)
-    b_t, b_s = (logs[..., 1:].logsumexp(-1) for logs in (t, s))  # log(1 - b+), finite when b+ tends to 1
-    of_b = b_t.exp() * (b_t - b_s)
-    loss = alpha * (observed.squeeze(-1) + of_b) + beta * (unobserved.sum(-1) - of_b)
-    return temperature**2 * loss.mean() if temperature != 1 else loss.mean()
+    loss = _ListKL.apply(*_divided(temperature, teacher_logits, student_logits), alpha, beta)
+    return temperature**2 * loss.mean() if temperature != 1 else loss.mean()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class _ListKL(torch.autograd.Function):
+    """alpha KL(b^T || b^S) + beta (1 - b+^T) KL(q^T || q^S) of each row, with both gradients in closed form.
+
+    The sum over the unobserved of p^T (log p^T - log p^S) is b-'s part of KL(b) and (1 - b+^T) KL(q) together, so that
+    one softmax serves both. In backward, p and r are the teacher's and the student's shares; the student's gradient is
+    alpha (r - p) + (beta - alpha) [0, (1 - b+^T) q^S - p].
+    """
+
+    @staticmethod
+    def forward(ctx: Any, teacher: Tensor, student: Tensor, alpha: float, beta: float) -> Tensor:
+        t, s = teacher.log_softmax(-1), student.log_softmax(-1)
+        b_t, b_s = (logs[..., 1:].logsumexp(-1, keepdim=True) for logs in (t, s))  # log(1 - b+), finite at b+ = 1
+        p, less, b_less, rest = t.exp(), t - s, b_t - b_s, b_t.exp()
+        observed, unobserved = (p * less).split([1, p.shape[-1] - 1], dim=-1)
+        of_b = rest * b_less
+        unobserved = unobserved.sum(-1, keepdim=True)
+        ctx.save_for_backward(s, p, less, b_less, of_b, unobserved)
+        ctx.weights = alpha, beta
+        return (alpha * (observed + of_b) + beta * (unobserved - of_b)).squeeze(-1)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        s, p, less, b_less, of_b, unobserved = ctx.saved_tensors
+        grad, (alpha, beta), of_t, of_s = grad_outputs[0].unsqueeze(-1), ctx.weights, None, None
+        if ctx.needs_input_grad[0]:
+            shifted, unlike = less - b_less, unobserved - of_b
+            first = shifted[..., :1]  # what KL(b) gives to the observed item
+            of_t = (shifted - unlike).mul_(beta).sub_(p[..., :1] * first, alpha=alpha)
+            of_t[..., :1].sub_(first, alpha=beta - alpha)
+            of_t.mul_(p).mul_(grad)
+        if ctx.needs_input_grad[1]:
+            of_s = (s.exp() - p).mul_(alpha)
+            rescaled = (s[..., 1:] + b_less).exp_()  # (1 - b+^T) q^S, which cannot overflow
+            of_s[..., 1:].add_(rescaled.sub_(p[..., 1:]), alpha=beta - alpha)
+            of_s = of_s.mul_(grad).sum_to_size(s.shape)
+        return of_t, of_s, None, None
 
 
 def scaled_cosine_error(
@@ -114,7 +165,7 @@ def scaled_cosine_error(
     _check("scaled_cosine_error", fit and shapes[0][-1] == shapes[1][-1], f"{shapes[0]}, {shapes[1]}", "equal shapes")
     _check("scaled_cosine_error", gamma >= 1, f"gamma={gamma}", "gamma >= 1, as Eq. 11 says")
     cosine = (unit_rows(teacher) * unit_rows(student)).sum(-1)
-    return (1 - cosine).clamp_min(0).pow(gamma).mean()
+    return (1 - cosine).relu().pow(gamma).mean()
 
 
 def _divided(temperature: float, *logits: Tensor) -> tuple[Tensor, ...]:

@@ -5,7 +5,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mmkd_core import kernels
-from mmkd_core.kernels import pattern_product, pattern_scores, product, ranges, segment_softmax, starts
+from mmkd_core.kernels import (
+    pattern_product,
+    pattern_product_at,
+    pattern_scores,
+    product,
+    product_at,
+    ranges,
+    segment_softmax,
+    starts,
+)
 
 
 class Graph(nn.Module):
@@ -40,12 +49,23 @@ class Graph(nn.Module):
     def __matmul__(self, x: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows dim"]:
         return self(x)
 
-    def forward(self, x: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows dim"]:
-        """The product with a dense matrix; O(edges x dim), memory of the result alone. A tracer follows a call only."""
+    def forward(
+        self, x: Float[Tensor, "cols dim"], rows: Int[Tensor, " row"] | None = None
+    ) -> Float[Tensor, "row dim"]:
+        """The product with a dense matrix, or its rows `rows`, which may repeat.
+
+        O(edges x dim), with `rows` on a CPU O(their edges x dim), memory of the result alone. A tracer
+        follows a call only.
+        """
         if x.shape[0] != self.shape[1]:
             raise ValueError(f"got {x.shape[0]} rows for a graph of shape {self.shape}; expected {self.shape[1]}")
+        return product(x, *self.matrices) if rows is None else product_at(x, rows, *self.matrices)
+
+    @property
+    def matrices(self) -> tuple[Tensor, ...]:
+        """The matrix and its transpose, as kernels take them."""
         transposed = (self.transposed_crow, self.transposed_col, self.transposed_values)
-        return product(x, self.crow, self.col, self.values, *transposed)
+        return (self.crow, self.col, self.values, *transposed)
 
     def dense_rows(self, rows: Int[Tensor, " batch"]) -> Float[Tensor, "batch cols"]:
         """The named rows as a dense matrix."""
@@ -54,9 +74,27 @@ class Graph(nn.Module):
         dense[row, self.col[position].long()] = self.values[position]
         return dense
 
+
+class Pairs(nn.Module):
+    """A set of pairs of a row and a column of a matrix of shape (rows, cols), which says what it holds."""
+
+    cells: Tensor  # the pairs in ascending order, then a number larger than any
+    crow: Tensor
+    col: Tensor
+
+    def __init__(self, rows: Int[Tensor, " edge"], cols: Int[Tensor, " edge"], shape: tuple[int, int]) -> None:
+        super().__init__()
+        self.shape = shape
+        cells = (rows * shape[1] + cols).sort().values
+        last = cells.new_full((1,), torch.iinfo(cells.dtype).max)
+        crow = starts(cells // shape[1], shape[0])
+        buffers = {"cells": torch.cat([cells, last]), "crow": crow, "col": (cells % shape[1]).to(torch.int32)}
+        for name, x in buffers.items():
+            self.register_buffer(name, x, persistent=False)
+
     def holds(self, rows: Int[Tensor, " batch"], cols: Int[Tensor, " list"]) -> Bool[Tensor, "batch list"]:
-        """Whether each of the named rows has an entry in each of the named columns."""
-        return kernels.holds(self.crow, self.col, rows, cols, self.shape[1])
+        """Whether each of the named rows is paired with each of the named columns."""
+        return kernels.holds(self.cells, self.crow, self.col, rows, cols, self.shape[1])
 
 
 class Pattern(nn.Module):
@@ -88,9 +126,13 @@ class Pattern(nn.Module):
         transposed = (self.transposed_crow, self.transposed_col, self.transposed_order)
         return (self.crow, self.row, self.col, *transposed)
 
-    def product(self, values: Float[Tensor, " edge"], x: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows dim"]:
-        """The matrix of these values times `x`."""
-        return pattern_product(values, x, *self._places)
+    def product(
+        self, values: Float[Tensor, " edge"], x: Float[Tensor, "cols dim"], rows: Int[Tensor, " row"] | None = None
+    ) -> Float[Tensor, "row dim"]:
+        """The matrix of these values times `x`, or the rows `rows` of that, which may repeat; as `Graph.forward`."""
+        if rows is None:
+            return pattern_product(values, x, *self._places)
+        return pattern_product_at(values, x, rows, *self._places)
 
     def scores(self, left: Float[Tensor, "rows dim"], right: Float[Tensor, "cols dim"]) -> Float[Tensor, " edge"]:
         """The inner products left[row] . right[col] of the entries, and of no other pair."""

@@ -3,8 +3,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmkd_core.kernels import _holds_by_marking, _holds_by_searching, listed_scores, segment_softmax
-from mmkd_core.sparse import Graph, Pattern
+from mmkd_core.graph import propagate, propagate_at
+from mmkd_core.kernels import listed_scores, rows, segment_softmax
+from mmkd_core.sparse import Graph, Pairs, Pattern
 
 
 def random_graph(rows=6, cols=4, seed=0):
@@ -48,13 +49,16 @@ def test_dense_rows_in_the_order_asked_for():
     torch.testing.assert_close(graph.dense_rows(rows).double(), matrix[rows])
 
 
-@pytest.mark.parametrize("way", [_holds_by_marking, _holds_by_searching])
-def test_which_pairs_are_entries_whatever_is_named_twice(way):
+@pytest.mark.parametrize("cpu", [True, False])
+def test_which_pairs_are_held_whatever_is_named_twice(cpu, monkeypatch):
+    monkeypatch.setattr(rows, "on_cpu", lambda x: cpu)
     graph, matrix = random_graph()
-    rows, cols = torch.tensor([5, 0, 3, 0]), torch.tensor([3, 0, 2, 0, 0])
-    expected = (matrix != 0)[rows][:, cols]
-    assert torch.equal(way(graph.crow, graph.col, rows, cols, 4), expected)
-    assert torch.equal(graph.holds(rows, cols), expected)
+    row = torch.repeat_interleave(torch.arange(6), graph.crow.diff())
+    shuffled = torch.randperm(len(row), generator=torch.Generator().manual_seed(2))
+    pairs = Pairs(row[shuffled], graph.col[shuffled].long(), (6, 4))
+    named, cols = torch.tensor([5, 0, 3, 0]), torch.tensor([3, 0, 2, 0, 0])
+    assert torch.equal(pairs.holds(named, cols), (matrix != 0)[named][:, cols])
+    assert pairs.state_dict() == {}
 
 
 def test_a_graph_stays_out_of_the_state_dict():
@@ -146,3 +150,47 @@ def test_segment_softmax_takes_large_numbers_and_empty_segments():
 
 def test_a_pattern_stays_out_of_the_state_dict():
     assert random_pattern()[0].state_dict() == {}
+
+
+@pytest.mark.parametrize("cpu", [True, False])
+def test_rows_of_a_product_and_their_gradient_are_those_of_the_whole_product(cpu, monkeypatch):
+    monkeypatch.setattr(rows, "on_cpu", lambda x: cpu)
+    graph, matrix = random_graph(rows=9)
+    chosen = torch.tensor([7, 0, 3, 0, 0])
+    x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(graph(x, chosen), (matrix @ x)[chosen])
+    weight = torch.randn(5, 3, dtype=torch.float64)
+    (ours,) = torch.autograd.grad((weight * graph(x, chosen)).sum(), x)
+    torch.testing.assert_close(ours, torch.autograd.grad((weight * (matrix @ x)[chosen]).sum(), x)[0])
+
+
+@pytest.mark.parametrize("cpu", [True, False])
+def test_rows_of_the_product_of_a_pattern_and_both_gradients_are_those_of_the_dense_matrix(cpu, monkeypatch):
+    monkeypatch.setattr(rows, "on_cpu", lambda x: cpu)
+    pattern, _ = random_pattern()
+    chosen = torch.tensor([5, 0, 3, 0, 1])  # row 5 is empty
+    values = torch.randn(len(pattern.col), dtype=torch.float64, requires_grad=True)
+    x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    matrix = torch.zeros(6, 4).double().index_put((pattern.row.long(), pattern.col.long()), values)
+    torch.testing.assert_close(pattern.product(values, x, chosen), (matrix @ x)[chosen])
+    weight = torch.randn(5, 3, dtype=torch.float64)
+    ours = torch.autograd.grad((weight * pattern.product(values, x, chosen)).sum(), (values, x))
+    torch.testing.assert_close(ours, torch.autograd.grad((weight * (matrix @ x)[chosen]).sum(), (values, x)))
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+@pytest.mark.parametrize("cpu", [True, False])
+def test_rows_of_what_is_propagated_and_their_gradient_are_those_of_the_whole(cpu, layers, monkeypatch):
+    monkeypatch.setattr(rows, "on_cpu", lambda x: cpu)
+    graph, _ = random_graph(rows=7, cols=7)  # not symmetric
+    chosen = torch.tensor([6, 0, 3, 0, 0])
+    x = torch.randn(7, 3, dtype=torch.float64, requires_grad=True)
+    plain = [propagate(graph, x, layers)[chosen], x[chosen]]
+    ours = propagate_at(graph, x, layers, chosen)
+    torch.testing.assert_close([*ours], plain)
+    weights = torch.randn(2, 5, 3, dtype=torch.float64)
+    found, expected = (
+        torch.autograd.grad(sum((w * y).sum() for w, y in zip(weights, parts, strict=True)), x)[0]
+        for parts in (ours, plain)
+    )
+    torch.testing.assert_close(found, expected)

@@ -9,27 +9,29 @@ import pytest
 import torch
 
 from benchmarks.kernels import Kernels
+from mmkd_core.kernels import rows
 from mmkd_core.models import MODELS, VARIANTS, build
 from mmkd_core.training import FitConfig, Trainer
 
 TRAINED = [name for name in (*MODELS, *VARIANTS) if name not in ("popularity", "itemknn")]
 
 # Kernels of a step with two modalities: forward, backward and optimiser; what only looks at memory in another way or
-# allocates it is none. A step may not take more.
+# allocates it is none. A step may not take more. The library's own operators are opened and what is inside them counts,
+# as they work on a GPU, where launches are what a step costs. An operator of torch counts as one, whatever it launches.
 KERNELS = {
     "bpr-mf": 45,
     "lightgcn": 60,
     "ngcf": 130,
     "vbpr": 80,
-    "mmgcn": 265,
-    "grcn": 520,
+    "mmgcn": 200,
+    "grcn": 260,
     "lattice": 80,
-    "clcrec": 190,
+    "clcrec": 130,
     "slmrec": 200,
     "bm3": 90,
     "teacher": 100,
-    "mmkd": 240,
-    "mmkd, prompt frozen": 165,
+    "mmkd": 220,
+    "mmkd, prompt frozen": 150,
 }
 
 
@@ -51,7 +53,8 @@ def step(model, trainer, batch):
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_a_step_takes_no_more_kernels_than_its_budget(name, data):
+def test_a_step_takes_no_more_kernels_than_its_budget(name, data, monkeypatch):
+    monkeypatch.setattr(rows, "on_cpu", lambda x: False)
     model, trainer, batches = begun(name, data)
     with Kernels() as kernels:
         step(model, trainer, batches[1])

@@ -31,6 +31,13 @@ SPARSE: dict[Any, Callable[..., int]] = {
     aten._embedding_bag_per_sample_weights_backward: lambda grad, *others, **__: _of_sums(*others),
     # the library's own operators, each counted as the sums of rows that it consists of
     torch.ops.mmkd.product: lambda x, crow, col, *_, **__: _of_sums(x, col),
+    # chosen rows of a product count as the whole of it, which is what a GPU computes
+    torch.ops.mmkd.product_at: lambda x, rows, crow, col, *_, **__: _of_sums(x, col),
+    torch.ops.mmkd.product_at_backward: lambda grad, rows, crow, col, *_, **__: _of_sums(grad, col),
+    torch.ops.mmkd.layers_at: lambda x, rows, layers, crow, col, *_, **__: layers * _of_sums(x, col),
+    torch.ops.mmkd.layers_at_backward: lambda grad, rows, crow, col, *_, **__: (grad[0] - 1) * _of_sums(grad[1:], col),
+    torch.ops.mmkd.pattern_product_at: lambda values, x, *_, **__: _of_sums(x, values),
+    torch.ops.mmkd.pattern_product_at_backward: lambda grad, values, x, *_, **__: 2 * _of_sums(x, values),
     torch.ops.mmkd.pattern_product: lambda values, x, *_, **__: _of_sums(x, values),
     torch.ops.mmkd.pattern_transposed: lambda values, x, *_, **__: _of_sums(x, values),
     torch.ops.mmkd.pattern_scores: lambda left, right, crow, row, *_, **__: _of_sums(right, row),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmkd_core import losses, memory, settings
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.evaluation import Ranking, Scorer, rank
-from mmkd_core.kernels import listed_scores
+from mmkd_core.graph import AtRows
 from mmkd_core.layers import embedding
 
 
@@ -20,19 +20,57 @@ def rows_of(table: Float[Tensor, "rows dim"], ids: Tensor) -> Tensor:
     return F.embedding(ids, table)
 
 
-def infonce(
-    scores: Float[Tensor, " batch"],
-    candidates: Float[Tensor, "anchor candidate"],
-    row: Int[Tensor, " batch"],
-    excluded: Bool[Tensor, "anchor candidate"],
-) -> Float[Tensor, ""]:
-    """Mean of InfoNCE over the pairs of a batch, whose anchors share their candidates.
+def nodes_of(batch: Batch, num_users: int) -> Int[Tensor, "batch row"]:
+    """Each row's user, positive and negatives as nodes of the stack of users and items."""
+    return torch.cat([batch.users[:, None], num_users + batch.lists], dim=1)
 
-    `scores` are the pairs' own, `candidates` those of each anchor with each candidate, both divided by the temperature;
-    `row` is the anchor of a pair, and what is `excluded` is no candidate of an anchor.
+
+def scores_of(rows: Float[Tensor, "batch row dim"]) -> Float[Tensor, "batch list"]:
+    """Inner products of each user, the first row, with its list, the others."""
+    user, items = rows.split([1, rows.shape[1] - 1], dim=1)
+    return (items @ user.mT).squeeze(-1)
+
+
+def infonce(
+    scores: Float[Tensor, " batch"], others: Float[Tensor, " anchor"], row: Int[Tensor, " batch"], weight: float = 1.0
+) -> Float[Tensor, ""]:
+    """`weight` times the mean of InfoNCE over the pairs of a batch, whose anchors share their candidates.
+
+    `scores` are the pairs' own, `others` the `log_sum_exp` of each anchor's candidates, both divided by the
+    temperature; `row` is the anchor of a pair.
     """
-    others = candidates.masked_fill(excluded, torch.finfo(scores.dtype).min).logsumexp(1)  # -inf makes NaN gradients
-    return F.softplus(rows_of(others[:, None], row).squeeze(1) - scores).mean()
+    values = F.softplus(rows_of(others[:, None], row).squeeze(1) - scores)
+    return values.mean() if weight == 1 else values.sum() * (weight / len(values))
+
+
+def log_sum_exp(
+    anchors: Float[Tensor, "anchor dim"],
+    candidates: Float[Tensor, "candidate dim"],
+    excluded: Bool[Tensor, "anchor candidate"],
+) -> Float[Tensor, " anchor"]:
+    """log of the sum of exp(anchor . candidate) over the candidates of each anchor that are not `excluded`.
+
+    The smallest number, without a gradient, where all are. One exponential per pair serves both passes: what is kept
+    is each candidate's share of the sum, and both gradients are products with these shares.
+    """
+    return _LogSumExp.apply(anchors, candidates, excluded)  # pyright: ignore[reportReturnType]
+
+
+class _LogSumExp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchors: Tensor, candidates: Tensor, excluded: Tensor) -> Tensor:
+        logits = anchors @ candidates.T
+        dtype = torch.promote_types(logits.dtype, torch.float32)  # under autocast products are of fewer bits
+        logits = logits.to(dtype).masked_fill_(excluded, torch.finfo(dtype).min)  # -inf makes NaN gradients
+        top, shares = logits.amax(1), logits.softmax(1)
+        ctx.save_for_backward(anchors.to(dtype), candidates.to(dtype), shares)
+        return top - shares.amax(1).log_()  # the largest share is exp(top - what is sought)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:
+        anchors, candidates, shares = ctx.saved_tensors
+        grad = grad_outputs[0][:, None]
+        return grad * (shares @ candidates), shares.T @ (grad * anchors), None
 
 
 def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weight: float) -> dict[str, Tensor]:
@@ -134,8 +172,18 @@ class IdModel(Recommender):
     def embed(self) -> Embeddings:
         raise NotImplementedError
 
-    def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+    def at(self, nodes: Int[Tensor, "batch row"]) -> AtRows:
+        """Rows of the tables that serve and of the model's own; `nodes` holds a user in column 0, then items.
+
+        A model that need not compute whole tables for these rows says how.
+        """
         tables = self.embed()
-        scores = listed_scores(tables.users, tables.items, batch.users, batch.lists).squeeze(-1)
-        terms = {"bpr": losses.list_bpr(scores)}
-        return terms | row_l2(self.nodes.weight, self.num_users, batch, self.l2)
+        users, items = nodes.split([1, nodes.shape[1] - 1], dim=1)
+        served = [rows_of(tables.users, users), rows_of(tables.items, items - self.num_users)]
+        return AtRows(torch.cat(served, dim=1), rows_of(self.nodes.weight, nodes))
+
+    def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        nodes = nodes_of(batch, self.num_users)
+        served, ids = self.at(nodes)
+        terms = {"bpr": losses.list_bpr(scores_of(served))}
+        return terms | ({"l2": self.l2 * losses.l2(ids[:, :3].transpose(0, 1))} if self.l2 else {})

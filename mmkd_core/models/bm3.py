@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
-from mmkd_core.graph import bipartite, propagate
+from mmkd_core.graph import bipartite, propagate, propagate_at
 from mmkd_core.layers import Features, embedding, linear, unit_rows
 from mmkd_core.models.base import Recommender, rows_of
 
@@ -60,10 +60,10 @@ class BM3(Recommender):
         return Embeddings(self.predictor(users), self.predictor(items))
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        tables = self.collaborate()
-        users, items = rows_of(tables.users, batch.users), rows_of(tables.items, batch.pos)
+        nodes = torch.stack([batch.users, self.num_users + batch.pos])
+        (users, items), ids = propagate_at(self.graph, self.nodes.weight, self.layers, nodes)
         contents = [project(rows_of(x, batch.pos)) for project, x in zip(self.projections, self.features, strict=True)]
-        collaborative = torch.stack([users, items])
+        collaborative = torch.stack([users, items + ids[1]])
         views = torch.cat([collaborative, torch.stack(contents)])  # (2 + modalities, batch, dim)
         targets = unit_rows(F.dropout(views.detach(), self.dropout, self.training))
         both, content = unit_rows(self.predictor(views)).split([2, len(contents)])

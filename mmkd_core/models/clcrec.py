@@ -19,13 +19,14 @@ without a training interaction are among the negatives here; there they are neve
 """
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
-from mmkd_core.models.base import IdModel, infonce, row_l2, rows_of
-from mmkd_core.sparse import Graph
+from mmkd_core.models.base import IdModel, infonce, log_sum_exp, rows_of
+from mmkd_core.sparse import Pairs
 
 
 class CLCRec(IdModel):
@@ -48,7 +49,7 @@ class CLCRec(IdModel):
         super().__init__(data, dim=dim, l2=l2)
         self.temperature, self.contrast, self.replaced = temperature, contrast, replaced
         users, items = data.train.T
-        self.train_items = Graph(users, items, torch.ones(len(users)), (data.num_users, data.num_items))
+        self.train_items = Pairs(users, items, (data.num_users, data.num_items))
         features = Features(data, unit_features)
         self.register_buffer("content", torch.cat([*features], dim=1), persistent=False)
         cold = torch.bincount(items, minlength=data.num_items) == 0
@@ -65,31 +66,36 @@ class CLCRec(IdModel):
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         users, items, negatives = (batch.distinct(field) for field in self.distinct)
-        named = torch.cat([items.ids, negatives.ids])
-        sizes = [len(users.ids), len(items.ids), len(negatives.ids)]
-        of_users, *ids = rows_of(self.nodes.weight, torch.cat([users.ids, self.num_users + named])).split(sizes)
-        content = self.encode(named).split(sizes[1:])
-        column, absent = items.place, ~negatives.real
+        named, real = torch.cat([items.ids, negatives.ids]), torch.cat([items.real, negatives.real])
+        sizes = [len(items.ids), len(negatives.ids)]
+        rows = rows_of(self.nodes.weight, torch.cat([users.ids, self.num_users + named]))
+        of_users, ids = rows.split([len(users.ids), len(named)])
+        content, absent = self.encode(named), ~negatives.real
         terms = {}
         if self.contrast < 1:
-            chosen = self._choose(torch.cat([items.real, negatives.real])).split(sizes[1:])
-            pos, neg = (torch.where(c[:, None], g, e) for c, g, e in zip(chosen, content, ids, strict=True))
-            excluded = self.train_items.holds(users.ids, negatives.ids) | absent
-            loss = self._infonce(of_users, users.place, rows_of(pos, column), neg, excluded)
-            terms["user_item"] = (1 - self.contrast) * loss
+            pos, neg = torch.where(self._choose(real)[:, None], content, ids).split(sizes)
+            anchors = self._cooled(of_users)
+            scores = (rows_of(anchors, users.place) * rows_of(pos, items.place)).sum(1)
+            others = log_sum_exp(anchors, neg, self.train_items.holds(users.ids, negatives.ids) | absent)
+            terms["user_item"] = infonce(scores, others, users.place, 1 - self.contrast)
         if self.contrast:
-            anchors, pos, neg = unit_rows(ids[0]), unit_rows(content[0]), unit_rows(content[1])
-            excluded = (items.ids[:, None] == negatives.ids) | absent
-            terms["contrast"] = self.contrast * self._infonce(anchors, column, rows_of(pos, column), neg, excluded)
-        return terms | row_l2(self.nodes.weight, self.num_users, batch, self.l2)
+            anchors, pos, neg = unit_rows(torch.cat([ids.split(sizes)[0], content])).split([sizes[0], *sizes])
+            anchors = self._cooled(anchors)
+            others = log_sum_exp(anchors, neg, (items.ids[:, None] == negatives.ids) | absent)
+            lead = others - (anchors * pos).sum(1)  # of an item, the same in all its pairs
+            values = F.softplus(rows_of(lead[:, None], items.place))
+            terms["contrast"] = values.sum() * (self.contrast / len(values))
+        if self.l2:  # as `row_l2`, of rows that are here already
+            places = [users.place, len(users.ids) + items.place, len(rows) - sizes[1] + negatives.place[:, 0]]
+            norms = rows_of(rows.square().sum(1, keepdim=True), torch.cat(places))
+            terms["l2"] = self.l2 * 0.5 / len(batch.users) * norms.sum()
+        return terms
 
-    def _infonce(self, anchors: Tensor, row: Tensor, pos: Tensor, neg: Tensor, excluded: Tensor) -> Tensor:
-        """Mean of InfoNCE of the pairs (anchors[row], pos), all rows of neg being candidates where not `excluded`."""
-        scores = (rows_of(anchors, row) * pos).sum(1) / self.temperature
-        return infonce(scores, anchors / self.temperature @ neg.T, row, excluded)
+    def _cooled(self, anchors: Tensor) -> Tensor:
+        return anchors if self.temperature == 1 else anchors / self.temperature
 
     def _choose(self, real: Bool[Tensor, " item"]) -> Bool[Tensor, " item"]:
         """A random choice of exactly the share `replaced` of the real items, as a mask."""
-        order = torch.rand(len(real), device=real.device).masked_fill(~real, 2).argsort()
+        order = torch.rand(len(real), device=real.device).add_(real, alpha=-1).argsort()  # the real ones first
         count = (self.replaced * real.sum()).round()
-        return torch.zeros_like(real).scatter(0, order, torch.arange(len(real), device=real.device) < count)
+        return torch.empty_like(real).scatter_(0, order, torch.arange(len(real), device=real.device) < count)

@@ -22,11 +22,11 @@ tables that serve are those of the current weights, not of the last training ste
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mmkd_core.data import Dataset, Embeddings
-from mmkd_core.graph import both_directions
+from mmkd_core.graph import AtRows, both_directions
 from mmkd_core.layers import Features, embedding, linear, unit_rows
 from mmkd_core.models.base import IdModel, rows_of
 from mmkd_core.sparse import Pattern
@@ -45,35 +45,44 @@ class GRCN(IdModel):
         users, items = data.train.T
         nodes = data.num_users + data.num_items
         self.confidence = nn.Parameter(torch.ones(nodes, len(self.features)))
-        self.edges = Pattern(users, items, (data.num_users, data.num_items))
-        self.graph = Pattern(*both_directions(users, items, data.num_users), (nodes, nodes))
+        both = both_directions(users, items, data.num_users)
+        self.graph = Pattern(*both, (nodes, nodes))
+        # all modalities at once: a block of the diagonal each
+        self.edges = _blocks(users, items, (data.num_users, data.num_items), len(self.features))
+        self.content_graph = _blocks(*both, (nodes, nodes), len(self.features))
 
-    def route(self, preferences: Float[Tensor, "user dim"], items: Float[Tensor, "item dim"]) -> Tensor:
-        """c_u after neighbour routing: a prototype of what the user's items have in common, (user, dim)."""
-        users = unit_rows(preferences)
+    def route(
+        self, preferences: Float[Tensor, "modality user dim"], items: Float[Tensor, "modality item dim"]
+    ) -> Float[Tensor, "modality user dim"]:
+        """x_u after neighbour routing: a prototype of what the user's items have in common, in each modality."""
+        users, items = unit_rows(preferences), items.flatten(0, 1)
         for _ in range(self.routing):
-            affinity = self.edges.softmax(self.edges.scores(users, items))
-            users = unit_rows(users + self.edges.product(affinity, items))
+            affinity = self.edges.softmax(self.edges.scores(users.flatten(0, 1), items))
+            users = unit_rows(users + self.edges.product(affinity, items).view_as(users))
         return users
 
-    def contents(self) -> tuple[list[Tensor], list[Tensor]]:
-        """y^m, (node, dim), and a^m, one an entry of the graph, of each modality."""
-        contents, affinities = [], []
-        preferences = self.preferences.weight.chunk(len(self.projections), dim=1)
-        for project, preference, x in zip(self.projections, preferences, self.features, strict=True):
-            items = unit_rows(F.leaky_relu(project(x)))
-            users = self.route(preference, items)
-            scores = self.edges.scores(users, items)  # the same in both directions: by user, then by item
-            both = torch.cat([scores, scores.index_select(0, self.edges.transposed_order)])
-            affinities.append(self.graph.softmax(both))
-            nodes = torch.cat([users, items])
-            contents.append(nodes + self.graph.product(affinities[-1], nodes))
-        return contents, affinities
+    def contents(self, rows: Int[Tensor, " row"] | None = None) -> tuple[Tensor, Tensor]:
+        """y^m, (modality, node, dim), of all nodes or of `rows`, and a^m, (modality, entry of the graph)."""
+        parts = [project(x) for project, x in zip(self.projections, self.features, strict=True)]
+        items = unit_rows(F.leaky_relu(torch.stack(parts)))
+        users = self.route(torch.stack(self.preferences.weight.chunk(len(parts), dim=1)), items)
+        scores = self.edges.scores(users.flatten(0, 1), items.flatten(0, 1))
+        by_item = scores.index_select(0, self.edges.transposed_order)  # the same in both directions
+        both = torch.cat([scores.view(len(parts), -1), by_item.view(len(parts), -1)], dim=1)
+        affinities = self.content_graph.softmax(both.flatten())
+        nodes = torch.cat([users, items], dim=1)
+        stacked = own = nodes.flatten(0, 1)
+        if rows is not None:
+            first = torch.arange(0, len(stacked), nodes.shape[1], device=rows.device)
+            rows = (first[:, None] + rows).flatten()
+            own = rows_of(stacked, rows)
+        contents = own + self.content_graph.product(affinities, stacked, rows)
+        return contents.unflatten(0, (len(parts), -1)), affinities.view_as(both)
 
-    def refine(self, affinities: list[Tensor]) -> Float[Tensor, " edge"]:
+    def refine(self, affinities: Float[Tensor, "modality edge"]) -> Float[Tensor, " edge"]:
         """w, the weights of the refined graph: an edge that no modality trusts is cut."""
         confidence = rows_of(self.confidence, self.graph.col)
-        return (torch.stack(affinities, dim=1) * confidence).amax(1).relu()
+        return (affinities * confidence.T).amax(0).relu()
 
     def embed(self) -> Embeddings:
         contents, affinities = self.contents()
@@ -83,3 +92,26 @@ class GRCN(IdModel):
             x = self.graph.product(weights, x)
             total = total + x
         return self.split(torch.cat([total, *contents], dim=1))
+
+    def at(self, nodes: Int[Tensor, "batch row"]) -> AtRows:
+        rows, x = nodes.flatten(), self.nodes.weight
+        contents, affinities = self.contents(rows)
+        weights = self.refine(affinities)
+        total = ids = rows_of(x, rows)
+        for layer in range(1, self.layers + 1):
+            if layer == self.layers:
+                total = total + self.graph.product(weights, x, rows)
+            else:
+                x = self.graph.product(weights, x)
+                total = total + rows_of(x, rows)
+        served = torch.cat([total, *contents], dim=1)
+        return AtRows(*(part.unflatten(0, nodes.shape) for part in (served, ids)))
+
+
+def _blocks(rows: Tensor, cols: Tensor, shape: tuple[int, int], count: int) -> Pattern:
+    """A pattern `count` times along the diagonal: entries of block b have rows and columns b times `shape` further."""
+    block = torch.arange(count, device=rows.device)[:, None]
+    return Pattern(
+        *((ids + size * block).flatten() for ids, size in zip((rows, cols), shape, strict=True)),
+        (count * shape[0], count * shape[1]),
+    )

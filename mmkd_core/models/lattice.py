@@ -27,7 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mmkd_core.data import Dataset, Embeddings
-from mmkd_core.graph import bipartite, item_knn, propagate
+from mmkd_core.graph import AtRows, bipartite, item_knn, layers_at, propagate, propagate_at
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
 from mmkd_core.models.base import IdModel, rows_of
 from mmkd_core.sparse import Graph
@@ -101,19 +101,35 @@ class LATTICE(IdModel):
     def fuse(self, structure: Entries | Graph) -> Embeddings:
         """The tables under a given S."""
         users, items = self.split(propagate(self.graph, self.nodes.weight, self.layers))
-        h = self.split(self.nodes.weight).items
+        return Embeddings(users, items + unit_rows(self._smoothed(self.split(self.nodes.weight).items, structure)))
+
+    def _smoothed(self, h: Tensor, structure: Entries | Graph) -> Tensor:
         for _ in range(self.item_layers):
             h = structure(h)
-        return Embeddings(users, items + unit_rows(h))
+        return h
 
     def embed(self) -> Embeddings:
+        return self.fuse(self.structure())
+
+    def structure(self) -> Entries | Graph:
+        """S: mined anew when the model serves; in training mined with a gradient once an epoch, and then a constant."""
         if not self.training:
-            return self.fuse(self.mine().graph())
+            return self.mine().graph()
         if self.item_graph is None:
-            structure = self.mine()
-            self.item_graph = structure.graph()
-            return self.fuse(structure)
-        return self.fuse(self.item_graph)
+            mined = self.mine()
+            self.item_graph = mined.graph()
+            return mined
+        return self.item_graph
+
+    def at(self, nodes: Int[Tensor, "batch row"]) -> AtRows:
+        served, ids = propagate_at(self.graph, self.nodes.weight, self.layers, nodes)
+        users, items = served.split([1, nodes.shape[1] - 1], dim=1)
+        h, structure, rows = self.split(self.nodes.weight).items, self.structure(), nodes[:, 1:] - self.num_users
+        if isinstance(structure, Graph) and self.item_layers:
+            h = layers_at(structure, h, self.item_layers, rows)[-1]
+        else:
+            h = rows_of(self._smoothed(h, structure), rows)
+        return AtRows(torch.cat([users, items + unit_rows(h)], dim=1), ids)
 
 
 def normalised(cols: Int[Tensor, "item list"], cosines: Float[Tensor, "item list"]) -> Entries:

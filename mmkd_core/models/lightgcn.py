@@ -6,8 +6,11 @@ Differs from the paper: 1. An epoch visits each training pair once, where the au
 2. Xavier-uniform start (the MMKD paper's choice) in place of a normal distribution of deviation 0.1.
 """
 
+from jaxtyping import Int
+from torch import Tensor
+
 from mmkd_core.data import Dataset, Embeddings
-from mmkd_core.graph import bipartite, propagate
+from mmkd_core.graph import AtRows, bipartite, propagate, propagate_at
 from mmkd_core.models.base import IdModel
 
 
@@ -21,3 +24,6 @@ class LightGCN(IdModel):
 
     def embed(self) -> Embeddings:
         return self.split(propagate(self.graph, self.nodes.weight, self.layers))
+
+    def at(self, nodes: Int[Tensor, "batch row"]) -> AtRows:
+        return propagate_at(self.graph, self.nodes.weight, self.layers, nodes)

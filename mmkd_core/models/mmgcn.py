@@ -17,6 +17,8 @@ is a setting. 4. The sum over the modalities, as in the paper, not the mean. 5. 
 weights, not those of the last training step.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -26,12 +28,12 @@ from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import both_directions, neighbour_mean
 from mmkd_core.layers import Features, embedding, unit_rows
-from mmkd_core.models.base import IdModel, row_l2, rows_of
+from mmkd_core.models.base import IdModel, nodes_of, row_l2, rows_of, scores_of
 from mmkd_core.sparse import Graph
 
 
 class Layer(nn.Module):
-    """One layer of one modality: aggregation and combination. Rows of the three arguments belong to the same nodes."""
+    """The weights of one layer of one modality: aggregation and combination."""
 
     def __init__(self, width: int, dim: int) -> None:
         super().__init__()
@@ -39,13 +41,26 @@ class Layer(nn.Module):
         self.own = nn.Linear(width, dim)
         self.combine = nn.Linear(width + dim, dim)
 
-    def forward(
-        self, mean: Float[Tensor, "rows width"], x: Float[Tensor, "rows width"], ids: Float[Tensor, "rows dim"]
-    ) -> Float[Tensor, "rows dim"]:
-        h = F.leaky_relu(self.aggregate(mean))  # the mean of the products is the product of the mean
-        xhat = F.leaky_relu(self.own(x)) + ids
-        left, right = self.combine.weight.split([h.shape[1], xhat.shape[1]], dim=1)  # spares [h | xhat]
-        return F.leaky_relu(torch.addmm(F.linear(xhat, right, self.combine.bias), h, left.T))
+
+def combined(
+    layers: Sequence[Layer],
+    means: Float[Tensor, "modality row width"],
+    x: Float[Tensor, "modality row width"],
+    ids: Float[Tensor, "row dim"],
+) -> Float[Tensor, "modality row dim"]:
+    """x^(l+1) of each modality, whose layers stand in order; rows of the three tables belong to the same nodes."""
+    aggregate = torch.stack([layer.aggregate.weight for layer in layers]).mT
+    own, combine = (_stacked([getattr(layer, name) for layer in layers]) for name in ("own", "combine"))
+    h = F.leaky_relu(means @ aggregate)  # the mean of the products is the product of the mean
+    xhat = F.leaky_relu(torch.baddbmm(own[1], x, own[0])) + ids
+    left, right = combine[0].split([h.shape[2], xhat.shape[2]], dim=1)  # spares [h | xhat]
+    return F.leaky_relu(torch.baddbmm(torch.baddbmm(combine[1], xhat, right), h, left))
+
+
+def _stacked(linears: Sequence[nn.Linear]) -> tuple[Tensor, Tensor]:
+    """Transposed weights, (modality, width, dim), and biases, (modality, 1, dim)."""
+    weights, biases = (torch.stack([getattr(linear, name) for linear in linears]) for name in ("weight", "bias"))
+    return weights.mT, biases[:, None]
 
 
 class Branch(nn.Module):
@@ -69,13 +84,38 @@ class Branch(nn.Module):
         graph: Graph,
         rows: Int[Tensor, " row"] | None,
     ) -> Float[Tensor, "row dim"]:
-        """x^(L) of the nodes named by `rows`, or of all: the last layer's products are done for these alone."""
-        x = unit_rows(torch.cat([preferences, self.project(features)]))
-        *inner, last = self.layers
-        for layer in inner:
-            x = layer(graph(x), x, ids)
-        mean = graph(x)
-        return last(mean, x, ids) if rows is None else last(rows_of(mean, rows), rows_of(x, rows), rows_of(ids, rows))
+        """x^(L) of the nodes named by `rows`, or of all."""
+        return propagated([self], preferences, [features], ids, graph, rows)[0]
+
+
+def propagated(
+    branches: Sequence[Branch],
+    preferences: Float[Tensor, "user feat"],
+    features: Sequence[Tensor],
+    ids: Float[Tensor, "node dim"],
+    graph: Graph,
+    rows: Int[Tensor, " row"] | None,
+) -> Float[Tensor, "modality row dim"]:
+    """x^(L) of each modality, of the nodes named by `rows` or of all: the last layer is done for these alone.
+
+    One product passes the rows of all modalities, side by side, through the graph.
+    """
+    count = len(branches)
+    projected = [branch.project(x) for branch, x in zip(branches, features, strict=True)]
+    nodes = torch.cat([preferences, torch.cat(projected, dim=1)])
+    x = unit_rows(nodes.unflatten(1, (count, -1))).flatten(1)
+    *inner, last = zip(*(branch.layers for branch in branches), strict=True)
+    for layers in inner:
+        x = combined(layers, _apart(graph(x), count), _apart(x, count), ids).transpose(0, 1).flatten(1)
+    means = _apart(graph(x, rows), count)
+    if rows is None:
+        return combined(last, means, _apart(x, count), ids)
+    return combined(last, means, _apart(rows_of(x, rows), count), rows_of(ids, rows))
+
+
+def _apart(x: Float[Tensor, "row feat"], modalities: int) -> Float[Tensor, "modality row _"]:
+    """Modalities that lie side by side, one after another."""
+    return x.unflatten(1, (modalities, -1)).transpose(0, 1)
 
 
 class MMGCN(IdModel):
@@ -96,23 +136,18 @@ class MMGCN(IdModel):
 
     def represent(self, rows: Int[Tensor, " row"] | None = None) -> Float[Tensor, "row dim"]:
         """E of the nodes named by `rows`, or of all."""
-        preferences = self.preferences.weight.chunk(len(self.branches), dim=1)
-        ids, graph = self.nodes.weight, self.graph
-        parts = [
-            branch(p, x, ids, graph, rows)
-            for branch, p, x in zip(self.branches, preferences, self.features, strict=True)
-        ]
-        return torch.stack(parts).sum(0)
+        parts = propagated(
+            [*self.branches], self.preferences.weight, [*self.features], self.nodes.weight, self.graph, rows
+        )
+        return parts.sum(0)
 
     def embed(self) -> Embeddings:
         return self.split(self.represent())
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        lists = batch.lists
-        nodes = self.represent(torch.cat([batch.users, self.num_users + lists.flatten()]))
-        users, items = nodes[: len(lists)], nodes[len(lists) :].unflatten(0, lists.shape)
-        scores = (items @ users[:, :, None]).squeeze(-1)
-        terms = {"bpr": losses.bpr(scores[:, 0], scores[:, 1:])}
+        nodes = nodes_of(batch, self.num_users)
+        served = self.represent(nodes.flatten()).unflatten(0, nodes.shape)
+        terms = {"bpr": losses.list_bpr(scores_of(served))}
         if self.l2:
             preferences = self.l2 * losses.l2(rows_of(self.preferences.weight, batch.users))
             terms["l2"] = preferences + row_l2(self.nodes.weight, self.num_users, batch, self.l2)["l2"]

@@ -20,7 +20,7 @@ is no decay beside it; there AdamW's own of 0.01. 9. The GCN student propagates;
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -109,6 +109,16 @@ def _compress(x: Float[Tensor, "node teacher_dim"], width: int) -> Float[Tensor,
     return (x.double() @ _directions(x, width)).to(x.dtype)
 
 
+class Lesson(NamedTuple):
+    """What the distillation terms of a step share: both sides and the student's scores of the batch."""
+
+    know: Knowledge
+    student: Embeddings
+    scores: Float[Tensor, "batch list"]  # the student's, each row's positive in column 0
+    margins: Float[Tensor, " batch"]  # of these, the positive's over the first negative's
+    batch: Batch
+
+
 STUDENTS = {"lightgcn": LightGCNStudent, "gcn": GCNStudent}
 TABLES = ("users", "items", "user_content", "item_content")
 
@@ -161,7 +171,7 @@ class MMKD(Recommender):
         self.student = kind(data, start, dim, kind.usual_layers if layers is None else layers, init)
         teacher_dim = know.users.shape[1]
         self.map = nn.Linear(dim, teacher_dim, bias=False) if embed and dim != teacher_dim else None
-        self._store(know, "initial_" if self.prompt_is_live else "known_")
+        self._store(*((know, "initial_") if self.prompt_is_live else (know.fused(), "known_")))
 
     @property
     def prompt_is_live(self) -> bool:
@@ -184,7 +194,8 @@ class MMKD(Recommender):
 
     def _stored(self, prefix: str) -> Knowledge:
         tables = {name: self.get_buffer(prefix + name) for name in TABLES}
-        return Knowledge(**tables, content_weight=self.teacher.content_weight)
+        weight = 0.0 if prefix == "known_" else self.teacher.content_weight  # what is known is stored fused
+        return Knowledge(**tables, content_weight=weight)
 
     def knowledge(self) -> Knowledge:
         """What the teacher hands on now: computed afresh while the prompt is live, else the stored constants."""
@@ -200,7 +211,7 @@ class MMKD(Recommender):
     def refresh(self) -> None:
         self._freeze_teacher()
         if not self.prompt_is_live:
-            self._store(self._compute_knowledge(), "known_")
+            self._store(self._compute_knowledge().fused(), "known_")
 
     def embed(self) -> Embeddings:
         return self.split(self.student())
@@ -209,38 +220,38 @@ class MMKD(Recommender):
         nodes = self.student()
         student = self.split(nodes)
         scores = listed_scores(student.users, student.items, batch.users, batch.lists).squeeze(-1)
-        terms = {"bpr": losses.bpr_of_margins(_margins(scores))}
+        margins = _margins(scores)
+        terms = {"bpr": losses.bpr_of_margins(margins)}
         terms |= row_l2(self.student.regularised(nodes), self.num_users, batch, self.l2)
         weights = {name: weight for name, weight in self.weights.items() if weight}
         if weights:
-            know = self.knowledge()
+            lesson = Lesson(self.knowledge(), student, scores, margins, batch)
             distillation = {"pair_kd": self.pair_kd, "list_kd": self.list_kd, "embed_kd": self.embed_kd}
-            terms |= {
-                name: weight * distillation[name](know, student, scores, batch) for name, weight in weights.items()
-            }
+            terms |= {name: weight * distillation[name](lesson) for name, weight in weights.items()}
         return terms
 
-    def pair_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
-        """Eq. 5 of the batch's margins; `scores` are the student's, its positive in column 0."""
-        return losses.pair_kd(*self.margins(know, scores, batch), self.temperature)
+    def pair_kd(self, lesson: Lesson) -> Float[Tensor, ""]:
+        """Eq. 5 of the batch's margins."""
+        return losses.pair_kd(self.teacher_margins(lesson), lesson.margins, self.temperature)
 
-    def list_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
-        """Eq. 10 of the batch's lists, mean over the modalities; `scores` are the student's."""
-        by_modality = know.content_logits(batch).permute(2, 0, 1)
-        return losses.list_kd(by_modality, scores, self.alpha, self.beta, self.temperature)
+    def list_kd(self, lesson: Lesson) -> Float[Tensor, ""]:
+        """Eq. 10 of the batch's lists, mean over the modalities."""
+        by_modality = lesson.know.content_logits(lesson.batch).permute(2, 0, 1)
+        return losses.list_kd(by_modality, lesson.scores, self.alpha, self.beta, self.temperature)
 
-    def embed_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
+    def embed_kd(self, lesson: Lesson) -> Float[Tensor, ""]:
         """Eq. 11 of all items, mean over the modalities."""
-        return losses.scaled_cosine_error(*self.content_and_items(know, student), self.gamma)
+        return losses.scaled_cosine_error(*self.content_and_items(lesson), self.gamma)
 
-    def margins(self, know: Knowledge, scores: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The teacher's and the student's score of the positive less that of the first negative; both (batch,)."""
-        return _margins(know.logits(batch._replace(neg=batch.neg[:, :1]))), _margins(scores)
+    def teacher_margins(self, lesson: Lesson) -> Float[Tensor, " batch"]:
+        """The teacher's scores of the positives less those of the first negatives."""
+        batch = lesson.batch
+        return _margins(lesson.know.logits(batch._replace(neg=batch.neg[:, :1])))
 
-    def content_and_items(self, know: Knowledge, student: Embeddings) -> tuple[Tensor, Tensor]:
+    def content_and_items(self, lesson: Lesson) -> tuple[Tensor, Tensor]:
         """F_i^m, (item, modality, dim), and the student's items in the teacher's width, (item, 1, dim)."""
-        items = student.items if self.map is None else self.map(student.items)
-        return know.content_of_items(), items[:, None]
+        items = lesson.student.items
+        return lesson.know.content_of_items(), (items if self.map is None else self.map(items))[:, None]
 
     @torch.no_grad()
     def monitor(self, score: Callable[[Scorer], float]) -> dict[str, float]:

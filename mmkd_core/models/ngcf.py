@@ -67,12 +67,10 @@ class NGCF(IdModel):
         x = self.nodes.weight
         blocks = [_rows(x, nodes)]
         for weights in self.weights:
-            neighbours = self.graph(x)
             if weights is self.weights[-1]:
-                x = self._layer(blocks[-1], _rows(neighbours, nodes), weights)
-                blocks.append(x)
+                blocks.append(self._layer(blocks[-1], self.graph(x, nodes), weights))
             else:
-                x = self._layer(x, neighbours, weights)
+                x = self._layer(x, self.graph(x), weights)
                 blocks.append(_rows(x, nodes))
         return blocks
 

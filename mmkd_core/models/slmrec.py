@@ -31,10 +31,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mmkd_core import losses
-from mmkd_core.data import Batch, Dataset, Distinct, Embeddings
-from mmkd_core.graph import bipartite, propagate
+from mmkd_core.data import Batch, Dataset, Embeddings
+from mmkd_core.graph import bipartite, layers_at, propagate
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
-from mmkd_core.models.base import IdModel, infonce, rows_of
+from mmkd_core.models.base import IdModel, infonce, log_sum_exp, rows_of
 
 NEVER = -1e9  # a logit whose exponential is 0
 
@@ -73,20 +73,14 @@ class SLMRec(IdModel):
         content = propagate(self.graph, F.pad(content, (0, 0, data.num_users, 0)), layers)
         self.register_buffer("content", content, persistent=False)
 
-    def _channels(self, nodes: Int[Tensor, " batch"] | None = None) -> list[Tensor]:
-        """z^0, z^1, ..., z^M of the named nodes, or of all: (batch, dim) each."""
-        x = even = self.nodes.weight / (self.layers + 1)
-        odd = None
-        for layer in range(1, self.layers + 1):
-            x = self.graph(x)
-            if layer % 2 == 0:
-                even = even + x
-            else:
-                odd = x if odd is None else odd + x
-        odd = torch.zeros_like(even) if odd is None else odd
-        from_users = torch.cat([even[: self.num_users], odd[self.num_users :]])
-        tables = [even + odd, from_users, self.get_buffer("content")]
-        ids, from_users, content = tables if nodes is None else [rows_of(table, nodes) for table in tables]
+    def _channels(self, nodes: Int[Tensor, " batch"] | None = None, users: int | None = None) -> list[Tensor]:
+        """z^0, z^1, ..., z^M of the named nodes, of which the first `users` are users, or of all: (batch, dim) each."""
+        if nodes is None:
+            nodes, users = torch.arange(len(self.nodes.weight), device=self.nodes.weight.device), self.num_users
+        layers = layers_at(self.graph, self.nodes.weight / (self.layers + 1), self.layers, nodes)
+        of_users, of_items = layers.split([users, len(nodes) - users], dim=1)
+        from_users = torch.cat([of_users[::2].sum(0), of_items[1::2].sum(0)])
+        ids, content = layers.sum(0), rows_of(self.get_buffer("content"), nodes)
         parts = content.split([weight.shape[1] for weight in self.projections], dim=1)
         contents = [
             torch.addmm(from_users, part, weight.T) for part, weight in zip(parts, self.projections, strict=True)
@@ -100,24 +94,22 @@ class SLMRec(IdModel):
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         users, items = batch.distinct("users"), batch.distinct("pos")
         sizes = [len(users.ids), len(items.ids)]
-        channels = self._channels(torch.cat([users.ids, self.num_users + items.ids]))
+        channels = self._channels(torch.cat([users.ids, self.num_users + items.ids]), len(users.ids))
         of_users, of_items = torch.cat(channels, dim=1).split(sizes)
-        terms = {"infonce": self._infonce(self.fuse_users(of_users), self.fuse_items(of_items), users.place, items)}
+        x, y, unreal = self.fuse_users(of_users), self.fuse_items(of_items), ~items.real
+        terms = {"infonce": self._infonce(x, y, users.place, items.place, unreal)}
         if self.ssl:
-            terms["ssl"] = self.ssl * self._fine_and_coarse(of_items.chunk(len(channels), dim=1), items.real)
+            terms["ssl"] = self.ssl * self._fine_and_coarse(of_items.chunk(len(channels), dim=1), unreal)
         if self.l2:
             nodes = torch.stack([batch.users, self.num_users + batch.pos])
             terms["l2"] = self.l2 * losses.l2(rows_of(self.nodes.weight, nodes))
         return terms
 
-    def _fine_and_coarse(self, channels: Sequence[Tensor], real: Bool[Tensor, " item"] | None = None) -> Tensor:
-        """FAC of the items whose z^0, ..., z^M are given; all, or the `real` ones, are each other's candidates."""
+    def _fine_and_coarse(self, channels: Sequence[Tensor], unreal: Bool[Tensor, " item"]) -> Tensor:
+        """FAC of the items whose z^0, ..., z^M are given; those that are not `unreal` are each other's candidates."""
         x, terms = channels[0], []
-        itself, absent = torch.arange(len(x), device=x.device), x.new_zeros(len(x))
-        if real is not None:
-            unreal = ~real
-            itself.masked_fill_(unreal, -100)  # cross_entropy leaves out what has the target -100
-            absent.masked_fill_(unreal, NEVER)
+        itself = torch.arange(len(x), device=x.device).masked_fill_(unreal, -100)  # cross_entropy leaves out -100
+        absent = unreal * NEVER
         for h, g, channel in zip(self.from_chain, self.from_modality, channels[1:], strict=True):
             x = h(x)
             chain, content = unit_rows(torch.stack([x, g(channel)])).unbind()
@@ -125,11 +117,11 @@ class SLMRec(IdModel):
             terms.append(F.cross_entropy(logits, itself))
         return torch.stack(terms).sum()
 
-    def _infonce(self, x: Tensor, y: Tensor, row: Tensor, items: Distinct) -> Tensor:
-        """InfoNCE of the pairs (x[row], y[items.place]); the candidates of a pair are the real rows of y."""
+    def _infonce(self, x: Tensor, y: Tensor, row: Tensor, column: Tensor, unreal: Tensor) -> Tensor:
+        """InfoNCE of the pairs (x[row], y[column]); the candidates of a pair are the rows of y that are real."""
         x, y = unit_rows(torch.cat([x, y])).split([len(x), len(y)])
         x = x / self.temperature
-        scores = (rows_of(x, row) * rows_of(y, items.place)).sum(1)
-        excluded = (~items.real).repeat(len(x), 1)
-        excluded[row, items.place] = True
-        return infonce(scores, x @ y.T, row, excluded)
+        scores = (rows_of(x, row) * rows_of(y, column)).sum(1)
+        excluded = unreal.repeat(len(x), 1)
+        excluded[row, column] = True
+        return infonce(scores, log_sum_exp(x, y, excluded), row)

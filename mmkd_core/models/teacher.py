@@ -27,16 +27,27 @@ from torch import Tensor, nn
 
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
-from mmkd_core.graph import bipartite, neighbour_mean, propagate
+from mmkd_core.graph import bipartite, neighbour_mean, propagate, propagate_at
 from mmkd_core.kernels import listed_scores
 from mmkd_core.layers import Reduction, standardise, unit_rows
-from mmkd_core.models.base import IdModel, row_l2, rows_of
+from mmkd_core.models.base import IdModel, nodes_of, rows_of, scores_of
+
+
+def fuse(
+    collaborative: Float[Tensor, "*rows dim"], content: Float[Tensor, "*rows feat"], weight: float
+) -> Float[Tensor, "*rows dim"]:
+    """Rows of E^T from LightGCN's part and the content of all modalities side by side."""
+    if not weight:
+        return collaborative
+    by_modality = content.unflatten(-1, (-1, collaborative.shape[-1]))
+    return collaborative.add(unit_rows(by_modality).sum(-2), alpha=weight)
 
 
 class Knowledge(NamedTuple):
     """What the teacher hands on: LightGCN's part of E^T and the content F^m, all modalities side by side.
 
-    The fusion waits until rows are asked for, because a training step needs the rows of its batch alone.
+    The fusion waits until rows are asked for, because a training step needs the rows of its batch alone. Where the
+    content's weight is 0, `users` and `items` are E^T as they are.
     """
 
     users: Float[Tensor, "user dim"]
@@ -45,20 +56,22 @@ class Knowledge(NamedTuple):
     item_content: Float[Tensor, "item feat"]
     content_weight: float
 
-    def _fuse(self, collaborative: Tensor, content: Tensor) -> Tensor:
-        by_modality = content.unflatten(-1, (-1, collaborative.shape[-1]))
-        return collaborative.add(unit_rows(by_modality).sum(-2), alpha=self.content_weight)
-
     def embeddings(self) -> Embeddings:
         """E^T of all users and items."""
-        return Embeddings(self._fuse(self.users, self.user_content), self._fuse(self.items, self.item_content))
+        pairs = (self.users, self.user_content), (self.items, self.item_content)
+        return Embeddings(*(fuse(*pair, self.content_weight) for pair in pairs))
+
+    def fused(self) -> "Knowledge":
+        """The same with E^T in place of LightGCN's part, for who will ask for it often."""
+        return Knowledge(*self.embeddings(), self.user_content, self.item_content, 0.0)
 
     def logits(self, batch: Batch) -> Float[Tensor, "batch list"]:
         """Scores by E^T of the positive (column 0) and the negatives."""
         users, lists = batch.users[:, None], batch.lists
-        collaborative = torch.cat([rows_of(self.users, users), rows_of(self.items, lists)], dim=1)
-        content = torch.cat([rows_of(self.user_content, users), rows_of(self.item_content, lists)], dim=1)
-        of_users, of_items = self._fuse(collaborative, content).split([1, lists.shape[1]], dim=1)
+        of_users, of_items = rows_of(self.users, users), rows_of(self.items, lists)
+        if self.content_weight:
+            content = torch.cat([rows_of(self.user_content, users), rows_of(self.item_content, lists)], dim=1)
+            return scores_of(fuse(torch.cat([of_users, of_items], dim=1), content, self.content_weight))
         return (of_items @ of_users.mT).squeeze(-1)
 
     def content_logits(self, batch: Batch) -> Float[Tensor, "batch list modality"]:
@@ -132,12 +145,13 @@ class Teacher(IdModel):
 
     def know(self, *, with_prompt: bool = True) -> Knowledge:
         """E^T and F^m; `with_prompt=False` computes them as if the prompt were not there."""
-        prompt = self.prompt() if self.prompt is not None and with_prompt else None
-        content = self.reduction(prompt, self.prompt_rate)
-        user_content = self.item_to_user(content)
+        user_content = self._user_content(self.prompt if with_prompt else None)
         item_content = self.user_to_item(user_content)
         users, items = self.split(self.collaborate())
         return Knowledge(users, items, user_content, item_content, self.content_weight)
+
+    def _user_content(self, prompt: Prompt | None) -> Float[Tensor, "user feat"]:
+        return self.item_to_user(self.reduction(None if prompt is None else prompt(), self.prompt_rate))
 
     def collaborate(self) -> Float[Tensor, "node dim"]:
         """LightGCN's part of E^T; the stored one if it was frozen."""
@@ -149,13 +163,19 @@ class Teacher(IdModel):
         return self.know().embeddings()
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        know = self.know()
-        scores = know.logits(batch)
+        nodes = nodes_of(batch, self.num_users)
+        collaborative, ids = propagate_at(self.graph, self.nodes.weight, self.layers, nodes)
+        user_content, items = self._user_content(self.prompt), nodes[:, 1:] - self.num_users
+        of_items = self.user_to_item(user_content, items.flatten()).unflatten(0, items.shape)
+        content = torch.cat([rows_of(user_content, nodes[:, :1]), of_items], dim=1)
+        scores = scores_of(fuse(collaborative, content, self.content_weight))
         terms = {"bpr": losses.list_bpr(scores)}
-        terms |= row_l2(self.nodes.weight, self.num_users, batch, self.l2)
+        if self.l2:
+            terms["l2"] = self.l2 * losses.l2(ids[:, :3].transpose(0, 1))
         if self.modality_bpr:
-            pos, neg = know.content_logits(batch).split([1, batch.neg.shape[1]], dim=1)
-            terms["modality_bpr"] = self.modality_bpr * losses.bpr_of_margins(pos - neg)
+            by_modality = content.unflatten(2, (-1, ids.shape[2]))
+            scores = (by_modality[:, 1:] * by_modality[:, :1]).sum(-1)  # (batch, list, modality)
+            terms["modality_bpr"] = self.modality_bpr * losses.bpr_of_margins(scores[:, :1] - scores[:, 1:])
         return terms
 
     @torch.no_grad()

@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mmkd_core.data import Batch, Dataset, Embeddings
+from mmkd_core.data import Dataset
 from mmkd_core.graph import edge_weights, propagate
 from mmkd_core.layers import embedding
 from mmkd_core.models.base import Recommender
-from mmkd_core.models.mmkd import MMKD, STUDENTS, LightGCNStudent
-from mmkd_core.models.teacher import Knowledge, Prompt, Teacher
+from mmkd_core.models.mmkd import MMKD, STUDENTS, Lesson, LightGCNStudent
+from mmkd_core.models.teacher import Prompt, Teacher
 from mmkd_core.sparse import Graph
 
 
@@ -47,8 +47,8 @@ class XavierTeacher(Teacher):
 class MSEDistillation(MMKD):
     """The mean squared error, over items, modalities and channels, in place of the scaled cosine error of Eq. 11."""
 
-    def embed_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
-        content, items = self.content_and_items(know, student)
+    def embed_kd(self, lesson: Lesson) -> Float[Tensor, ""]:
+        content, items = self.content_and_items(lesson)
         return F.mse_loss(items.expand_as(content), content)
 
 
@@ -60,16 +60,17 @@ def _released_kl(teacher: Tensor, student: Tensor) -> Tensor:
 class ReleasedPair(MMKD):
     """Pair-wise distillation as released: the gradient of BPR weighted by minus the teacher's loss."""
 
-    def pair_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
-        return _released_kl(*(-F.logsigmoid(margin) for margin in self.margins(know, scores, batch)))
+    def pair_kd(self, lesson: Lesson) -> Float[Tensor, ""]:
+        margins = self.teacher_margins(lesson), lesson.margins
+        return _released_kl(*(-F.logsigmoid(margin) for margin in margins))
 
 
 class ReleasedList(MMKD):
     """List-wise distillation as released, without the disentangled loss of Eq. 10."""
 
-    def list_kd(self, know: Knowledge, student: Embeddings, scores: Tensor, batch: Batch) -> Float[Tensor, ""]:
-        loss = -(scores.softmax(1) + 1e-8).log()
-        teachers = know.content_logits(batch).unbind(2)
+    def list_kd(self, lesson: Lesson) -> Float[Tensor, ""]:
+        loss = -(lesson.scores.softmax(1) + 1e-8).log()
+        teachers = lesson.know.content_logits(lesson.batch).unbind(2)
         return torch.stack([_released_kl(-(logits.softmax(1) + 1e-8).log(), loss) for logits in teachers]).mean()
 
 

@@ -71,11 +71,12 @@ def test_the_loss_is_that_of_the_papers_equations(data, make_batch):
 
 def test_routing_changes_the_preferences_of_users_who_have_items(data):
     model = random_model(data, dim=4)
-    items = F.normalize(torch.randn(data.num_items, 4))
-    before = F.normalize(torch.randn(data.num_users, 4))
+    items = F.normalize(torch.randn(3, data.num_items, 4), dim=2)
+    before = F.normalize(torch.randn(3, data.num_users, 4), dim=2)
     after = model.route(before, items)
-    moved = (after - before).norm(dim=1) > 1e-3
-    assert moved.tolist() == (torch.bincount(data.train[:, 0], minlength=data.num_users) > 0).tolist()
+    has_items = (torch.bincount(data.train[:, 0], minlength=data.num_users) > 0).tolist()
+    for moved in (after - before).norm(dim=2) > 1e-3:
+        assert moved.tolist() == has_items
 
 
 def test_the_affinities_of_each_node_sum_to_one(data):
@@ -90,7 +91,7 @@ def test_affinity_one_and_confidence_one_give_the_plain_sum_over_neighbours(data
     model = random_model(data, dim=4, layers=2)
     torch.nn.init.ones_(model.confidence)
     contents, affinities = model.contents()
-    monkeypatch.setattr(model, "contents", lambda: (contents, [torch.ones_like(a) for a in affinities]))
+    monkeypatch.setattr(model, "contents", lambda: (contents, torch.ones_like(affinities)))
     adjacency = (bipartite(data.train, data.num_users, data.num_items).dense_rows(torch.arange(70)) > 0).float()
     e = model.nodes.weight
     expected = e + adjacency @ e + adjacency @ (adjacency @ e)
