@@ -29,7 +29,8 @@ help:  ## print this list
 book: train notebooks html  ## train on the demo data, execute the notebooks, render the book to _build/html/
 	@echo "The book is in _build/html/index.html"
 
-test: check html  ## run every check there is
+test: $(INSTALLED)  ## run every check there is
+	$(MAKE) html & $(MAKE) check; checked=$$?; wait $$! && exit $$checked
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env tests notebooks
 
 check: $(INSTALLED)  ## lint, types, spelling, import layers
@@ -45,7 +46,7 @@ lowest:  ## run the library's tests with the lowest versions that pyproject.toml
 	$(LOWEST)/bin/pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH_LOWEST)
 	$(LOWEST)/bin/pip install --quiet "uv>=0.5"
 	echo "torch ; sys_platform == 'never'" > $(LOWEST)/overrides.txt  # it is there, in the build that TORCH_INDEX has
-	$(LOWEST)/bin/uv pip compile pyproject.toml --extra test --extra search --resolution lowest-direct --quiet \
+	$(LOWEST)/bin/uv pip compile pyproject.toml --extra test --extra search --extra parquet --resolution lowest-direct --quiet \
 	  --python $(LOWEST)/bin/python --overrides $(LOWEST)/overrides.txt --output-file $(LOWEST)/requirements.txt
 	$(LOWEST)/bin/pip install --quiet -r $(LOWEST)/requirements.txt
 	$(LOWEST)/bin/pip install --quiet --no-deps -e .

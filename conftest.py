@@ -15,7 +15,7 @@ os.environ.setdefault("MMKD_DEMO_CACHE", OWN_CACHE or "")
 
 # Files and notebooks that take half a minute or more, the longest first: they begin first, so that no worker is left
 # alone with one of them at the end. It needs --no-loadscope-reorder, without which xdist goes by the number of tests.
-LONGEST = ("test_papermill", "test_site", "multimodal", "own_data", "test_colab", "test_cli", "test_engine")
+LONGEST = ("test_site", "test_papermill", "multimodal", "own_data", "test_cli", "test_steps", "test_colab", "tsne")
 
 
 @pytest.hookimpl(trylast=True)

@@ -23,7 +23,7 @@ import optuna
 import torch
 
 from mmkd_core import Dataset, History, load, plan
-from mmkd_core.cost import environment, measured
+from mmkd_core.cost import environment, metered
 from mmkd_core.experiment import tables_of
 from mmkd_core.files import write_json, write_whole
 from mmkd_core.runs import model_of, trained_teacher
@@ -123,7 +123,7 @@ def main() -> None:
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=budget.get("rung", 20), reduction_factor=2),
     )
     study.enqueue_trial(start if budget["start"] == "default" else in_force(arguments.model, budget["start"], space))
-    with measured(choose_device()) as cost:
+    with metered(choose_device()) as cost:
         study.optimize(lambda trial: one_trial(trial, arguments, space, budget, data), n_trials=budget["trials"])
     trials = [{**t.user_attrs, "state": t.state.name.lower(), "validation recall@20": t.value} for t in study.trials]
     best = study.best_trial.user_attrs["settings"]

@@ -69,7 +69,7 @@ class Meter:
 
 
 @contextmanager
-def measured(device: torch.device) -> Iterator[dict[str, Any]]:
+def metered(device: torch.device) -> Iterator[dict[str, Any]]:
     """Fills the yielded dict at the end with what a `Meter` reads then: what is done inside, and that alone."""
     cost: dict[str, Any] = {}
     if device.type == "cuda":

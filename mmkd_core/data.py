@@ -78,7 +78,8 @@ class Dataset:
     """Interactions in three splits and the content features of the items; valid, or it is not made.
 
     `train`, `val` and `test` are int64 tensors of shape (edges, 2) whose rows are (user, item); they are sorted
-    when the data set is made. `features` maps a modality's name to a float32 tensor of shape (num_items, d_m).
+    when the data set is made, of any integers. `features` maps a modality's name to a float32 tensor of shape
+    (num_items, d_m).
     `sources` maps the name of a split or a modality to where it was read, for the messages of `DataError`, and
     `notes` are sentences on what was seen there and is not as one may think. Where users and items were renumbered,
     `user_ids` and `item_ids` hold the number that each had in the files, int64. None of these is part of the data.
@@ -109,12 +110,12 @@ class Dataset:
             raise DataError(
                 f"{self.name}: got {self.num_users:,} users and {self.num_items:,} items; expected under 2^63 pairs"
             )
+        keys = {split: self._checked_keys(split) for split in SPLITS}
+        self._check_disjoint(keys)
         for split in SPLITS:
-            object.__setattr__(self, split, self._checked_edges(split))
-        self._check_disjoint()
-        for split in SPLITS:
-            edges = getattr(self, split)
-            object.__setattr__(self, split, edges[self._keys(edges).argsort()])
+            own = keys.pop(split)
+            edges = torch.stack([own // self.num_items, own % self.num_items], 1)
+            object.__setattr__(self, split, edges)
         if len(self.train) == 0:
             raise DataError(f"{self._where('train')}: no training interaction; expected at least one (user, item) row")
         features = {modality: self._checked_features(modality, x) for modality, x in self.features.items()}
@@ -124,46 +125,47 @@ class Dataset:
         source = self.sources.get(part)
         return f"{self.name}, {part} ({source})" if source else f"{self.name}, {part}"
 
-    def _checked_edges(self, split: str) -> Tensor:
+    def _checked_keys(self, split: str) -> Tensor:
+        """The pairs of a split as numbers, user times num_items plus item, ascending; sorted in place."""
         edges = torch.as_tensor(getattr(self, split))
         if edges.dim() != 2 or edges.shape[1] != 2:
             raise DataError(f"{self._where(split)}: got shape {tuple(edges.shape)}; expected (edges, 2)")
         if edges.dtype.is_floating_point or edges.dtype.is_complex or edges.dtype == torch.bool:
             raise DataError(f"{self._where(split)}: got dtype {edges.dtype}; expected integer ids")
-        edges = edges.to(torch.int64)
+        edges = edges if edges.dtype == torch.int32 else edges.to(torch.int64)
         for column, (what, size) in enumerate((("user", self.num_users), ("item", self.num_items))):
             ids = edges[:, column]
-            bad = ((ids < 0) | (ids >= size)).nonzero()
-            if len(bad):
-                row = int(bad[0])
+            if len(ids) and (ids.min() < 0 or ids.max() >= size):
+                row = int(((ids < 0) | (ids >= size)).nonzero()[0])
                 raise DataError(
                     f"{self._where(split)}, row {row}: {what} id {int(ids[row])} is out of range; "
                     f"expected 0 to {size - 1}"
                 )
-        keys, order = self._keys(edges).sort(stable=True)
-        twice = (keys[1:] == keys[:-1]).nonzero()
-        if len(twice):
-            row = int(order[int(twice[0]) + 1])
+        keys = self._keys(edges)
+        keys.numpy().sort()  # no order of the rows: torch's sort, which gives one, takes three times the memory
+        if (keys[1:] == keys[:-1]).any():
+            keys, order = self._keys(edges).sort(stable=True)
+            row = int(order[int((keys[1:] == keys[:-1]).nonzero()[0]) + 1])
             user, item = edges[row].tolist()
             raise DataError(
                 f"{self._where(split)}, row {row}: user {user}, item {item} appears twice; expected each pair once"
             )
-        return edges
+        return keys
 
     def _keys(self, edges: Tensor) -> Tensor:
-        return edges[:, 0] * self.num_items + edges[:, 1]
+        return edges[:, 0].to(torch.int64, copy=True).mul_(self.num_items).add_(edges[:, 1])
 
-    def _check_disjoint(self) -> None:
+    def _check_disjoint(self, keys: Mapping[str, Tensor]) -> None:
         for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
-            edges = getattr(self, second)
-            shared = torch.isin(self._keys(edges), self._keys(getattr(self, first))).nonzero()
-            if len(shared):
-                row = int(shared[0])
-                user, item = edges[row].tolist()
-                raise DataError(
-                    f"{self._where(second)}, row {row}: user {user}, item {item} is also in {self._where(first)}; "
-                    "expected each pair in one split alone"
-                )
+            if not len(keys[first]) or not _among(keys[second], keys[first]).any():
+                continue
+            edges = torch.as_tensor(getattr(self, second))
+            row = int(_among(self._keys(edges), keys[first]).nonzero()[0])
+            user, item = edges[row].tolist()
+            raise DataError(
+                f"{self._where(second)}, row {row}: user {user}, item {item} is also in {self._where(first)}; "
+                "expected each pair in one split alone"
+            )
 
     def _checked_features(self, modality: str, x: Tensor) -> Tensor:
         x = torch.as_tensor(x)
@@ -188,5 +190,10 @@ class Dataset:
         digest = hashlib.sha256(f"{self.num_users} {self.num_items}".encode())
         for name, tensor in [*((s, getattr(self, s)) for s in SPLITS), *sorted(self.features.items())]:
             digest.update(f"{name} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.numpy().tobytes())
+            digest.update(tensor.numpy())
         return digest.hexdigest()
+
+
+def _among(keys: Tensor, known: Tensor) -> Tensor:
+    """Which of `keys` are among `known`, which are some, ascending."""
+    return known[torch.searchsorted(known, keys).clamp_max_(len(known) - 1)] == keys

@@ -6,8 +6,9 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -69,13 +70,13 @@ class Experiment:
         teacher = values["teacher"] and cls.from_dict(values["teacher"])
         return cls(**{**values, "hparams": hparams, "fit": fit, "teacher": teacher})
 
-    @property
+    @cached_property
     def canonical(self) -> str:
         """JSON that two equal experiments share; without the settings that are at their declared neutral value."""
         return json.dumps(self._without_neutral(), sort_keys=True)
 
     def _without_neutral(self) -> dict[str, Any]:
-        return self.as_dict() | {
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {
             "hparams": settings.without_neutral(self.hparams, settings_of(self.model)),
             "fit": settings.without_neutral(asdict(self.fit), SETTINGS),
             "teacher": self.teacher and self.teacher._without_neutral(),
@@ -142,13 +143,20 @@ def chosen_for(model: str, dataset: str) -> dict[str, Any]:
     """The settings of `hparams/<model>.toml` for a data set, those of training under "fit"; {} where it has none."""
     if dataset == "search":  # `[search]` is the space of the search, no data set
         return {}
-    return {name: value for name, value in tables_of(model).get(dataset, {}).items() if name != "how"}
+    return deepcopy({name: value for name, value in _tables_of(model).get(dataset, {}).items() if name != "how"})
 
 
 def tables_of(model: str) -> dict[str, dict[str, Any]]:
     """The tables of `hparams/<model>.toml`: "search", and one per data set. None for a model that has no such file."""
+    return deepcopy(_tables_of(model))
+
+
+def _tables_of(model: str) -> dict[str, dict[str, Any]]:
     file = resources.files("mmkd_core") / "hparams" / f"{base_of(model)}.toml"
-    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return _parsed(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+_parsed = lru_cache(tomllib.loads)  # the ledger plans a thousand experiments with the settings of a few models
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,12 @@ def save_hits(record_file: Path, users: Int[Tensor, " edge"], places: Int[Tensor
     write_whole(record_file.with_suffix(".npz"), write)
 
 
-def read_hits(record_file: str | Path) -> dict[str, Float[Tensor, " user"]] | None:
-    """Recall and NDCG of each test user, in ascending user id, from the file that lies beside a record.
+def read_hits(file: str | Path) -> dict[str, Float[Tensor, " user"]] | None:
+    """Recall and NDCG of each test user, in ascending user id, from the `.npz` of a record, by the path of either.
 
     None when there is none: a record can do without. Raises `ValueError` naming a file that cannot be read.
     """
-    path = Path(record_file).with_suffix(".npz")
+    path = Path(file).with_suffix(".npz")
     if not path.exists():
         return None
     try:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mmkd_core.checkpoint import read_header, write_tensors
-from mmkd_core.cost import added, environment, measured, parameters
+from mmkd_core.cost import added, environment, metered, parameters
 from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets import canonical_name, load
 from mmkd_core.evaluation import KS, hit_places, metrics_at
@@ -110,7 +110,7 @@ def trained(
             check_memory(stage.model, stage.hparams, data)
     teacher = trained_teacher(experiment, store, data, device=target, on_epoch=on_epoch, **execution)
     checkpoint = checkpoint_beside(record_file)
-    with measured(target) as cost, seeded(experiment.seed, target):
+    with metered(target) as cost, seeded(experiment.seed, target):
         model = model_of(experiment, data, teacher).to(target)
         report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
         earlier = read_header(checkpoint).get("cost", {})

@@ -5,7 +5,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from mmkd_core.evidence.measurement import Measured
+from mmkd_core.evidence.measurement import MeasurementRecord
 from mmkd_core.evidence.questions import comparison, incremental, overfitting
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import flat
@@ -22,7 +22,7 @@ def _close():
 
 def keep(case, values, store):
     """Writes a result as `measure` would."""
-    Measured(case.job, values, {}, {}, {"fingerprint": "made up"}).save(store)
+    MeasurementRecord(case.job, values, {}, {}, {"fingerprint": "made up"}).save(store)
 
 
 def adapted(stale, tuned, epochs):

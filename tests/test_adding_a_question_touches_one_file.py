@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import call
 
 PACKAGE = Path(__file__).parents[1] / "mmkd_core"
 RECORDS = Path(__file__).parents[1] / "book" / "records"
@@ -61,25 +62,25 @@ assert main(["claims"]) == 0
 
 @pytest.fixture
 def world(tmp_path):
-    """A folder with a copy of the package and of the records in it, the package with one file more."""
+    """A folder with a copy of the package and TikTok's records in it, the package with one file more."""
     shutil.copytree(PACKAGE, tmp_path / "mmkd_core", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "book").mkdir()
-    (tmp_path / "book" / "records").symlink_to(RECORDS)
+    (tmp_path / "book" / "records").mkdir(parents=True)
+    (tmp_path / "book" / "records" / "tiktok").symlink_to(RECORDS / "tiktok")
     (tmp_path / "mmkd_core/evidence/questions/depth.py").write_text(FILE, encoding="utf-8")
     return tmp_path
 
 
-def python(folder, code):
-    """What a fresh interpreter prints in `folder`, whose package it finds first."""
-    environment = os.environ | {"PYTHONPATH": str(folder)}
+def python(world, code):
+    """What a fresh interpreter prints that finds the copy of the package first."""
+    environment = os.environ | {"PYTHONPATH": str(world)}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", code], cwd=world, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_one_file_makes_a_question(world):
+def test_one_file_makes_a_question(world, monkeypatch, capsys):
     said = python(world, CODE)
     table, figure, claims = said.split("A note.\n")
     (in_force,) = (line for line in table.splitlines() if line.startswith("in force"))
@@ -88,7 +89,8 @@ def test_one_file_makes_a_question(world):
     assert "not run" in nine  # planned by this file alone
     assert figure == "depth.svg\n"
     assert (world / "depth.svg").stat().st_size > 1000
-    ledger = python(PACKAGE.parent, "from mmkd_core.__main__ import main; main(['claims'])")
+    monkeypatch.chdir(world)
+    ledger = call(capsys, "claims")[1]  # of the package as it is, with these records
     before, _, summary = ledger.rstrip("\n").rpartition("\n")
     assert claims.startswith(before)  # every claim that stood is told as it was
     assert summary.startswith("37 claims: ")

@@ -9,8 +9,9 @@ from pathlib import Path
 import optuna
 import pytest
 
-from benchmarks.epochs import PEERS, rows
+from benchmarks.epochs import rows
 from benchmarks.search import adopt, in_force, space_of, suggest
+from benchmarks.table import CITED
 from mmkd_core import MODELS
 from mmkd_core.evidence.cases import REAL
 from mmkd_core.experiment import tables_of
@@ -24,18 +25,18 @@ SET = [name for name in MODELS if defaults_of(name)]  # all that a search could 
 STUDIES = ROOT / "book" / "records" / "searches"
 
 
-@pytest.mark.parametrize("program", ["epochs", "search"])
+@pytest.mark.parametrize("program", ["benchmarks", "benchmarks.search", "benchmarks.scale", "benchmarks.blocks"])
 def test_a_program_shows_how_to_call_it(program):
-    command = [sys.executable, "-m", f"benchmarks.{program}", "--help"]
+    command = [sys.executable, "-m", program, "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert f"python -m benchmarks.{program}" in done.stdout
+    assert f"python -m {program}" in done.stdout
 
 
 def test_the_table_of_seconds_has_every_model_that_is_trained_and_every_peer_a_line():
     lines = rows()
     assert {row.model for row in lines} == set(TRAINED)
     assert len({row.title for row in lines}) == len(lines) == len(TRAINED) + 1
-    assert sorted(row.peer for row in lines if row.peer) == sorted(line["peer"] for line in PEERS.values())
+    assert {what for at in CITED["epoch"].values() for what in at} <= {row.title for row in lines}
 
 
 def test_every_model_with_settings_has_a_space_of_them():

@@ -8,8 +8,9 @@ import pytest
 from made_up_records import system
 
 from mmkd_core.evidence.compare import NOT_RUN, Comparison
-from mmkd_core.evidence.ledger import claims, ledger, page
-from mmkd_core.evidence.questions import ablations, comparison, complexity, consumption, demo, overfitting
+from mmkd_core.evidence.ledger import claims, judged, page
+from mmkd_core.evidence.question import NOTES, SAID
+from mmkd_core.evidence.questions import QUESTIONS, ablations, comparison, complexity, consumption, demo, overfitting
 from mmkd_core.evidence.questions.comparison import (
     GENERAL_TITLES,
     MMKD,
@@ -19,7 +20,7 @@ from mmkd_core.evidence.questions.comparison import (
     ranks_move_more,
 )
 from mmkd_core.evidence.questions.hyperparameters import cases as settings
-from mmkd_core.evidence.questions.hyperparameters import equal_is_best, grows, matters
+from mmkd_core.evidence.questions.hyperparameters import equal_is_best, grows, matters, saturates
 from mmkd_core.evidence.questions.tsne import more_mixed
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.verdicts import VERDICTS, better, every_seed, untestable, verdict, within
@@ -31,7 +32,7 @@ SEEDS = (0, 1, 2)
 
 def give(store, cases, rows):
     """The store, which now holds `rows` for the function `cases`."""
-    store._of_function[cases] = (), rows
+    store._of_function[cases] = rows
     return store
 
 
@@ -52,7 +53,7 @@ def evidence(tmp_path):
 
 def told(found):
     """All lines of what was measured, as the command line prints them."""
-    return "; ".join(found.measured)
+    return "; ".join(found.lines)
 
 
 @pytest.mark.parametrize(
@@ -144,9 +145,19 @@ def test_bars_in_a_claim_do_not_split_its_line():
     assert line == r"| takes O(\|E\|) (Sec. 1) | **reproduced** | \|E\|: 2 | [read](n.ipynb) |"
 
 
+def test_a_data_set_on_which_one_of_a_pair_is_not_planned_does_not_count(evidence):
+    rows = evidence(comparison.cases, "system", {"a": {"one": 0.6, "other": 0.4, "third": 0.3}, "b": {"one": 0.6}})
+    alone = better(comparison.cases, "system", "one", "other")(rows)
+    assert (alone.verdict, len(alone.lines)) == ("reproduced", 1)
+    assert alone.lines[0].startswith("a: +")  # there is one other alone, so that nobody need say which
+    among = better(comparison.cases, "system", "one", "other", "third")(rows)
+    assert (among.verdict, len(among.lines)) == ("reproduced", 1)
+    assert among.lines[0].startswith("a against other: +")
+
+
 def test_better_than_all_counts_the_worst_comparison(evidence):
     rates = {"a": {"one": 0.5, "weak": 0.2, "strong": 0.8}, "b": {"one": 0.5, "weak": 0.2, "strong": 0.3}}
-    found = better(comparison.cases, "system", "one", ["weak", "strong"])(evidence(comparison.cases, "system", rates))
+    found = better(comparison.cases, "system", "one", "weak", "strong")(evidence(comparison.cases, "system", rates))
     assert found.verdict == "partly reproduced"
     assert "a against strong: -0." in told(found)
 
@@ -161,7 +172,7 @@ def test_not_worse_allows_the_margin(evidence, rate, expected):
 def test_a_gain_is_relative_to_the_best_baseline(evidence, least, expected):
     """Half as often again as BM3 hits, give or take; at least a tenth, a fifth or a half more is claimed."""
     rates = dict.fromkeys(BASELINES, 0.2) | {"BM3": 0.4, MMKD: 0.49}
-    rule = better(comparison.cases, "system", MMKD, BASELINES, "ndcg@50", least)
+    rule = better(comparison.cases, "system", MMKD, *BASELINES, metric="ndcg@50", share=least)
     found = rule(evidence(comparison.cases, "system", {"a": rates}))
     assert found.verdict == expected
     assert "a against BM3" in told(found)
@@ -175,7 +186,7 @@ def test_a_gain_is_over_the_seeds_that_both_have(tmp_path):
     assert set(gains(rows).iloc[0]) == {f"0.0 % ({BASELINES[0]})"}
     found = Store(tmp_path)
     give(found, comparison.cases, rows)
-    rule = better(comparison.cases, "system", MMKD, BASELINES, "ndcg@50", 0.0975)
+    rule = better(comparison.cases, "system", MMKD, *BASELINES, metric="ndcg@50", share=0.0975)
     assert rule(found).verdict == "not reproduced"
 
 
@@ -185,7 +196,7 @@ def test_a_capped_run_of_either_side_leaves_a_claim_undecided(evidence, capped):
     rows = evidence(comparison.cases, "system", {"a": rates})
     table = rows.rows(comparison.cases)
     table["capped"] = table["system"] == capped
-    found = better(comparison.cases, "system", MMKD, BASELINES)(rows)
+    found = better(comparison.cases, "system", MMKD, *BASELINES)(rows)
     assert found.verdict == "inconclusive (capped)"
     assert "a against BM3: -0.4" in told(found)
     assert "(capped)" in told(found)
@@ -198,18 +209,18 @@ def test_most_pairs_and_ranks(evidence):
     general = {name: 0.3 + place / 50 for place, name in enumerate(GENERAL_TITLES)}
     turned = dict(zip(multi, reversed(multi.values()), strict=True))
     rows = evidence(comparison.cases, "system", {"a": multi | general, "b": turned | general})
-    assert most_pairs()(rows).verdict == "reproduced"
-    assert ranks_move_more()(rows).verdict == "reproduced"
+    assert most_pairs(rows).verdict == "reproduced"
+    assert ranks_move_more(rows).verdict == "reproduced"
     few = rows.rows(comparison.cases).assign(capped=lambda t: (t["dataset"] == "b") & (t["system"] == "BM3"))
     give(rows, comparison.cases, few)
-    assert most_pairs()(rows).verdict == "reproduced"  # three of 21 pairs are open: no majority can turn
-    assert ranks_move_more()(rows).verdict == "inconclusive (capped)"
+    assert most_pairs(rows).verdict == "reproduced"  # three of 21 pairs are open: no majority can turn
+    assert ranks_move_more(rows).verdict == "inconclusive (capped)"
     give(rows, comparison.cases, few.assign(capped=few["dataset"] == "b"))
-    assert most_pairs()(rows).verdict == "partly reproduced"
-    assert "b: 0 of 21 pairs won, 0 lost, 21 capped" in told(most_pairs()(rows))
+    assert most_pairs(rows).verdict == "partly reproduced"
+    assert "b: 0 of 21 pairs won, 0 lost, 21 capped" in told(most_pairs(rows))
     swapped = evidence(comparison.cases, "system", {"a": dict.fromkeys(multi, 0.2) | dict.fromkeys(general, 0.6)})
-    assert most_pairs()(swapped).verdict == "not reproduced"
-    assert ranks_move_more()(swapped).verdict == "not run"
+    assert most_pairs(swapped).verdict == "not reproduced"
+    assert ranks_move_more(swapped).verdict == "not run"
 
 
 @pytest.mark.parametrize(("slope", "expected"), [(0.1, "reproduced"), (-0.1, "not reproduced"), (0.0, "inconclusive")])
@@ -242,8 +253,8 @@ def test_a_setting_that_matters_one_that_saturates_and_one_that_grows(evidence):
     rows = panel(evidence, rates, in_force=64)
     assert matters("dim", 16)(rows).verdict == "reproduced"
     assert matters("dim", 128)(rows).verdict == "inconclusive"
-    assert grows("dim", 128, 64, MMKD, 0.02)(rows).verdict == "reproduced"
-    assert grows("dim", 32, 16, MMKD, 0.02)(rows).verdict == "not reproduced"
+    assert saturates("dim", 128, 64, MMKD, 0.02)(rows).verdict == "reproduced"
+    assert saturates("dim", 32, 16, MMKD, 0.02)(rows).verdict == "not reproduced"
     assert grows("dim", 128, 16, MMKD)(rows).verdict == "reproduced"
 
 
@@ -253,7 +264,7 @@ def test_a_setting_that_matters_one_that_saturates_and_one_that_grows(evidence):
 def test_what_saturates_is_refuted_only_by_a_gain_beyond_the_margin(evidence, rate, expected):
     """A gain of 6 % that may be one of less than 4 % is above zero, but refutes nothing."""
     rows = panel(evidence, {64: 0.5, 128: rate}, in_force=64)
-    assert grows("dim", 128, 64, MMKD, 0.04)(rows).verdict == expected
+    assert saturates("dim", 128, 64, MMKD, 0.04)(rows).verdict == expected
 
 
 @pytest.mark.parametrize(
@@ -331,32 +342,50 @@ def test_more_mixed_in_every_seed(monkeypatch, tmp_path, with_prompt, without, e
     assert more_mixed("f", "f, w/o")(measured(monkeypatch, tmp_path, rows)).verdict == expected
 
 
+AS_PRINTED = {"users": 0, "items": 0, "edges": 1, "raw": 0, "dim": 1, "layers": 1}
+
+
 @pytest.mark.parametrize(
-    ("features", "edges", "dim", "expected"),
+    ("features", "changes", "expected"),
     [
-        (0, 2.0, 2.0, "reproduced"),
-        (0, 2.09, 1.91, "reproduced"),
-        (0, 4.0, 2.0, "not reproduced"),  # the square of the edges
-        (0, 2.0, 2.2, "not reproduced"),
-        (7, 2.0, 2.0, "not reproduced"),  # features are read
-        (0, 2.0, None, "not run"),  # one of the sizes alone
-        (0, None, None, "not run"),
+        (0, {}, "reproduced"),
+        (0, {"edges": 1.4, "dim": 0.6}, "reproduced"),  # the nearest whole number counts
+        (0, {"edges": 2}, "not reproduced"),  # the square of the edges
+        (0, {"dim": 1.6}, "not reproduced"),
+        (0, {"layers": 0}, "not reproduced"),  # printed, and not found
+        (0, {"items": 1}, "not reproduced"),  # found, and not printed
+        (7, {}, "not reproduced"),  # features are read
+        (0, {"dim": None}, "not run"),  # a size was not counted
+        (0, dict.fromkeys(AS_PRINTED), "not run"),
     ],
 )
-def test_serving_by_edges_takes_no_features_and_grows_with_edges_and_width(
-    monkeypatch, tmp_path, features, edges, dim, expected
+@pytest.mark.parametrize("part", ["edges", "dense"])
+def test_serving_by_edges_takes_no_features_and_grows_as_the_paper_prints(
+    monkeypatch, tmp_path, part, features, changes, expected
 ):
-    growth = {"edges": edges, "dim": dim, "items": 1.0}
-    rows = [
-        (
-            {"dataset": "demo", "model": model, "size": size},
-            {"serve": {"features": [0, features if model == "mmkd" else 5], "edges": [1.0, 10.0, 10.0 * factor]}},
+    other = {"edges": "dense", "dense": "edges"}[part]
+    rows = []
+    for size, power in (AS_PRINTED | changes).items():
+        counts = {
+            part: [round(1e6 * (5 + x ** (power or 0))) for x in (1, 2, 4)],
+            other: [0] * 3,
+            "features": [0, 0, features],
+        }
+        values = None if power is None else {"sizes": [1, 2, 4], "serve": counts}
+        rows.append(({"dataset": "demo", "model": "mmkd", "size": size}, values))
+    found = complexity.serves_by_edges(measured(monkeypatch, tmp_path, rows))
+    assert found.verdict == expected
+    if (changes, features) == ({}, 0):
+        assert told(found) == (
+            "operations in proportion to raw features: 0; the others grow with the power "
+            "0.00 of |U|, 0.00 of |I|, 1.00 of |E|, 0.00 of d_m, 1.00 of d, 1.00 of L"
         )
-        for model in ("mmkd", "lattice")
-        for size, factor in growth.items()
-        if factor is not None
-    ]
-    assert complexity.serves_by_edges()(measured(monkeypatch, tmp_path, rows)).verdict == expected
+
+
+def test_the_claim_on_serving_names_the_records_of_mmkd_alone():
+    finding = complexity.serves_by_edges(Store(ROOT / "book" / "records"))
+    assert len(finding.records) == len(complexity.SIZES)
+    assert all("/mmkd-" in file for file in finding.records)
 
 
 @pytest.mark.parametrize(
@@ -374,7 +403,7 @@ def test_cheap_to_distil_compares_seconds_an_epoch_in_common_seeds(tmp_path, sec
     )
     found = Store(tmp_path)
     give(found, ablations.cases, rows)
-    assert consumption.cheap_to_distil(0.1)(found).verdict == expected
+    assert consumption.cheap_to_distil(found).verdict == expected
 
 
 @pytest.mark.parametrize(
@@ -402,7 +431,7 @@ def test_what_cannot_be_tested_says_why(tmp_path):
 
 @pytest.mark.parametrize("store", [ROOT / "book" / "records", None])
 def test_every_claim_has_a_verdict_a_measurement_and_a_place(store, tmp_path):
-    found = ledger(Store(store or tmp_path))
+    found = judged(Store(store or tmp_path))
     assert list(found.index) == list(claims())
     assert set(found["verdict"]) <= set(VERDICTS)
     assert all(lines and all(lines) for lines in found["measured"])
@@ -414,3 +443,8 @@ def test_every_claim_has_a_verdict_a_measurement_and_a_place(store, tmp_path):
 def test_every_claim_leads_to_a_notebook_that_exists():
     missing = {claim.notebook for claim in claims().values()} - {p.stem for p in (ROOT / "notebooks").glob("*.ipynb")}
     assert not missing
+
+
+def test_every_claim_in_words_has_a_rule_and_every_note_a_question():
+    assert [(claim.topic, name) for name, claim in claims().items()] == [(t, name) for t in SAID for name in SAID[t]]
+    assert {note for question in QUESTIONS.values() for note in question.notes} == set(NOTES.values())

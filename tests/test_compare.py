@@ -15,9 +15,10 @@ from mmkd_core.evidence.compare import (
     against_each,
     compare,
     compare_all,
+    difference_text,
     holm,
+    p_in_words,
     rejection_levels,
-    said,
 )
 
 
@@ -100,9 +101,9 @@ def test_a_family_is_counted_and_said_beside_p(tmp_path):
     rows = pd.concat([system(tmp_path, name, rate, (0, 1), capped=name == "cut") for name, rate in rates.items()])
     found = compare_all(against_each(rows, "system", "ours"))
     assert {name: c.family for name, c in found.items()} == {"near": 2, "far": 2, "cut": 1}
-    assert found["near"].p.endswith(" of 2")
-    assert said(0.0412, 14) == "p = 0.041 of 14"
-    assert said(0.00001, 14) == "p < .001 of 14"
+    assert difference_text(found["near"])[1].endswith(" of 2")
+    assert p_in_words(0.0412, 14) == "p = 0.041 of 14"
+    assert p_in_words(0.00001, 14) == "p < .001 of 14"
 
 
 @pytest.mark.parametrize("capped", ["one", "other"])
@@ -112,7 +113,7 @@ def test_a_capped_run_on_either_side_decides_nothing(tmp_path, capped):
     )
     found = compare(one, other)
     assert found is not None
-    assert (found.sign, found.p, found.p_said) == (CAPPED, CAPPED, CAPPED)
+    assert (found.sign, difference_text(found)[1], found.p_phrase) == (CAPPED, CAPPED, CAPPED)
     assert found.difference > 0.5
 
 

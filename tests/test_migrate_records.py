@@ -11,7 +11,7 @@ from migrate_records import migrate
 from mmkd_core import FitConfig, plan, restore, run
 from mmkd_core.datasets import load
 from mmkd_core.evidence.cases import Case
-from mmkd_core.evidence.measurement import Measured, Measurement, measure
+from mmkd_core.evidence.measurement import Measurement, MeasurementRecord, find_or_take
 from mmkd_core.evidence.questions.data import statistics
 from mmkd_core.evidence.store import Store
 from mmkd_core.experiment import Record
@@ -48,7 +48,7 @@ def today(tmp_path_factory):
     folder = str(write_folder(place / "tiny"))
     teacher = plan("teacher", folder, fit=FIT, hparams={"dim": 4})
     run(plan("mmkd", folder, fit=FIT, hparams={"dim": 4}, teacher=teacher), place / "store")
-    measure(Measurement.of(statistics, dataset=folder), statistics, place / "store")
+    find_or_take(Measurement.of(statistics, dataset=folder), statistics, place / "store")
     return place / "store", folder
 
 
@@ -62,7 +62,7 @@ def old(today, tmp_path):
         for suffix in (".npz", ".safetensors"):
             shutil.copy(path.with_suffix(suffix), before.with_suffix(suffix))
     (taken,) = today[0].glob("data/*.json")
-    measured_as_it_was(Measured.read(taken), "statistics", store)
+    measured_as_it_was(MeasurementRecord.read(taken), "statistics", store)
     return store
 
 
@@ -108,7 +108,7 @@ def test_keys_values_and_hits_are_kept(old, today):
         assert restore(path, load(today[1])).embed().items.shape == (60, 4)
     ((_, values),) = store.taken([Case({}, Measurement.of(statistics, dataset=today[1]))])
     assert values == taken["values"]
-    ((_, result),) = store.measured("data").values()
+    ((_, result),) = store.measurements("data").values()
     assert (result.cost, result.environment) == (taken["cost"], taken["environment"])
     assert result.data == {"fingerprint": load(today[1]).fingerprint}
 
@@ -131,7 +131,7 @@ def test_a_store_within_the_store_is_moved_to_where_it_was(old, today):
     assert contents(old / "h100") == {
         Path("data") / path.name: path.read_bytes() for path in today[0].glob("data/*.json")
     }
-    assert [store.folder for store in Store(old).others("data")] == [old / "h100"]
+    assert [store.folder for store in Store(old).nested_stores("data")] == [old / "h100"]
 
 
 def test_what_is_no_record_of_a_run_stays(old):

@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,8 @@ from every import holds_for_every
 from benchmarks.search import found_by, space_of
 from mmkd_core.evidence import store as module
 from mmkd_core.evidence.cases import Case
-from mmkd_core.evidence.ledger import ledger
-from mmkd_core.evidence.measurement import Measured, Measurement
+from mmkd_core.evidence.ledger import judged
+from mmkd_core.evidence.measurement import Measurement, MeasurementRecord
 from mmkd_core.evidence.questions import QUESTIONS
 from mmkd_core.evidence.questions.data import statistics
 from mmkd_core.evidence.store import METRICS, Store, is_capped, records_folder
@@ -161,8 +162,13 @@ def test_a_run_is_capped_that_ended_at_its_cap_with_patience_left(tmp_path, epoc
 def test_a_student_of_a_capped_teacher_is_capped_too(tmp_path):
     record, capped = trained(8, 4, model="mmkd"), trained(10, 10)
     record.save(tmp_path)
+    with pytest.raises(ValueError, match="no record of its teacher"):  # it could be either
+        Store(tmp_path).rows([Case({}, record.experiment)])
+    teacher = replace(trained(8, 4), experiment=record.experiment.teacher)
+    path = teacher.save(tmp_path)
     (row,) = Store(tmp_path).rows([Case({}, record.experiment)]).to_dict("records")
     assert row["capped"] is False
+    path.unlink()
     replace(capped, experiment=record.experiment.teacher).save(tmp_path)
     (row,) = Store(tmp_path).rows([Case({}, record.experiment)]).to_dict("records")
     assert row["capped"] is True
@@ -191,7 +197,7 @@ def test_a_record_that_was_renamed_or_edited_by_hand_is_named(change, tmp_path):
 @pytest.mark.parametrize("change", [renamed, edited])
 def test_a_measurement_that_was_renamed_or_edited_by_hand_is_named(change, tmp_path):
     measurement = Measurement.of(statistics, dataset="demo")
-    path = Measured(measurement, {"lr": 1}, {}, {}, {"fingerprint": "made up"}).save(tmp_path)
+    path = MeasurementRecord(measurement, {"lr": 1}, {}, {}, {"fingerprint": "made up"}).save(tmp_path)
     if change is edited:
         path.write_text(path.read_text().replace("made up", "of other data"))
     else:
@@ -213,7 +219,7 @@ def test_a_measurement_of_other_data_than_the_records_is_refused_and_both_files_
     measurement = Measurement.of(statistics, dataset="demo")
     paths = [
         trained(4, 2).save(tmp_path),
-        Measured(measurement, {"users": 1}, {}, {}, {"fingerprint": "other data"}).save(tmp_path),
+        MeasurementRecord(measurement, {"users": 1}, {}, {}, {"fingerprint": "other data"}).save(tmp_path),
     ]
     store = Store(tmp_path)
     assert len(store.records) == 1
@@ -235,7 +241,7 @@ def test_a_folder_of_records_that_is_missing_is_no_empty_one(tmp_path):
     assert not Store(tmp_path / "no", new=True).records
     with pytest.raises(ValueError, match=r"no: no such folder of records; expected the folder book/records of a clone"):
         Store(tmp_path / "no")
-    assert set(ledger(Store(tmp_path))["verdict"]) == {"not run", "cannot be tested"}
+    assert set(judged(Store(tmp_path))["verdict"]) == {"not run", "cannot be tested"}
     assert records_folder(tmp_path / "no", new=True) == tmp_path / "no"
 
 
@@ -248,3 +254,17 @@ def test_the_records_of_the_clone_are_found_from_any_folder_of_it_and_from_elsew
     monkeypatch.setattr(module, "__file__", str(tmp_path / "site" / "mmkd_core" / "evidence" / "store.py"))
     with pytest.raises(ValueError, match=r"no folder book/records in .* or above it; name the folder of records"):
         records_folder()
+
+
+def test_a_student_whose_teacher_has_no_record_is_named(tmp_path):
+    source = next(path for path in sorted((STORE / "tiktok" / "mmkd").glob("s0-*.json")))
+    job = Record.read(source).experiment
+    place = tmp_path / "tiktok" / "mmkd"
+    place.mkdir(parents=True)
+    shutil.copy(source, place)
+    with pytest.raises(ValueError, match=rf"{source.name}: no record of its teacher; expected it in {tmp_path}"):
+        Store(tmp_path).rows([Case({"dataset": "tiktok", "seed": 0}, job)])
+    shutil.copytree(STORE / "tiktok" / "teacher", tmp_path / "tiktok" / "teacher")
+    (row,) = Store(tmp_path).rows([Case({"dataset": "tiktok", "seed": 0}, job)]).to_dict("records")
+    assert row["capped"] in (True, False)
+    assert row["hits"] is None  # its .npz was not copied

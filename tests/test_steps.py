@@ -3,14 +3,12 @@
 import json
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
-from torch._library.custom_ops import OPDEFS
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.kernels import Kernels
 from mmkd_core.kernels import rows
 from mmkd_core.models import MODELS, VARIANTS, build
 from mmkd_core.training import FitConfig, Trainer
@@ -35,30 +33,6 @@ KERNELS = {
     "mmkd": 220,
     "mmkd, prompt frozen": 150,
 }
-ALLOCATES = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "lift_fresh", "detach", "alias"}
-
-
-class Kernels(TorchDispatchMode):
-    """Counts the operators that reach a device, those inside the library's own as well."""
-
-    def __init__(self):
-        super().__init__()
-        self.counts = Counter()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        namespace, name = func._schema.name.split("::")
-        if namespace == "mmkd":
-            with self:
-                return OPDEFS[func._schema.name]._init_fn(*args, **(kwargs or {}))
-        out = func(*args, **(kwargs or {}))
-        if not (func.is_view or name.startswith(("_record_function", "_local_scalar")) or name in ALLOCATES):
-            self.counts[name] += not _shares(out, args)
-        return out
-
-
-def _shares(out, args):
-    """Whether an operator that torch does not call a view gave one all the same (a `reshape` of what is in order)."""
-    return isinstance(out, torch.Tensor) and out._is_view() and any(out._base is a for a in args)
 
 
 def begun(name, data):

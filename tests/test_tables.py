@@ -10,7 +10,7 @@ from made_up_records import system
 from mmkd_core import MODELS
 from mmkd_core.evidence import tables
 from mmkd_core.evidence.cases import REAL
-from mmkd_core.evidence.compare import Comparison, difference, signed
+from mmkd_core.evidence.compare import Comparison, difference_text, signed
 from mmkd_core.evidence.questions import TABLES, comparison, content
 from mmkd_core.evidence.store import METRICS, Store
 
@@ -97,8 +97,8 @@ def test_a_capped_cell_is_marked_and_what_is_compared_with_it_too():
 
 def test_a_difference_shows_its_interval_and_p():
     compared = Comparison(0.0123, -0.001, 0.0256, 0.0004, 0.02, 100, family=14)
-    assert difference(compared) == ("+0.0123 [-0.0010, +0.0256]", "<.001 of 14")
-    assert difference(replace(compared, capped=True)) == ("+0.0123 [-0.0010, +0.0256] †", "capped")
+    assert difference_text(compared) == ("+0.0123 [-0.0010, +0.0256]", "<.001 of 14")
+    assert difference_text(replace(compared, capped=True)) == ("+0.0123 [-0.0010, +0.0256] †", "capped")
 
 
 @pytest.mark.parametrize(

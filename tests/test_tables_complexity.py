@@ -8,7 +8,7 @@ import pytest
 
 from mmkd_core.evidence import counts as counting
 from mmkd_core.evidence import paper, tables
-from mmkd_core.evidence.measurement import Measured, measure
+from mmkd_core.evidence.measurement import MeasurementRecord, find_or_take
 from mmkd_core.evidence.questions import TABLES, complexity, consumption, parameters
 from mmkd_core.evidence.shapes import SHAPES, random_data
 from mmkd_core.evidence.store import Store
@@ -84,7 +84,7 @@ def test_the_counts_behind_table_6_to_the_digit():
 
 @pytest.mark.parametrize("dataset", paper.TABLE_6)
 def test_every_count_and_ratio_of_table_6_comes_out_as_printed(dataset):
-    behind, printed = counting.as_printed(dataset), paper.TABLE_6[dataset]
+    behind, printed = counting.as_printed(dataset.lower()), paper.TABLE_6[dataset]
     for model, line in printed.items():
         assert f"{behind[model] / 1e6:.2f}" == str(line.millions)
         if str(line.ratio) != "-":
@@ -93,7 +93,7 @@ def test_every_count_and_ratio_of_table_6_comes_out_as_printed(dataset):
 
 def test_the_third_ratio_is_of_a_student_with_as_many_items_as_users():
     ratio = 100 * 2 * (NETFLIX.users * 32) / counting.as_printed("netflix")["teacher"]
-    assert ratio == pytest.approx(paper.SEC_4_4_RATIO, abs=0.005)
+    assert ratio == pytest.approx(paper.TEXT["ratio"], abs=0.005)
 
 
 def test_the_right_ratios():
@@ -194,7 +194,7 @@ def counted(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(complexity, "_count", once)
         for case in cases:
-            measure(case.job, complexity.operations, store)
+            find_or_take(case.job, complexity.operations, store)
     frames = complexity.frames(cases, Store(store))
     models = {}
     for labels, job in cases:
@@ -230,13 +230,18 @@ def test_the_formulas_shown_have_the_powers_counted_and_leave_nothing_out(counte
 
 
 def test_the_two_wrong_entries_are_found_and_the_others_are_right_or_cheaper_here(counted):
-    verdicts = next(iter(counted[0].values()))["verdict"]
-    kinds = {entry: verdict.split(" ")[0].strip(":") for entry, verdict in verdicts.items()}
+    answers = next(iter(counted[0].values()))["as printed?"]
+    kinds = {entry: tables.plain(answer).partition(":")[0].split(" (")[0] for entry, answer in answers.items()}
     assert kinds == {
-        "MMGCN, R": "right", "MMGCN, GNN": "wrong", "GRCN, R": "right", "GRCN, GNN": "wrong", "LATTICE, R": "right",
-        "LATTICE, GNN": "right", "SLMRec, R": "here", "SLMRec, GNN": "right", "BM3, R": "here", "BM3, GNN": "right",
-        "MMKD, R": "right", "MMKD, GNN": "right", "MMKD's teacher": "missing,",
+        "MMGCN, R": "yes", "MMGCN, GNN": "no, counted d²", "GRCN, R": "yes", "GRCN, GNN": "no, counted |I|⁰",
+        "LATTICE, R": "yes", "LATTICE, GNN": "yes", "SLMRec, R": "no, counted |I|⁰", "SLMRec, GNN": "yes",
+        "BM3, R": "no, counted |I|⁰", "BM3, GNN": "yes", "MMKD, R": "yes", "MMKD, GNN": "yes",
+        "MMKD's teacher": "missing, with its prompt",
     }  # fmt: skip
+    assert answers["GRCN, GNN"].endswith(": routing runs along edges")
+    assert answers["MMKD, GNN"] == "yes (when serving)"
+    for model in ("SLMRec", "BM3"):  # cheaper here
+        assert answers[f"{model}, R"].partition(": ")[2].startswith("less here, ")
     powers = next(iter(counted[0].values()))["counted"]
     assert tables.plain(powers["GRCN, GNN"]) == "|I|⁰ L¹ |E|¹ d¹"
     assert tables.plain(powers["MMGCN, GNN"]) == "L¹ |E|¹ d²"
@@ -246,16 +251,19 @@ def test_the_two_wrong_entries_are_found_and_the_others_are_right_or_cheaper_her
 def test_without_records_table_1_says_so(tmp_path):
     frames = TABLES["1"].frames(complexity.cases(), Store(tmp_path))
     first = next(iter(frames.values()))
-    assert set(first["verdict"]) - {complexity._READ["missing"]} == {"not run"}
+    assert set(first["as printed?"]) - {complexity._READ["missing"]} == {"not run"}
 
 
 # --- cases ---
 
 
-def test_the_names_of_shapes_are_checked():
+def test_the_names_of_shapes_and_of_data_sets_are_checked_each_by_the_questions_about_them():
     for name in ("1", "6", "8"):
         with pytest.raises(ValueError, match="unknown shape 'tiktok'"):
             TABLES[name].cases(["tiktok"])
+    for name in ("3", "4", "5", "7"):
+        with pytest.raises(ValueError, match="'netflix': no such data set or folder; one of"):
+            TABLES[name].cases(["netflix"])
 
 
 def test_table_6_weighs_all_at_the_papers_shapes_and_width():
@@ -279,7 +287,7 @@ def test_table_6_shows_what_was_measured_on_a_gpu_in_a_store_inside_the_store(tm
         "serving": {"memory": peaks[2]},
     }
     data = {"fingerprint": case.job.fingerprint()}
-    Measured(case.job, values, {}, {"device": "a card"}, data).save(tmp_path / "card")
+    MeasurementRecord(case.job, values, {}, {"device": "a card"}, data).save(tmp_path / "card")
     frames = consumption.frames([case], Store(tmp_path))
     line = frames["netflix: measured on a GPU, a card"].loc["BM3"]
     assert line.tolist() == ["0.81", "0.0034", "0.0005", "107", "251", "102", "39.5", "2.69"]

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmkd_core.evidence.measurement import Measured, Measurement
+from mmkd_core.evidence.measurement import Measurement, MeasurementRecord
 from mmkd_core.experiment import Experiment, Record
 
 QUESTIONS = {
@@ -56,7 +56,7 @@ def _measurement(path: Path, store: Path) -> Path:
     told = values["measurement"]
     measurement = Measurement.from_dict({"question": QUESTIONS[told["kind"]], "arguments": told["arguments"]})
     data = {"fingerprint": measurement.fingerprint()}
-    new = Measured(measurement, values["values"], values["cost"], values["environment"], data).save(store)
+    new = MeasurementRecord(measurement, values["values"], values["cost"], values["environment"], data).save(store)
     path.unlink()
     return new
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mmkd_core.evidence.ledger import ledger, summary
+from mmkd_core.evidence.ledger import judged, summary
 from mmkd_core.evidence.questions import comparison
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import markdown
@@ -26,7 +26,7 @@ def parts() -> dict[str, str]:
     return {
         "tiktok": markdown(comparison.systems(rows, "tiktok")),
         "overview": markdown(comparison.overview(rows)),
-        "ledger": f"**{summary(ledger(store))}.**",
+        "ledger": f"**{summary(judged(store))}.**",
     }
 
 

@@ -52,7 +52,13 @@ def _add_figure(commands: Any) -> None:
 
 
 def _add_claims(commands: Any) -> None:
-    parser = commands.add_parser("claims", help="the claims of the paper, each with what was found")
+    parser = commands.add_parser(
+        "claims", help="the claims of the paper, each with what was found",
+        description="Prints the verdict on each claim of the paper, and what was measured.",
+    )  # fmt: skip
+    parser.add_argument("names", nargs="*", metavar="NAME", help="claims by name (default: all)")
+    parser.add_argument("--files", action="store_true", help="list the records behind each")
+    parser.add_argument("--of", metavar="RECORD", help="the cells that a record fills, and the claims it is behind")
     _add_records(parser)
     parser.set_defaults(action=_claims)
 
@@ -113,16 +119,45 @@ def _figure(options: argparse.Namespace) -> int:
 
 
 def _claims(options: argparse.Namespace) -> int:
-    from mmkd_core.evidence.ledger import ledger, summary
+    from mmkd_core.evidence.ledger import claims, judged, summary
     from mmkd_core.evidence.store import Store
 
-    judged = ledger(Store(options.records))
-    for name, row in judged.iterrows():
+    for name in options.names:
+        if name not in claims():
+            raise ValueError(f"unknown claim {name!r}; one of {list(claims())}")
+    store = Store(options.records)
+    cells = [] if options.of is None else _cells(Path(options.of))
+    ledger = judged(store, names=options.names)
+    if options.of is not None:
+        print(*cells, "", sep="\n")
+        record = Path(options.of).resolve()
+        ledger = ledger[[record in [Path(file).resolve() for file in files] for files in ledger["records"]]]
+    for name, row in ledger.iterrows():
         print(f"{row['verdict'].upper()}: {row['claim']} ({row['where']})")
         print(textwrap.fill("; ".join(row["measured"]), 110, initial_indent="    ", subsequent_indent="    "))
-        print(f"    {name}; {len(row['records'])} records; notebooks/{row['notebook']}.ipynb\n")
-    print(summary(judged))
+        print(f"    {name}; {len(row['records'])} records; notebooks/{row['notebook']}.ipynb")
+        for file in row["records"] if options.files else ():
+            print(f"      {file}")
+        print()
+    print(summary(ledger))
     return 0
+
+
+def _cells(record: Path) -> list[str]:
+    """The cells of the questions that a record fills, a line each; raises `ValueError` for what is no record."""
+    from mmkd_core.evidence.measurement import MeasurementRecord
+    from mmkd_core.evidence.questions import QUESTIONS
+    from mmkd_core.experiment import Record
+
+    run = re.fullmatch(r"s\d+-[0-9a-f]+", record.stem) is not None
+    job = Record.read(record).experiment if run else MeasurementRecord.read(record).measurement
+    cells = [
+        f"{name}: {', '.join(f'{label} {value}' for label, value in labels.items())}"
+        for name, question in QUESTIONS.items()
+        for labels, planned in question.cases()
+        if planned.canonical == job.canonical
+    ]
+    return cells or ["no cell of a question"]
 
 
 def _asked(options: argparse.Namespace, question: Question) -> tuple[list[Case], Store]:

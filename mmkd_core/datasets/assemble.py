@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Int, Int64
 from torch import Tensor
 
 from mmkd_core.data import SPLITS, DataError, Dataset
@@ -21,10 +21,13 @@ DROP = "overlap='drop' (`mmkd run --set data.overlap=drop`)"
 
 @dataclass(frozen=True)
 class Pairs:
-    """(user, item) pairs of one split, int64, and where in `file` each stands: `unit` ("line", "user") and number."""
+    """(user, item) pairs of one split, and where in `file` each stands: `unit` ("line", "row", "user") and number.
 
-    users: Int64[np.ndarray, " edge"]
-    items: Int64[np.ndarray, " edge"]
+    Ids are int64, or int32 where a reader of many pairs found that they fit.
+    """
+
+    users: Int[np.ndarray, " edge"]
+    items: Int[np.ndarray, " edge"]
     file: Path
     places: Sequence[int] | np.ndarray
     unit: str = "line"
@@ -117,8 +120,14 @@ def counted(splits: Splits) -> tuple[int, int]:
 
 def occurring(splits: Splits) -> tuple[Int64[np.ndarray, " user"], Int64[np.ndarray, " item"]]:
     """The ids of the users and of the items that occur in any split, each once, ascending."""
-    users, items = (np.unique(np.concatenate(axis)) for axis in _axes(splits))
+    users, items = (_distinct(np.concatenate([_distinct(ids) for ids in axis])) for axis in _axes(splits))
     return users, items
+
+
+def _distinct(ids: Int[np.ndarray, " edge"]) -> Int64[np.ndarray, " distinct"]:
+    """What `np.unique` gives, by a sort: numpy's table of hashes takes ten times as long."""
+    ascending = np.sort(ids)
+    return ascending[np.append(True, ascending[1:] != ascending[:-1])[: len(ids)]].astype(np.int64)
 
 
 def _axes(splits: Splits) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -137,7 +146,7 @@ def _check_range(pairs: Pairs, what: str, ids: np.ndarray, size: int, by: str = 
 def _once(splits: Splits, overlap: str) -> tuple[Splits, list[str]]:
     """Each pair where it stands first, and a note on those left out."""
     users, items = map(np.concatenate, _axes(splits))
-    order = np.lexsort((items, users))  # stable: of equal pairs the one of the earlier split comes first
+    order = _repeated(users, items)
     twice = np.flatnonzero((np.diff(users[order]) == 0) & (np.diff(items[order]) == 0))
     if not len(twice):
         return splits, []
@@ -157,6 +166,25 @@ def _once(splits: Splits, overlap: str) -> tuple[Splits, list[str]]:
     return {split: splits[split].only(mask) for split, mask in masks.items()}, [
         f"{splits['train'].file.parent}: overlap='drop' left out {counts}: they stand in an earlier split or line"
     ]
+
+
+def _repeated(users: Int[np.ndarray, " edge"], items: Int[np.ndarray, " edge"]) -> Int64[np.ndarray, " row"]:
+    """The rows of the pairs that stand more than once, by user and item, those of one pair in the order of the files.
+
+    All rows where 64 bits cannot number the pairs. Else numbers are sorted, which is quick and needs no order of rows.
+    """
+    width = 1 + int(items.max())
+    if (1 + int(users.max())) * width < 2**63:
+        keys = users.astype(np.int64)
+        keys *= width
+        keys += items
+        ascending = np.sort(keys)
+        again = np.unique(ascending[1:][ascending[1:] == ascending[:-1]])
+        del ascending
+        rows = np.flatnonzero(np.isin(keys, again)) if len(again) else np.empty(0, dtype=np.int64)
+    else:
+        rows = np.arange(len(users))
+    return rows[np.lexsort((items[rows], users[rows]))]  # stable: the earlier split comes first
 
 
 def _check_memory(name: str, num_users: int, num_items: int) -> None:

@@ -5,28 +5,33 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets import megcf, mmrec, promptmm
+from mmkd_core.datasets import megcf, mmrec, parquet, promptmm
 from mmkd_core.datasets.assemble import Content, assemble
 from mmkd_core.datasets.files import visible
 from mmkd_core.settings import quoted
 
 
 class Layout(NamedTuple):
-    """`needs`: for each file that must be there, the patterns of which one must match; `adds`: what may be there."""
+    """`needs`: for each file that must be there, the patterns of which one must match; `adds`: what may be there.
 
-    load: Callable[[Path], Content]
+    Where there are ratings (`rated`), `load` also takes the least one that counts.
+    """
+
+    load: Callable[..., Content]
     needs: tuple[tuple[str, ...], ...]
     adds: str
+    rated: bool = False
 
     def __str__(self) -> str:
         return f"{', '.join(map(' or '.join, self.needs))} and any number of {self.adds}"
 
 
 LAYOUTS = {
-    "mmrec": Layout(mmrec.load_mmrec, (("*.inter",),), "*.npy"),
+    "mmrec": Layout(mmrec.load_mmrec, (("*.inter",),), "*.npy", rated=True),
     "promptmm": Layout(promptmm.load_promptmm, tuple(promptmm.PROMPTMM.values()), "*_feat.npy"),
     "diffmm": Layout(promptmm.load_diffmm, tuple(promptmm.DIFFMM.values()), "*_feat.npy"),
     "megcf": Layout(megcf.load_megcf, tuple((file,) for file in megcf.FILES.values()), "i2e_*.txt"),
+    "parquet": Layout(parquet.load_parquet, (("*.parquet",),), "*.npy", rated=True),
 }
 
 
@@ -51,7 +56,7 @@ def load_folder(
     """The data set in `folder`, whichever layout it has; `layout` chooses where two fit.
 
     `overlap` and `compact` are those of `assemble`. `min_rating` leaves out the lines whose rating is lower; ratings
-    are in the layout mmrec alone.
+    are in the layouts mmrec and parquet alone.
 
     Raises `DataError` when no layout fits (the message lists what each needs), when two do, when a file is missing,
     and for what is wrong in the files.
@@ -70,7 +75,7 @@ def load_folder(
     for patterns in chosen.needs:
         if not any(visible(folder, pattern) for pattern in patterns):
             raise DataError(f"{folder}: no file {' or '.join(patterns)}; layout {fitting[0]} needs {chosen}")
-    if min_rating is not None and fitting[0] != "mmrec":
+    if min_rating is not None and not chosen.rated:
         raise DataError(f"{folder}: got min_rating={min_rating}; the layout {fitting[0]} has no ratings, mmrec has")
-    content = chosen.load(folder) if min_rating is None else mmrec.load_mmrec(folder, min_rating)
+    content = chosen.load(folder) if min_rating is None else chosen.load(folder, min_rating)
     return assemble(name, content, overlap=overlap, compact=compact)

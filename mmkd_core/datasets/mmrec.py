@@ -57,20 +57,27 @@ def _counted(
     path: Path, columns: Mapping[str, Sequence[str]], places: Sequence[int], min_rating: float | None
 ) -> tuple[np.ndarray, list[str]]:
     """Which lines count as choices, and a sentence where there are ratings and nobody said what they mean."""
-    names = [name for name in columns if name.lower() in RATINGS]
-    if min_rating is None:
-        notes = []
-        if names:
-            zeros = sum(is_decimal(rating) and float(rating) == 0 for rating in columns[names[0]])
-            notes = [
-                f"{path}: the column {quoted(names[0])} is not read and each of the {len(places):,} lines counts as a "
-                f"choice, {zeros:,} with rating 0 among them; min_rating=1 (`--set data.min_rating=1`) leaves out what "
-                "is rated lower"
-            ]
-        return np.ones(len(places), dtype=bool), notes
-    if len(names) != 1:
+    name = rating_column(f"{path}, line 1", list(columns), min_rating)
+    if min_rating is not None:
+        return decimals(columns[name], path, places) >= min_rating, []
+    zeros = sum(is_decimal(rating) and float(rating) == 0 for rating in columns.get(name, ()))
+    return np.ones(len(places), dtype=bool), [unread(path, name, f"{len(places):,} lines", zeros)] if name else []
+
+
+def rating_column(where: str, names: Sequence[str], min_rating: float | None) -> str:
+    """The first of `names` that is one of ratings, "" if there is none; with a least rating there must be just one."""
+    found = [name for name in names if name.lower() in RATINGS]
+    if min_rating is not None and len(found) != 1:
         raise DataError(
-            f"{path}, line 1: got min_rating={min_rating} and the columns of ratings {quoted(names)}; expected "
+            f"{where}: got min_rating={min_rating} and the columns of ratings {quoted(found)}; expected "
             f"one, called {', '.join(RATINGS[:-1])} or {RATINGS[-1]}"
         )
-    return decimals(columns[names[0]], path, places) >= min_rating, []
+    return found[0] if found else ""
+
+
+def unread(path: Path, column: str, lines: str, zeros: int) -> str:
+    """The sentence on ratings of which nobody said what they mean; `lines` counts them in words."""
+    return (
+        f"{path}: the column {quoted(column)} is not read and each of the {lines} counts as a choice, {zeros:,} with "
+        "rating 0 among them; min_rating=1 (`--set data.min_rating=1`) leaves out what is rated lower"
+    )

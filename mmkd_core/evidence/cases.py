@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from mmkd_core import datasets as data_sets
 from mmkd_core.datasets import DATASETS
 from mmkd_core.evidence.measurement import Measurement
-from mmkd_core.evidence.shapes import SHAPES
+from mmkd_core.evidence.shapes import SHAPES, shape_of
 from mmkd_core.experiment import Experiment, plan
 from mmkd_core.models import base_of
 
@@ -55,27 +55,30 @@ class Variant:
     teacher: "Variant | None" = None
 
 
-Rows = Iterable[tuple[dict[str, Any], Variant]]  # labels, and what is trained
+Variants = Iterable[tuple[dict[str, Any], Variant]]  # labels, and what is trained
 
 
 @dataclass(frozen=True)
 class Asked:
     """The data sets, seeds and budget that somebody asked for: a text is one data set, a number one seed, None any.
 
-    Raises `ValueError` for an unknown budget, for what is no data set's name, no shape's and no folder, and for a seed
-    that is no whole number.
+    `shapes`: the question is about shapes, whose names stand in place of those of data sets. Raises `ValueError` for an
+    unknown budget, for what is no data set's name and no folder, or no shape's, and for a seed that is no whole number.
     """
 
     datasets: Names = None
     seeds: Seeds = None
     budget: str = "paper"
+    shapes: bool = False
 
     def __post_init__(self) -> None:
         if self.budget not in BUDGETS:
             raise ValueError(f"unknown budget {self.budget!r}; one of {list(BUDGETS)}")
         names = (self.datasets,) if isinstance(self.datasets, str) else tuple(self.datasets or ())
         for name in names:
-            if name not in (*DATASETS, *SHAPES) and not Path(name).is_dir():
+            if self.shapes:
+                shape_of(name)
+            elif name not in DATASETS and not Path(name).is_dir():
                 raise ValueError(f"{name!r}: no such data set or folder; one of {list(DATASETS)}")
         seeds = (self.seeds,) if isinstance(self.seeds, int) else tuple(self.seeds or ())
         if any(isinstance(seed, bool) or not isinstance(seed, int) for seed in seeds):
@@ -83,20 +86,15 @@ class Asked:
         object.__setattr__(self, "datasets", names)
         object.__setattr__(self, "seeds", seeds)
 
-    @property
-    def spent(self) -> Budget:
-        """The budget itself."""
-        return BUDGETS[self.budget]
-
     def datasets_or(self, usual: Sequence[str]) -> Sequence[str]:
         """The data sets asked for, else those of the budget, else the question's usual ones."""
-        return self.datasets or self.spent.datasets or usual  # pyright: ignore[reportReturnType]
+        return self.datasets or BUDGETS[self.budget].datasets or usual  # pyright: ignore[reportReturnType]
 
     def seeds_or(self, usual: Sequence[int]) -> Sequence[int]:
         """The seeds asked for, else those of the budget, else the question's usual ones."""
-        return self.seeds or self.spent.seeds or usual  # pyright: ignore[reportReturnType]
+        return self.seeds or BUDGETS[self.budget].seeds or usual  # pyright: ignore[reportReturnType]
 
-    def cases(self, rows: Rows, datasets: Iterable[str], seeds: Sequence[int]) -> list[Case]:
+    def cases(self, rows: Variants, datasets: Iterable[str], seeds: Sequence[int]) -> list[Case]:
         """A case for each data set, row and seed, these three changing in this order."""
         rows = list(rows)
         return [
@@ -112,7 +110,7 @@ class Asked:
         if base_of(variant.model) == "mmkd":
             own = variant.teacher or Variant("teacher")
             teacher = self.planned(dataset, seed, replace(own, options=variant.options))
-        fit = {**self.spent.fit, **variant.fit}
+        fit = {**BUDGETS[self.budget].fit, **variant.fit}
         return plan(variant.model, dataset, seed=seed, hparams=variant.hparams, fit=fit, teacher=teacher,
                     options=variant.options)  # fmt: skip
 
@@ -120,6 +118,6 @@ class Asked:
 Cases = Sequence[Case] | Callable[[], Sequence[Case]]  # a question's cases, or the function that makes them
 
 
-def title_of(name: str) -> str:
-    """What prose calls a data set, or the paper's data whose shape alone is known."""
+def title_of_place(name: str) -> str:
+    """What prose calls the place of a case: a data set, or the paper's data whose shape alone is known."""
     return name.capitalize() if name in SHAPES and name not in DATASETS else data_sets.title_of(name)

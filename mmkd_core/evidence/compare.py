@@ -25,9 +25,9 @@ from mmkd_core.models import MODELS
 
 ALPHA, POWER, LEAST_SEEDS = 0.05, 0.8, 2
 CAPPED, NOT_RUN, DAGGER = "capped", "not run", " †"
-BETTER, WORSE, UNTOLD, DISAGREE = "better", "worse", "not told apart", "seeds disagree"
+BETTER, WORSE, NOT_TOLD_APART, DISAGREE = "better", "worse", "not told apart", "seeds disagree"
 SAME, ONE_SEED, UNPAIRED = "identical", "one seed so far", "not paired"
-READINGS = {"+": BETTER, "-": WORSE, "0": UNTOLD, CAPPED: CAPPED, None: ONE_SEED}
+READINGS = {"+": BETTER, "-": WORSE, "0": NOT_TOLD_APART, CAPPED: CAPPED, None: ONE_SEED}
 
 
 @dataclass(frozen=True)
@@ -87,19 +87,9 @@ class Comparison:
         return self.sign == "0" and self.p_users < ALPHA
 
     @property
-    def identical(self) -> bool:
-        """No user's value differs."""
-        return self.difference == 0 and self.error == 0
-
-    @property
-    def p(self) -> str:
-        """p over users as text, with the size of its family: "0.041 of 14"; "capped" where nothing is decided."""
-        return CAPPED if self.capped else p_of(self.p_users, self.family)
-
-    @property
-    def p_said(self) -> str:
-        """`p` within a sentence: "p = 0.041 of 14", "p < .001 of 14", "capped"."""
-        return CAPPED if self.capped else said(self.p_users, self.family)
+    def p_phrase(self) -> str:
+        """p over users within a sentence: "p = 0.041 of 14", "p < .001 of 14", "capped"."""
+        return CAPPED if self.capped else p_in_words(self.p_users, self.family)
 
 
 def signed(value: float, digits: int = 4) -> str:
@@ -108,19 +98,19 @@ def signed(value: float, digits: int = 4) -> str:
     return text if float(text) else text[1:]
 
 
-def p_value(p: float) -> str:
+def format_p(p: float) -> str:
     """An uncorrected p-value as text, to three decimals."""
     return f"{p:.3f}" if p >= 0.001 else "<.001"
 
 
-def p_of(p: float, family: int) -> str:
+def p_of_family(p: float, family: int) -> str:
     """A p-value with the number of tests that it was corrected for, the one form in which the book gives it."""
-    return f"{p_value(p)} of {family}"
+    return f"{format_p(p)} of {family}"
 
 
-def said(p: float, family: int) -> str:
-    """`p_of` within a sentence: "p = 0.041 of 14", "p < .001 of 14"."""
-    return f"p = {p_of(p, family)}".replace("= <", "< ")
+def p_in_words(p: float, family: int) -> str:
+    """`p_of_family` within a sentence: "p = 0.041 of 14", "p < .001 of 14"."""
+    return f"p = {p_of_family(p, family)}".replace("= <", "< ")
 
 
 def compare(one: pd.DataFrame, other: pd.DataFrame, metric: str = "recall@20", share: float = 0.0) -> Comparison | None:
@@ -140,7 +130,7 @@ def compare(one: pd.DataFrame, other: pd.DataFrame, metric: str = "recall@20", s
     p = float(2 * stats.t.sf(abs(mean - limit) / error, users - 1)) if error else float(mean == limit)
     return Comparison(
         mean, mean - reach, mean + reach, p, error, users, relative=mean / base if base else float("nan"), limit=limit,
-        p_seeds=_over_seeds(one, other, metric), by_seed=_by_seed(one, other, metric),
+        p_seeds=_p_over_seeds(one, other, metric), by_seed=_by_seed(one, other, metric),
         capped=bool(one["capped"].any() or other["capped"].any()),
     )  # fmt: skip
 
@@ -168,7 +158,7 @@ def against_each(rows: pd.DataFrame, by: str, name: str) -> dict[Any, tuple[pd.D
 def common_seeds(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of both whose seeds both have hits of; all rows where one of the systems is deterministic."""
     one, other = one.dropna(subset=["hits"]), other.dropna(subset=["hits"])
-    if any(MODELS[model].deterministic for model in {*one["model"], *other["model"]} & {*MODELS}):
+    if _deterministic(one) or _deterministic(other):
         return one, other
     return one[one["seed"].isin(other["seed"])], other[other["seed"].isin(one["seed"])]
 
@@ -179,10 +169,9 @@ def _mean_over_seeds(rows: pd.DataFrame, metric: str) -> np.ndarray | None:
     return np.mean(values, axis=0) if values else None
 
 
-def _over_seeds(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> float | None:
-    both = pd.merge(one, other, on="seed")[[f"{metric}_x", f"{metric}_y"]].dropna()
-    first, second = both.to_numpy().T
-    if len(both) < 2 or (first == second).all():
+def _p_over_seeds(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> float | None:
+    first, second = pd.merge(one, other, on="seed")[[f"{metric}_x", f"{metric}_y"]].dropna().to_numpy().T
+    if len(first) < 2 or (first == second).all():
         return None
     p = float(stats.ttest_rel(first, second).pvalue)  # pyright: ignore[reportAttributeAccessIssue]
     return None if np.isnan(p) else p
@@ -191,10 +180,15 @@ def _over_seeds(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> float | 
 def _by_seed(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> tuple[float, ...]:
     """The difference of the means in each seed that both have; a deterministic system stands beside each seed."""
     ours, theirs = (rows.set_index("seed")[metric] for rows in (one, other))
-    for free, chance, side in ((theirs, ours, 1), (ours, theirs, -1)):
-        if len(free) == 1 < len(chance):
-            return tuple((side * (chance - free.iloc[0])).tolist())
+    if _deterministic(other):
+        return tuple((ours - theirs.iloc[0]).tolist())
+    if _deterministic(one):
+        return tuple((ours.iloc[0] - theirs).tolist())
     return tuple((ours - theirs).dropna().tolist())
+
+
+def _deterministic(rows: pd.DataFrame) -> bool:
+    return any(MODELS[model].deterministic for model in {*rows["model"]} & {*MODELS})
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -219,15 +213,16 @@ def rejection_levels(p_values: Sequence[float]) -> list[float]:
     return levels
 
 
-def difference(comparison: Comparison) -> tuple[str, str]:
+def difference_text(comparison: Comparison) -> tuple[str, str]:
     """A difference with its 95 % interval, and its p-value with its family ("capped": nothing is decided), as text."""
+    p = CAPPED if comparison.capped else p_of_family(comparison.p_users, comparison.family)
     interval = f"[{signed(comparison.low)}, {signed(comparison.high)}]"
-    return f"{signed(comparison.difference)} {interval}{DAGGER if comparison.capped else ''}", comparison.p
+    return f"{signed(comparison.difference)} {interval}{DAGGER if comparison.capped else ''}", p
 
 
 def reading(comparison: Comparison) -> str:
     """What a comparison shows of its first system, in words."""
-    if comparison.identical:
+    if comparison.difference == 0 == comparison.error:
         return SAME
     return DISAGREE if comparison.seeds_disagree else READINGS[comparison.sign]
 
@@ -235,14 +230,10 @@ def reading(comparison: Comparison) -> str:
 def compare_table(pairs: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], metric: str = "recall@20") -> pd.DataFrame:
     """One line per pair: the first of its systems less the second, each given by its rows of `Store.rows`.
 
-    Columns: the `reading` of the first, by the rule at the head of `compare`: better, worse or not told apart; "seeds
-    disagree" where the users tell them apart, but not the same way in every seed; "capped" where a run of either
-    ended at its cap of epochs, so that nothing is decided; "identical" where no user's value differs; the mean
-    `difference` over users with its 95 % interval; `p` of the paired t-test over users, after Holm's correction over
-    the pairs that are decided, whose number stands beside it; `p over seeds` of the uncorrected one over the means of
-    common seeds; the `detectable` effect, which the test over users would find four times in five. A pair that has one
-    seed in common is "one seed so far", one that lacks a run "not run"; "not paired" if it ran, but the places of its
-    hits were not kept.
+    Columns: the `reading` of the first, by the rule at the head of this file, or "identical" where no user's value
+    differs; the mean `difference` over users with its 95 % interval; `p`, with the size of its family, `p over seeds`
+    and the `detectable` effect, as `Comparison` has them. A pair that has one seed in common is "one seed so far", one
+    that lacks a run "not run"; "not paired" if it ran, but the places of its hits were not kept.
     """
     compared, lines = compare_all(pairs, metric), {}
     for name, (one, other) in pairs.items():
@@ -252,8 +243,8 @@ def compare_table(pairs: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], metric
             lines[name] = [UNPAIRED if ran else NOT_RUN, "", "", "", ""]
             continue
         tested = not c.capped
-        seeds = p_value(c.p_seeds) if tested and c.p_seeds is not None else ""
-        lines[name] = [reading(c), *difference(c), seeds, f"{c.detectable:.4f}" if tested else ""]
+        seeds = format_p(c.p_seeds) if tested and c.p_seeds is not None else ""
+        lines[name] = [reading(c), *difference_text(c), seeds, f"{c.detectable:.4f}" if tested else ""]
     columns = ["reading", "difference", "p", "p over seeds", "detectable"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns)
 
@@ -261,7 +252,8 @@ def compare_table(pairs: Mapping[Any, tuple[pd.DataFrame, pd.DataFrame]], metric
 def sentences(frame: pd.DataFrame, name: str) -> list[str]:
     """What a frame of `compare_table` says about the system `name`, a sentence for each reading that occurs."""
     said = {
-        BETTER: f"{name} is better than", WORSE: f"{name} is worse than", UNTOLD: f"{name} is not told apart from",
+        BETTER: f"{name} is better than", WORSE: f"{name} is worse than",
+        NOT_TOLD_APART: f"{name} is not told apart from",
         DISAGREE: f"{name} differs, but not the same way in every seed, from",
         SAME: f"{name} has every hit in common with",
         CAPPED: f"not decided, a run having ended at its cap of epochs: {name} and",

@@ -16,7 +16,7 @@ def teacher_weights(shape: Shape, dim: int = DIM) -> Weights:
     weights: Weights = {}
     for modality, width in zip(("image", "text"), shape.widths, strict=True):
         weights |= {f"{modality}_trans.weight": (dim, width), f"{modality}_trans.bias": (dim,)}
-    weights |= {"user_id_embedding.weight": (shape.users, dim), "item_id_embedding.weight": (shape.items, dim)}
+    weights |= student_weights(shape, dim)
     for modality, width in zip(("image", "text"), shape.widths, strict=True):
         weights[f"{modality}_embedding.weight"] = (shape.items, width)
     return weights | {"batch_norm.weight": (dim,), "batch_norm.bias": (dim,)}

@@ -1,4 +1,4 @@
-"""Carries out the jobs of a recipe that a store lacks: one after another, or spread over a Ray cluster.
+"""Carries out the jobs of cases that a store lacks: one after another, or spread over a Ray cluster.
 
 Jobs are independent but for this: a student's teacher is a job of its own and comes first. Each result is a file named
 by its job, so carrying out twice is carrying out once, and a worker that dies costs its own job alone, which is run
@@ -8,7 +8,7 @@ again.
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import load
 from mmkd_core.evidence.cases import Case, Job
-from mmkd_core.evidence.measurement import measure
+from mmkd_core.evidence.measurement import find_or_take
 from mmkd_core.evidence.questions import QUESTIONS
 from mmkd_core.experiment import Experiment
 from mmkd_core.runs import run
@@ -28,15 +28,12 @@ RETRIES = 3  # of a job whose worker died
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a recipe is: jobs done, running and left, and the seconds that what is left may take (None: no idea)."""
+    """How far cases are: jobs done, running and left, and the seconds that what is left may take (None: no idea)."""
 
     done: int
     running: int
     left: int
     seconds_left: float | None
-
-
-OnProgress = Callable[[Progress], None]
 
 
 def run_all(
@@ -45,7 +42,7 @@ def run_all(
     *,
     engine: str = "local",
     workers: int | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> None:
     """Runs every job of `cases` whose record `store` lacks; returns when all are there.
 
@@ -75,15 +72,11 @@ def run_all(
 
 def in_waves(jobs: Iterable[Job]) -> Iterator[list[Job]]:
     """Each job once: first those that others need (the teachers of students), then the others."""
-    wanted = list(jobs)
-    taught = [job.teacher for job in wanted if isinstance(job, Experiment) and job.teacher is not None]
-    first = _distinct([*taught, *(job for job in wanted if not (isinstance(job, Experiment) and job.teacher))])
-    yield first
-    yield [job for job in _distinct(wanted) if job not in first]
-
-
-def _distinct(jobs: Sequence[Job]) -> list[Job]:
-    return [job for place, job in enumerate(jobs) if job not in jobs[:place]]
+    wanted = {job.canonical: job for job in jobs}
+    teachers = {name: job.teacher for name, job in wanted.items() if isinstance(job, Experiment) and job.teacher}
+    first = {t.canonical: t for t in teachers.values()} | {n: job for n, job in wanted.items() if n not in teachers}
+    yield [*first.values()]
+    yield [job for name, job in wanted.items() if name not in first]
 
 
 def one(job: Job, store: Path) -> None:
@@ -93,7 +86,7 @@ def one(job: Job, store: Path) -> None:
     else:
         function = QUESTIONS[job.question].measure
         assert function is not None, f"the question {job.question} measures nothing"
-        measure(job, function, store)
+        find_or_take(job, function, store)
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -17,40 +16,9 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from mmkd_core.datasets.demo_catalogue import DemoDataset
-from mmkd_core.evidence.cases import title_of
+from mmkd_core.evidence.cases import title_of_place
 from mmkd_core.evidence.compare import ALPHA, NOT_RUN, Comparison
-from mmkd_core.evidence.style import (
-    BLUE,
-    DASHES,
-    DPI,
-    FORMATS,
-    MARKS,
-    PALETTE,
-    VERMILION,
-    WIDTH,
-    encoded,
-    entitle,
-    grid,
-    panels,
-    parts,
-    say,
-    styled,
-)
-
-__all__ = [
-    "FORMATS",
-    "bars",
-    "curves",
-    "differences",
-    "encoded",
-    "intervals",
-    "lines",
-    "matrix",
-    "panels",
-    "posters",
-    "scatter",
-    "sound",
-]
+from mmkd_core.evidence.style import BLUE, DASHES, MARKS, PALETTE, VERMILION, WIDTH, entitle, grid, panels, parts, say
 
 NUMBER_WIDTH = 0.28  # inches that a number of two decimals takes above a bar
 UNSURE = "0.45"
@@ -62,11 +30,9 @@ def posters(data: DemoDataset, rows: Mapping[str, Sequence[int]], *, marked: Col
     """Posters with their titles, one row of items for each label; items in `marked` get a frame and a tick."""
     columns = max(map(len, rows.values()))
     cell = WIDTH / columns
-    with styled():
-        figure, axes = plt.subplots(
-            len(rows), columns, figsize=(WIDTH, (cell + 0.75) * len(rows)), dpi=DPI, squeeze=False, layout="constrained"
-        )
-    for line, (label, items) in zip(axes, rows.items(), strict=True):
+    figure, axes = panels(columns, cell + 0.75, len(rows))
+    for place, (label, items) in enumerate(rows.items()):
+        line = axes[place * columns : (place + 1) * columns]
         entitle(line[0], label)
         for ax in line:
             ax.set(xticks=[], yticks=[])
@@ -192,7 +158,7 @@ def differences(by_dataset: Mapping[str, Mapping[Any, Comparison | None]], xlabe
     figure, (part,) = parts(["all data sets"], FRAME + LINE * max(len(names), 3))
     (axes,) = grid(part, 1, len(shown), sharey=True)
     for ax, (dataset, found) in zip(axes, shown.items(), strict=True):
-        entitle(ax, title_of(dataset))
+        entitle(ax, title_of_place(dataset))
         ax.grid(visible=False, axis="y")
         for name, comparison in found.items():
             _mark(ax, names.index(name), comparison)

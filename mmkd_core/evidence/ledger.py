@@ -4,68 +4,63 @@ Each claim stands with its question and has a rule that turns records into a ver
 runs that they judge, with the exceptions that the chapter on the claims lists, and no run was tuned to move one.
 """
 
+from collections.abc import Collection
+
 import pandas as pd
 
-from mmkd_core.evidence.question import Claim
+from mmkd_core.evidence.question import SAID, Claim
 from mmkd_core.evidence.questions import QUESTIONS
 from mmkd_core.evidence.store import Store
+from mmkd_core.evidence.tables import markdown
 from mmkd_core.evidence.verdicts import VERDICTS
 
-# The order in which topics are told; one that is not named here comes after them.
-TOPICS = ("Accuracy", "Components", "Noise and redundancy", "Settings", "Cost", "Overfitting and mixing")
+ORDER = [name for named in SAID.values() for name in named]  # what `claims.toml` does not name comes after it
 
 
 def claims() -> dict[str, Claim]:
-    """All claims by name, topic by topic."""
+    """All claims by name, topic by topic, in the order of `claims.toml`."""
     named = {name: claim for question in QUESTIONS.values() for name, claim in question.claims.items()}
-    places = {topic: place for place, topic in enumerate(dict.fromkeys((*TOPICS, *(c.topic for c in named.values()))))}
-    return dict(sorted(named.items(), key=lambda pair: places[pair[1].topic]))
+    in_order = [*dict.fromkeys([*ORDER, *named])]
+    topics = [named[name].topic for name in in_order]
+    return {name: named[name] for name in sorted(in_order, key=lambda name: topics.index(named[name].topic))}
 
 
-def ledger(store: Store, notebook: str | None = None) -> pd.DataFrame:
+def judged(store: Store, notebook: str | None = None, names: Collection[str] = ()) -> pd.DataFrame:
     """One row per claim: topic, what it says, where, the verdict, what was measured, its records and the notebook.
 
-    What was measured is a tuple of lines, one for each data set. With `notebook`, the claims that lead to it alone; the
-    others are not judged.
+    What was measured is a tuple of lines, one for each data set. With `notebook`, the claims that lead to it alone,
+    with `names` those; the others are not judged.
     """
     rows = {}
     for name, claim in claims().items():
-        if notebook in (None, claim.notebook):
+        if notebook in (None, claim.notebook) and (not names or name in names):
             finding = claim.judge(store)
             rows[name] = {
-                "topic": claim.topic, "claim": claim.says, "where": claim.where, "verdict": finding.verdict,
-                "measured": finding.measured, "records": finding.records, "notebook": claim.notebook,
+                "topic": claim.topic, "claim": claim.says, "where": claim.section, "verdict": finding.verdict,
+                "measured": finding.lines, "records": finding.records, "notebook": claim.notebook,
             }  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
 
 
 def of_chapter(store: Store, notebook: str) -> pd.DataFrame:
     """The claims that a chapter is about, for its own table: where, verdict and what was measured, by claim."""
-    return _broken(ledger(store, notebook)).set_index("claim")[["where", "verdict", "measured"]]
+    return _with_line_breaks(judged(store, notebook)).set_index("claim")[["where", "verdict", "measured"]]
 
 
-def _broken(judged: pd.DataFrame) -> pd.DataFrame:
+def _with_line_breaks(ledger: pd.DataFrame) -> pd.DataFrame:
     """The ledger with the lines of what was measured broken as Markdown has them."""
-    return judged.assign(measured=judged["measured"].map("<br>".join))
+    return ledger.assign(measured=ledger["measured"].map("<br>".join))
 
 
-def page(judged: pd.DataFrame) -> str:
+def page(ledger: pd.DataFrame) -> str:
     """The ledger as Markdown: a table per topic, each claim with its place, its verdict and what was measured."""
-    parts = []
-    judged = _broken(judged).replace(r"\|", r"\\|", regex=True)  # the bars of |E| are not those of the table
-    for topic, rows in judged.groupby("topic", sort=False):
-        lines = [
-            f"| {row['claim']} ({row['where']}) | **{row['verdict']}** | {row['measured']} "
-            f"| [read]({row['notebook']}.ipynb) |"
-            for _, row in rows.iterrows()
-        ]
-        parts.append(
-            "\n".join([f"### {topic}\n", "| claim | verdict | measured | |", "| --- | --- | --- | --- |", *lines])
-        )
-    return "\n\n".join(parts)
+    told = _with_line_breaks(ledger).set_index(ledger["claim"] + " (" + ledger["where"] + ")").rename_axis("claim")
+    told = told.assign(verdict="**" + told["verdict"] + "**", read="[read](" + told["notebook"] + ".ipynb)")
+    topics = told.rename(columns={"read": ""}).groupby("topic", sort=False)
+    return "\n\n".join(f"### {topic}\n\n{markdown(rows[['verdict', 'measured', '']])}" for topic, rows in topics)
 
 
-def summary(judged: pd.DataFrame) -> str:
+def summary(ledger: pd.DataFrame) -> str:
     """How many claims came out how, in words."""
-    counts = judged["verdict"].value_counts()
-    return f"{len(judged)} claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts)
+    counts = ledger["verdict"].value_counts()
+    return f"{len(ledger)} claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts)

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mmkd_core.cost import environment, measured
+from mmkd_core.cost import environment, metered
 from mmkd_core.datasets import canonical_name, load
 from mmkd_core.evidence.shapes import shape_of
 from mmkd_core.experiment import Experiment
@@ -50,7 +50,9 @@ class Measurement:
         arguments = {name: given.get(name, default) for name, default in known.items()}
         if "dataset" in arguments:
             arguments["dataset"] = canonical_name(arguments["dataset"])
-        return cls(question, {name: _plain(value) for name, value in arguments.items()})
+        # as JSON has them, so that (1, 2) and [1, 2] are the same
+        plain = {n: v if isinstance(v, Experiment) else json.loads(json.dumps(v)) for n, v in arguments.items()}
+        return cls(question, plain)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Measurement":
@@ -63,19 +65,16 @@ class Measurement:
 
     def as_dict(self) -> dict[str, Any]:
         """What JSON can hold of it."""
-        arguments = {
-            name: value.as_dict() if isinstance(value, Experiment) else value for name, value in self.arguments.items()
-        }
-        return {"question": self.question, "arguments": arguments}
+        return {"question": self.question, "arguments": self._with(Experiment.as_dict)}
 
     @cached_property
     def canonical(self) -> str:
         """JSON that two equal measurements share."""
-        arguments = {
-            name: json.loads(value.canonical) if isinstance(value, Experiment) else value
-            for name, value in self.arguments.items()
-        }
-        return json.dumps([self.question, arguments], sort_keys=True)
+        return json.dumps([self.question, self._with(lambda job: json.loads(job.canonical))], sort_keys=True)
+
+    def _with(self, told: Callable[[Experiment], Any]) -> dict[str, Any]:
+        """The arguments, experiments as they are `told`."""
+        return {n: told(value) if isinstance(value, Experiment) else value for n, value in self.arguments.items()}
 
     @property
     def data(self) -> tuple[str, Mapping[str, Any]]:
@@ -105,13 +104,8 @@ class Measurement:
         return Path(store) / self.question / f"{'-'.join([*names, self.key(fingerprint)])}.json"
 
 
-def _plain(value: Any) -> Any:
-    """The value as JSON has it, so that (1, 2) and [1, 2] are the same; an experiment as it is."""
-    return value if isinstance(value, Experiment) else json.loads(json.dumps(value))
-
-
 @dataclass(frozen=True)
-class Measured:
+class MeasurementRecord:
     """What a measurement gave, at what cost, and where it ran."""
 
     measurement: Measurement
@@ -121,14 +115,14 @@ class Measured:
     data: dict[str, Any]
 
     @classmethod
-    def read(cls, path: str | Path) -> "Measured":
+    def read(cls, path: str | Path) -> "MeasurementRecord":
         """The result in a file; raises `ValueError` naming a file that is none, or that does not fit its name."""
         result = read_json(path, cls._made, "measurement")
         check_named(path, result.measurement.key(result.data["fingerprint"]))
         return result
 
     @classmethod
-    def _made(cls, values: Mapping[str, Any]) -> "Measured":
+    def _made(cls, values: Mapping[str, Any]) -> "MeasurementRecord":
         result = cls(**{**values, "measurement": Measurement.from_dict(values["measurement"])})
         result.measurement.key(result.data["fingerprint"])
         return result
@@ -140,14 +134,14 @@ class Measured:
         return path
 
 
-def measure(measurement: Measurement, function: Measure, store: str | Path) -> Measured:
+def find_or_take(measurement: Measurement, function: Measure, store: str | Path) -> MeasurementRecord:
     """The result of `measurement`, by its question's `function`: read if the store holds it, else taken and saved."""
     fingerprint = measurement.fingerprint()
     path = measurement.file(store, fingerprint)
     if path.exists():
-        return Measured.read(path)
+        return MeasurementRecord.read(path)
     device = choose_device()
-    with measured(device) as cost:
+    with metered(device) as cost:
         values = function(Path(store), **measurement.arguments)
-    result = Measured(measurement, values, cost, environment(device), {"fingerprint": fingerprint})
-    return Measured.read(result.save(store))
+    result = MeasurementRecord(measurement, values, cost, environment(device), {"fingerprint": fingerprint})
+    return MeasurementRecord.read(result.save(store))

@@ -1,7 +1,7 @@
 """Numbers that others printed, as data: the paper's own, and those published for a data set used here.
 
-They stand in `paper.toml`. None of them is a target: the paper's three data sets cannot be had, and budgets and
-selection differ everywhere.
+They stand in `paper.toml`; what the paper claims is in `claims.toml`. None of them is a target: the paper's three data
+sets cannot be had, and budgets and selection differ everywhere.
 """
 
 import tomllib
@@ -49,16 +49,18 @@ class Consumption(NamedTuple):
     ratio: Printed
 
 
-_READ: dict[str, Any] = tomllib.loads(
-    (resources.files("mmkd_core.evidence") / "paper.toml").read_text(encoding="utf-8")
-)
+def told(name: str) -> dict[str, Any]:
+    """What the file `name`.toml beside this code, or in a folder here, holds."""
+    return tomllib.loads((resources.files("mmkd_core.evidence") / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def _lines(table: dict[str, str]) -> dict[str, tuple[Printed, ...]]:
     return {name: printed(line) for name, line in table.items()}
 
 
+_READ = told("paper")
 STATISTICS = ("users", "items", "interactions", "sparsity", "features", "train / validation / test")
+TEXT = {name: Printed(number) for name, number in _READ["text"].items()}
 TABLE_1 = {m: {part: Order(**order) for part, order in parts.items()} for m, parts in _READ["table_1"].items()}
 TABLE_3 = {name: dict(zip(STATISTICS, [*values, ""], strict=True)) for name, values in _READ["table_3"].items()}
 TABLE_4 = {name: _lines(table) for name, table in _READ["table_4"].items()}
@@ -66,7 +68,7 @@ TABLE_5 = {name: _lines(table) for name, table in _READ["table_5"].items()}
 TABLE_6 = {
     name: {m: Consumption(*line) for m, line in _lines(table).items()} for name, table in _READ["table_6"].items()
 }
-(SEC_4_4_RATIO,) = printed("11.24")  # per cent, where Table 6 says 7.83
+GRIDS: dict[str, list[Any]] = _READ["grids"]
 TABLE_7 = _lines(_READ["table_7"])
 TABLE_8 = {
     model: {weight: (tuple(shape), number) for weight, (shape, number) in weights.items()}

@@ -1,7 +1,7 @@
 """A folder of records: read once, and asked for the rows that tables, figures and claims are made of."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import pandas as pd
 
 from mmkd_core.evaluation import KS
 from mmkd_core.evidence.cases import Case, Cases
-from mmkd_core.evidence.measurement import Measured, Measurement
+from mmkd_core.evidence.measurement import Measurement, MeasurementRecord
 from mmkd_core.experiment import Experiment, Record
 
 METRICS = [f"{name}@{k}" for k in KS for name in ("recall", "ndcg")]
@@ -45,8 +45,8 @@ class Store:
     def __init__(self, folder: str | Path | None = None, *, new: bool = False) -> None:
         self.folder = records_folder(folder, new=new)
         self._fingerprints: dict[str, tuple[str, Path]] = {}
-        self._measurements: dict[str, dict[str, tuple[Path, Measured]]] = {}
-        self._of_function: dict[Any, tuple[Sequence[Case], pd.DataFrame]] = {}
+        self._measurements: dict[str, dict[str, tuple[Path, MeasurementRecord]]] = {}
+        self._of_function: dict[Any, pd.DataFrame] = {}
 
     @cached_property
     def records(self) -> dict[Path, Record]:
@@ -60,14 +60,15 @@ class Store:
     def _by_experiment(self) -> dict[str, Path]:
         return {record.experiment.canonical: path for path, record in self.records.items()}
 
-    def measured(self, question: str) -> dict[str, tuple[Path, Measured]]:
+    def measurements(self, question: str) -> dict[str, tuple[Path, MeasurementRecord]]:
         """The measurements of a question, with their files, by their canonical JSON."""
         if question not in self._measurements:
-            read = {path: Measured.read(path) for path in sorted((self.folder / question).glob("*.json"))}
+            read = {path: MeasurementRecord.read(path) for path in sorted((self.folder / question).glob("*.json"))}
             for path, taken in read.items():
                 name, options = taken.measurement.data
                 if "shape" in taken.measurement.arguments:  # its sizes are known, those of data are what a record says
-                    self._fingerprints[name := f"the shape {name}"] = taken.measurement.fingerprint(), Path("shapes.py")
+                    name = f"the shape {name}"
+                    self._fingerprints[name] = taken.measurement.fingerprint(), Path("shapes.py")
                 self._check(path, name, options, taken.data["fingerprint"])
             self._measurements[question] = {t.measurement.canonical: (path, t) for path, t in read.items()}
         return self._measurements[question]
@@ -86,16 +87,15 @@ class Store:
 
         Columns beside the labels: `model`, the metrics on test, `validation` (Recall@20), `best_epoch` of `epochs`,
         `capped` (its training, or its teacher's, ended at the cap of epochs and not for want of improvement), `seconds`
-        and `cpu_seconds`, `trained` and `served` numbers, and `record`, the file. A run that selected on test (`swap`)
-        reports what it selected, as one who does so would: its "validation" metrics are those on test; @50 and the
-        places of single hits are missing. Of cases that a function makes the rows are kept.
+        and `cpu_seconds`, `trained` and `served` numbers, and the files: `record`, and `hits`, its `.npz`. A run that
+        selected on test (`swap`) reports what it selected, as one who does so would: its "validation" metrics are those
+        on test; @50 and the places of single hits are missing. A function that makes `cases` is called once.
         """
         if not callable(cases):
             return self._filled(cases)
         if cases not in self._of_function:
-            planned = cases()
-            self._of_function[cases] = planned, self._filled(planned)
-        return self._of_function[cases][1]
+            self._of_function[cases] = self._filled(cases())
+        return self._of_function[cases]
 
     def _filled(self, cases: Sequence[Case]) -> pd.DataFrame:
         rows = []
@@ -103,29 +103,43 @@ class Store:
             if isinstance(job, Experiment):
                 row, path = {**labels, "model": job.model, "record": None}, self._by_experiment.get(job.canonical)
                 if path is not None:
-                    taught = job.teacher and self._by_experiment.get(job.teacher.canonical)
-                    capped = any(is_capped(self.records[file]) for file in (path, taught) if file)
+                    trainings = [path] if job.teacher is None else [path, self._taught_by(job.teacher, path)]
+                    capped = any(is_capped(self.records[file]) for file in trainings)
                     row |= _of_record(path, self.records[path]) | {"capped": capped}
                 rows.append(row)
         frame = pd.DataFrame(rows)
         return frame.reindex(columns=[*(column for column in frame if column not in COLUMNS), *COLUMNS])
 
+    def _taught_by(self, teacher: Experiment, student: Path) -> Path:
+        if teacher.canonical not in self._by_experiment:
+            raise ValueError(f"{student}: no record of its teacher; expected it in {self.folder}, as it may be capped")
+        return self._by_experiment[teacher.canonical]
+
     def taken(self, cases: Cases) -> Taken:
         """For each case whose job is a measurement: its labels, and the values taken; None where it was not."""
-        results = []
-        for labels, job in cases() if callable(cases) else cases:
-            if isinstance(job, Measurement):
-                _, result = self.measured(job.question).get(job.canonical, (None, None))
-                results.append((labels, result.values if result is not None else None))
-        return results
+        return [(labels, found and found[1].values) for labels, found in self._measurements_of(cases)]
+
+    def tree(self, cases: Cases, *by: str) -> dict[Any, Any]:
+        """What `taken` gives by its labels: a dict of the first, of dicts of the next; None where there is no label."""
+        root: dict[Any, Any] = {}
+        for labels, values in self.taken(cases):
+            *above, last = (labels.get(name) for name in by)
+            branch = root
+            for label in above:
+                branch = branch.setdefault(label, {})
+            branch[last] = values
+        return root
 
     def files(self, cases: Cases) -> tuple[str, ...]:
         """The files of the measurements among the jobs of `cases` that were taken."""
-        jobs = [case.job for case in (cases() if callable(cases) else cases)]
-        places = [self.measured(job.question).get(job.canonical) for job in jobs if isinstance(job, Measurement)]
-        return tuple(str(place[0]) for place in places if place is not None)
+        return tuple(str(found[0]) for _, found in self._measurements_of(cases) if found)
 
-    def others(self, question: str) -> "list[Store]":
+    def _measurements_of(self, cases: Cases) -> Iterator[tuple[dict[str, Any], tuple[Path, MeasurementRecord] | None]]:
+        for labels, job in cases() if callable(cases) else cases:
+            if isinstance(job, Measurement):
+                yield labels, self.measurements(job.question).get(job.canonical)
+
+    def nested_stores(self, question: str) -> "list[Store]":
         """The folders in this one that are stores themselves and hold measurements of a question: those of a GPU."""
         return [Store(folder.parent) for folder in sorted(self.folder.glob(f"*/{question}")) if folder.is_dir()]
 
@@ -134,14 +148,11 @@ def _of_record(path: Path, record: Record) -> dict[str, Any]:
     cost, swapped = record.cost, record.experiment.options.get("swap")
     return {
         **(record.validation if swapped else record.metrics),
-        "hits": None if swapped or not path.with_suffix(".npz").exists() else str(path),
+        "hits": None if swapped or not (hits := path.with_suffix(".npz")).exists() else str(hits),
         "validation": record.validation["recall@20"],
         "best_epoch": record.history["best_epoch"],
-        "epochs": cost["epochs"],
-        "seconds": cost["seconds"],
-        "cpu_seconds": cost["cpu_seconds"],
-        "trained": cost["parameters"]["trained"],
-        "served": cost["parameters"]["served"],
+        **{name: cost[name] for name in ("epochs", "seconds", "cpu_seconds")},
+        **{name: cost["parameters"][name] for name in ("trained", "served")},
         "record": str(path),
     }
 

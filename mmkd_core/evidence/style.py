@@ -15,7 +15,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from mmkd_core.evidence.cases import title_of
+from mmkd_core.evidence.cases import title_of_place
 
 BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
@@ -23,8 +23,6 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 MARKS = ("o", "^", "s", "D", "v", "P")
 WIDTH, DPI = 7.5, 176  # inches; a page's text is about 750 pixels wide: two dots a pixel, as fine screens have
 CAPPED_MARK: dict[str, Any] = {"marker": r"$\dagger$", "markersize": 8, "linestyle": "", "color": "0.1"}
-OURS = "Drawn from our records alone: the values of the paper's figure are not printed anywhere."
-CAPPED_LABEL = "run ended at its cap of epochs"
 # By a file's suffix, what `savefig` is told: no date, so that the same records give the same bytes.
 FORMATS: dict[str, dict[str, Any]] = {".svg": {"format": "svg", "metadata": {"Date": None}}, ".png": {"dpi": 150}}
 
@@ -35,10 +33,11 @@ def styled() -> Iterator[None]:
         yield
 
 
-def panels(columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    """Empty panels side by side, as wide as a page's text and `height` inches high."""
+def panels(columns: int, height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
+    """Empty panels, row by row, together as wide as a page's text and each `height` inches high."""
+    size = (WIDTH, height * rows)
     with styled():
-        figure, axes = plt.subplots(1, columns, figsize=(WIDTH, height), dpi=DPI, squeeze=False, layout="constrained")
+        figure, axes = plt.subplots(rows, columns, figsize=size, dpi=DPI, squeeze=False, layout="constrained")
     for ax in axes.flat:
         sns.despine(ax=ax)
     return figure, list(axes.flat)
@@ -58,7 +57,7 @@ def parts(titles: Sequence[str], height: float) -> tuple[Figure, list[SubFigure]
 def a_part_each(rows: pd.DataFrame, height: float, draw: Callable[[SubFigure, pd.DataFrame], None]) -> Figure:
     """A figure of one part per data set, each drawn by `draw` from that data set's rows of `Store.rows`."""
     groups = list(rows.groupby("dataset", sort=False))
-    figure, drawn = parts([title_of(str(dataset)) for dataset, _ in groups], height)
+    figure, drawn = parts([title_of_place(str(dataset)) for dataset, _ in groups], height)
     for part, (_, own) in zip(drawn, groups, strict=True):
         draw(part, own)
     return figure

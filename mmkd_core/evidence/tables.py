@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from mmkd_core.evidence.compare import CAPPED, DAGGER, NOT_RUN, against_each, compare_all, difference, signed
+from mmkd_core.evidence.compare import CAPPED, DAGGER, NOT_RUN, signed
 from mmkd_core.evidence.paper import Printed
 from mmkd_core.evidence.store import METRICS, Taken
 
 Frames = dict[str, pd.DataFrame]  # by title
 HEADS = {metric: metric.replace("recall", "Recall").replace("ndcg", "NDCG") for metric in METRICS}
+DIFFERENCE = {"difference": "MMKD minus it, Recall@20"}  # the head of that column of `compare_table` in tables
 FIRST, SECOND = " ¹", " ²"
 # What stands in a column of numbers: a number, perhaps with its deviation, interval, change, unit or mark, or why none.
 NUMBER = re.compile(
@@ -22,20 +23,9 @@ NUMBER = re.compile(
 NO_NUMBER = ("", "–", "none", "off", "constant", NOT_RUN, CAPPED)
 
 
-HOW_TO_READ = (
-    "Test metrics: mean ± standard deviation over seeds. ¹ best, ² second best. †: at least one run, or its teacher's, "
-    "ended at its cap of epochs while it could still improve. 'not run': planned, no record yet."
-)
-HOW_TESTED = (
-    "Differences are over the seeds that both systems have, paired over the test users: 95 % interval, and p of the "
-    "t-test. '0.041 of 14': after Holm's correction over the 14 comparisons made together. 'capped': a run of either "
-    "side is one of those marked †, so that nothing is decided."
-)
-DIFFERENT_DATA = (
-    "The data differ: none of the paper's three data sets can be had (its Tiktok has 14,343 users and 276,637 "
-    "interactions), so its figures stand beside ours for orientation, not for comparison. DiffMM's are for the TikTok "
-    "files used here, with its authors' own budgets and selection."
-)
+def as_table(lines: dict[Any, Any], heads: str, *columns: str) -> pd.DataFrame:
+    """A line per name with its cells, one for each of `columns`; `heads` says what the names are of."""
+    return pd.DataFrame.from_dict(lines, orient="index", columns=[*columns]).rename_axis(heads)
 
 
 def lines(rows: pd.DataFrame, by: str, metrics: Sequence[str] = METRICS, *, mark: bool = True) -> pd.DataFrame:
@@ -44,17 +34,12 @@ def lines(rows: pd.DataFrame, by: str, metrics: Sequence[str] = METRICS, *, mark
     `rows` are those of one data set from `Store.rows`. The deviation (n - 1) needs two seeds. A line without a
     record is "not run", one that lacks some says so ("2 of 3"); `mark` marks the best and the second best.
     """
-    groups = list(rows.groupby(by, sort=False))
-    table = pd.DataFrame(
-        [
-            [_seeds(group), *(cell(group[metric]) for metric in metrics)]
-            for _, group in groups
-        ],
-        index=pd.Index([name for name, _ in groups], name=by), columns=["seeds", *(HEADS[m] for m in metrics)],
-    )  # fmt: skip
+    groups = rows.groupby(by, sort=False)
+    cells = {name: [_seeds(group), *(cell(group[metric]) for metric in metrics)] for name, group in groups}
+    table = as_table(cells, by, "seeds", *(HEADS[metric] for metric in metrics))
     if mark:
         for metric in metrics:
-            means = rows.groupby(by, sort=False)[metric].mean().dropna().nlargest(2)
+            means = groups[metric].mean().dropna().nlargest(2)
             for name, sign in zip(means.index, (FIRST, SECOND), strict=False):
                 table.loc[name, HEADS[metric]] += sign
     return table
@@ -84,19 +69,6 @@ def dagger(rows: pd.DataFrame) -> str:
     return DAGGER if (rows["capped"] == True).any() else ""  # noqa: E712, NaN where not run
 
 
-def with_differences(
-    table: pd.DataFrame, rows: pd.DataFrame, by: str, name: str, head: str, metric: str = "recall@20"
-) -> pd.DataFrame:
-    """Two more columns: what `name` is better by than each other line, and p. A dash: it ran, but cannot be paired."""
-    found = compare_all(against_each(rows, by, name), metric)
-    texts = {}
-    for other, comparison in found.items():
-        ran = rows.loc[rows[by] == other, "record"].notna().any()
-        texts[other] = difference(comparison) if comparison else ("–" if ran else NOT_RUN, "")
-    texts[name] = ("", "")
-    return table.assign(**{head: [texts[i][0] for i in table.index], "p": [texts[i][1] for i in table.index]})
-
-
 def spread(rows: pd.DataFrame, by: str, over: str, metric: str = "recall@20") -> pd.DataFrame:
     """Cells of one metric, a line a value of `by`, a column a value of `over`; † where a run is capped."""
     groups = rows.groupby([by, over], sort=False)
@@ -105,19 +77,8 @@ def spread(rows: pd.DataFrame, by: str, over: str, metric: str = "recall@20") ->
 
 
 def flat(taken: Taken) -> pd.DataFrame:
-    """One row per measurement: its labels, and its numbers by path ("gap.best.auc"); NaN where it was not taken."""
-    rows = [{**labels, **_numbers(values or {})} for labels, values in taken]
-    return pd.DataFrame(rows)
-
-
-def _numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    numbers: dict[str, float] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            numbers |= _numbers(value, f"{prefix}{name}.")
-        elif isinstance(value, int | float):
-            numbers[prefix + name] = float(value)
-    return numbers
+    """One row per measurement: its labels, and its values by path ("gap.best.auc"); NaN where it was not taken."""
+    return pd.json_normalize([{**labels, **(values or {})} for labels, values in taken])
 
 
 class Column(NamedTuple):
@@ -130,13 +91,12 @@ class Column(NamedTuple):
 
 def by_system(rows: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
     """A line per system: how many seeds there are, and of each column its mean ± deviation, to some digits."""
-    any_column = next(iter(columns.values())).values
-    systems = list(rows["system"].unique())
-    table = pd.DataFrame(index=pd.Index(systems, name="system"))
-    table["seeds"] = [str(int(any_column[rows["system"] == system].notna().sum())) for system in systems]
-    for head, (values, digits, sign) in columns.items():
-        table[head] = [cell(values[rows["system"] == system], digits, sign) for system in systems]
-    return table
+    first, *_ = columns.values()
+    lines = {
+        system: [str(first.values[runs].count()), *(cell(c.values[runs], c.digits, c.sign) for c in columns.values())]
+        for system, runs in rows.groupby("system", sort=False).groups.items()
+    }
+    return as_table(lines, "system", "seeds", *columns)
 
 
 def column(rows: pd.DataFrame, name: str) -> pd.Series:

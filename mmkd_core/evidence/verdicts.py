@@ -1,27 +1,26 @@
-"""How a claim is judged: the same few rules for all, fixed before the runs that they judge.
+"""How a claim is judged: what the rules share that stand beside the questions, fixed before the runs that they judge.
 
-A comparison on one data set comes out as "+", "-", "0" or "capped", or as None where it is not run or in one seed alone
-so far: `compare` says by which rule. A measurement has no users to test over: one that was taken for several seeds is
-"+" where the one is better than the other in every seed, "-" where it is worse in every seed, "0" otherwise; one that
-was taken once is judged by a margin that the claim states. A claim that should hold on every data set is reproduced
-(all "+"), partly (some "+"), not reproduced (a "-" and no "+"), inconclusive (none of them; "(capped)" if a run at its
-cap of epochs leaves a data set undecided), or not run (nothing yet).
+A comparison on one data set comes out as `compare` says: "+", "-", "0", "capped", or None. A measurement has no users
+to test over: one that was taken for several seeds is "+" where the one is better than the other in every seed, "-"
+where it is worse in every seed, "0" otherwise; one that was taken once is judged by a margin that the claim states. A
+claim that should hold on every data set is reproduced (all "+"), partly (some "+"), not reproduced (a "-" and no "+"),
+inconclusive (none of them; "(capped)" if a run at its cap of epochs leaves a data set undecided), or not run (nothing).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mmkd_core.evidence.cases import Cases, title_of
+from mmkd_core.evidence.cases import Cases, title_of_place
 from mmkd_core.evidence.compare import CAPPED, LEAST_SEEDS, NOT_RUN, Comparison, compare_all, signed
 from mmkd_core.evidence.store import Store
 
 REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly reproduced", "not reproduced"
-INCONCLUSIVE, UNDECIDED, UNTESTABLE = "inconclusive", "inconclusive (capped)", "cannot be tested"
-VERDICTS = (REPRODUCED, PARTLY, NOT_REPRODUCED, INCONCLUSIVE, UNDECIDED, UNTESTABLE, NOT_RUN)
+INCONCLUSIVE, INCONCLUSIVE_CAPPED, UNTESTABLE = "inconclusive", "inconclusive (capped)", "cannot be tested"
+VERDICTS = (REPRODUCED, PARTLY, NOT_REPRODUCED, INCONCLUSIVE, INCONCLUSIVE_CAPPED, UNTESTABLE, NOT_RUN)
 
 
 @dataclass(frozen=True)
@@ -29,50 +28,52 @@ class Finding:
     """A verdict, what was measured in lines (one for each data set) with their numbers, and the records behind it."""
 
     verdict: str
-    measured: tuple[str, ...]
+    lines: tuple[str, ...]
     records: tuple[str, ...] = ()
 
 
 Judge = Callable[[Store], Finding]
-Pair = tuple[str, str, pd.DataFrame, pd.DataFrame]  # where, name of the other, rows of the one and of the other
+Pair = tuple[str, str, pd.DataFrame, pd.DataFrame]  # place, name of the other, rows of the one and of the other
+Pairs = Callable[[str, pd.DataFrame], Iterable[Pair]]  # from the title and the rows of a data set
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One comparison of a claim: where, the sign that it comes to, and the numbers behind it (None: not run)."""
+    """One comparison of a claim: its place, the other, the numbers (None: not run), and if better counts against it."""
 
-    where: str
-    sign: str | None
+    place: str
+    against: str
     comparison: Comparison | None
-    against: str = ""
+    turned: bool = False
+
+    @property
+    def sign(self) -> str | None:
+        """What it comes to for the claim."""
+        sign = self.comparison.sign if self.comparison else None
+        return {"+": "-", "-": "+"}.get(str(sign), sign) if self.turned else sign
 
     def __str__(self) -> str:
-        where, c = f"{self.where}{f' against {self.against}' if self.against else ''}", self.comparison
+        head, c = f"{self.place}{f' against {self.against}' if self.against else ''}", self.comparison
         if c is None:
-            return f"{self.where}: {NOT_RUN}"
+            return f"{head}: {NOT_RUN}"
         if self.sign is None:
-            return f"{self.where}: {signed(c.difference)} in one seed so far"
-        shown = f"{where}: {signed(c.difference)}"
-        if c.limit:
-            interval = f"95 % interval {signed(c.low)} to {signed(c.high)}"
-            shown += f" or {signed(100 * c.relative, 1)} % ({interval}, limit {signed(c.limit)}, "
-        else:
-            shown += " ("
+            return f"{head}: {signed(c.difference)} in one seed so far"
+        interval = f"95 % interval {signed(c.low)} to {signed(c.high)}"
+        limit = f" or {signed(100 * c.relative, 1)} % ({interval}, limit {signed(c.limit)}, " if c.limit else " ("
         unsure = ""
         if c.sign == "0":
             above = f"{'above the limit' if c.limit else 'better'} in {sum(d > c.limit for d in c.by_seed)}"
             seeds = f", {above} of {len(c.by_seed)} seeds"
             unsure = seeds if c.seeds_disagree else f", detectable {c.detectable:.4f}"
-        return f"{shown}{c.p_said}{unsure})"
+        return f"{head}: {signed(c.difference)}{limit}{c.p_phrase}{unsure})"
 
 
-def outcomes(pairs: Sequence[Pair], metric: str = "recall@20", share: float = 0.0) -> list[Outcome]:
+def outcomes(
+    pairs: Sequence[Pair], metric: str = "recall@20", share: float = 0.0, *, turned: bool = False
+) -> list[Outcome]:
     """Each pair's outcome, all of them one family; `share`: better by that share of what the other has, or worse."""
-    compared = compare_all({place: pair[2:] for place, pair in enumerate(pairs)}, metric, share)
-    return [
-        Outcome(where, c.sign if c else None, c, name)
-        for (where, name, *_), c in zip(pairs, compared.values(), strict=True)
-    ]
+    compared = compare_all({number: pair[2:] for number, pair in enumerate(pairs)}, metric, share)
+    return [Outcome(*pair[:2], c, turned) for pair, c in zip(pairs, compared.values(), strict=True)]
 
 
 def verdict(signs: Sequence[str | None]) -> str:
@@ -82,7 +83,7 @@ def verdict(signs: Sequence[str | None]) -> str:
         return NOT_RUN
     if "+" in signs_there:
         return REPRODUCED if set(signs) == {"+"} else PARTLY
-    return NOT_REPRODUCED if "-" in signs_there else UNDECIDED if CAPPED in signs_there else INCONCLUSIVE
+    return NOT_REPRODUCED if "-" in signs_there else INCONCLUSIVE_CAPPED if CAPPED in signs_there else INCONCLUSIVE
 
 
 def records_of(*frames: pd.DataFrame) -> tuple[str, ...]:
@@ -93,28 +94,23 @@ def records_of(*frames: pd.DataFrame) -> tuple[str, ...]:
 
 def per_dataset(rows: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
     """The rows of each data set."""
-    return ((title_of(str(name)), own) for name, own in rows.groupby("dataset", sort=False))
+    return ((title_of_place(str(name)), own) for name, own in rows.groupby("dataset", sort=False))
 
 
-def where(rows: pd.DataFrame, by: str, *names: str) -> pd.DataFrame:
+def rows_of(rows: pd.DataFrame, by: str, *names: object) -> pd.DataFrame:
     """The rows whose column `by` is one of `names`."""
     return rows[rows[by].isin(names)]
 
 
-def paired(
-    pairs: Callable[[Store], Iterable[Pair]], metric: str = "recall@20", share: float = 0.0, *, turned: bool = False
-) -> Judge:
-    """In each of the pairs the one is better than the other, by the share `share` at least; the worst of each counts.
+def paired(cases: Cases, pairs: Pairs, metric: str = "recall@20", share: float = 0.0, *, turned: bool = False) -> Judge:
+    """In each of the `pairs` of a data set the one is better than the other, by the share `share` at least.
 
-    `turned`: the claim is that it is not, so that better counts against it.
+    Of each data set the worst pair counts. `turned`: the claim is that it is not, so that better counts against it.
     """
 
     def judge(store: Store) -> Finding:
-        compared = list(pairs(store))
-        results = worst_of_each(outcomes(compared, metric, share))
-        if turned:
-            opposite = {"+": "-", "-": "+"}
-            results = [replace(o, sign=opposite.get(str(o.sign), o.sign)) for o in results]
+        compared = [pair for name, rows in per_dataset(store.rows(cases)) for pair in pairs(name, rows)]
+        results = worst_of_each(outcomes(compared, metric, share, turned=turned))
         records = records_of(*(rows for pair in compared for rows in pair[2:]))
         return Finding(verdict([o.sign for o in results]), tuple(map(str, results)), records)
 
@@ -126,30 +122,25 @@ def worst_of_each(results: Sequence[Outcome]) -> list[Outcome]:
     order: Mapping[Any, int] = {"-": 0, "0": 1, CAPPED: 2, None: 3, "+": 4}
     return [
         min(
-            (o for o in results if o.where == place),
+            (o for o in results if o.place == place),
             key=lambda o: (order[o.sign], o.comparison.relative if o.comparison else 0.0),
         )
-        for place in dict.fromkeys(o.where for o in results)
+        for place in dict.fromkeys(o.place for o in results)
     ]
 
 
-def better(
-    cases: Cases, by: str, one: str, others: str | Sequence[str], metric: str = "recall@20", share: float = 0.0
-) -> Judge:
-    """`one` is better than each of `others` on every data set of some cases; all are values of the column `by`.
+def better(cases: Cases, by: str, one: str, *others: str, metric: str = "recall@20", share: float = 0.0) -> Judge:
+    """`one` is better than each of `others` on every data set on which both are planned; all values of the column `by`.
 
     By the share `share` of what the other has at least; a negative one is what `one` may lose.
     """
-    several = () if isinstance(others, str) else others
 
-    def pairs(store: Store) -> Iterable[Pair]:
-        for name, rows in per_dataset(store.rows(cases)):
-            for other in several or (others,):
-                pair = where(rows, by, one), where(rows, by, str(other))
-                if several or (len(pair[0]) and len(pair[1])):
-                    yield name, str(other) if several else "", *pair
+    def pairs(name: str, rows: pd.DataFrame) -> Iterable[Pair]:
+        for other in others:
+            if {one, other} <= set(rows[by]):
+                yield name, other if len(others) > 1 else "", rows_of(rows, by, one), rows_of(rows, by, other)
 
-    return paired(pairs, metric, share)
+    return paired(cases, pairs, metric, share)
 
 
 def untestable(why: str) -> Judge:
@@ -158,64 +149,58 @@ def untestable(why: str) -> Judge:
 
 
 Read = Callable[[Mapping[str, Any]], float]  # one number from the values of a measurement
+Systems = Mapping[Any, Any]  # the values of measurements by system, then by seed (None where there is none)
+
+
+def on_each_dataset(cases: Cases, what: str, read: Callable[[Systems], tuple[str | None, str]], *by: str) -> Judge:
+    """`read` gives a sign and a text for what was measured on a data set, or at a shape: by the labels `by`."""
+
+    def judge(store: Store) -> Finding:
+        found = {title_of_place(dataset): read(own) for dataset, own in store.tree(cases, "dataset", *by).items()}
+        lines = tuple(f"{dataset}, {what}: {text or NOT_RUN}" for dataset, (_, text) in found.items())
+        return Finding(verdict([sign for sign, _ in found.values()]), lines or (NOT_RUN,), store.files(cases))
+
+    return judge
 
 
 def every_seed(cases: Cases, one: str, others: Sequence[str], value: Read, *, what: str, lower: bool = False) -> Judge:
     """`value` of `one` is higher (or lower) than that of each of `others` in every seed, on every data set."""
 
-    def judge(store: Store) -> Finding:
-        signs, lines, taken = [], [], store.taken(cases)
-        for dataset, systems in _by_system(taken).items():
-            pairs = _in_common(systems, one, others, value)
-            seeds = min((len(ours) for ours, _ in pairs.values()), default=0)
-            planned = sum(title_of(t["dataset"]) == dataset and t["system"] == one for t, _ in taken)
-            enough = seeds >= min(LEAST_SEEDS, planned)
-            worst = min((sign_of(*pair, lower=lower) for pair in pairs.values()), key="-0+".index, default=None)
-            signs.append(worst if enough else None)
-            named = ((name, v) for other, pair in pairs.items() for name, v in zip((one, other), pair, strict=True))
-            numbers = dict.fromkeys(f"{name} {np.mean(v):.4g}" for name, v in named)
-            few = ", in one seed so far" if pairs and not enough else ""
-            lines.append(f"{dataset}, {what}: {', '.join(numbers) or NOT_RUN}{few}")
-        return Finding(verdict(signs), tuple(lines) or (NOT_RUN,), store.files(cases))
+    def read(systems: Systems) -> tuple[str | None, str]:
+        pairs = _in_common(systems, one, others, value)
+        seeds = min((len(ours) for ours, _ in pairs.values()), default=0)
+        enough = seeds >= min(LEAST_SEEDS, len(systems.get(one, {})))
+        worst = min((sign_of(*pair, lower=lower) for pair in pairs.values()), key="-0+".index, default=None)
+        named = ((name, v) for other, pair in pairs.items() for name, v in zip((one, other), pair, strict=True))
+        numbers = dict.fromkeys(f"{name} {np.mean(v):.4g}" for name, v in named)
+        few = ", in one seed so far" if pairs and not enough else ""
+        return worst if enough else None, ", ".join(numbers) + few
 
-    return judge
+    return on_each_dataset(cases, what, read, "system", "seed")
 
 
 def within(cases: Cases, one: str, others: Sequence[str], value: Read, share: float, *, what: str) -> Judge:
     """`value` of the system `one` is at most `share` of that of each of `others`, on every data set or shape."""
 
-    def judge(store: Store) -> Finding:
-        signs, lines = [], []
-        for dataset, systems in _by_system(store.taken(cases)).items():
-            pairs = _in_common(systems, one, others, value)
-            ratios = {other: float(np.mean(ours) / np.mean(theirs)) for other, (ours, theirs) in pairs.items()}
-            signs.append(None if not ratios else "+" if max(ratios.values()) <= share else "-")
-            numbers = ", ".join(f"{100 * ratio:.1f} % of {other}'s" for other, ratio in ratios.items())
-            lines.append(f"{dataset}, {what}: {numbers or NOT_RUN}")
-        return Finding(verdict(signs), tuple(lines) or (NOT_RUN,), store.files(cases))
+    def read(systems: Systems) -> tuple[str | None, str]:
+        pairs = _in_common(systems, one, others, value)
+        ratios = {other: float(np.mean(ours) / np.mean(theirs)) for other, (ours, theirs) in pairs.items()}
+        sign = None if not ratios else "+" if max(ratios.values()) <= share else "-"
+        return sign, ", ".join(f"{100 * ratio:.1f} % of {other}'s" for other, ratio in ratios.items())
 
-    return judge
-
-
-def _by_system(taken: Iterable[tuple[dict[str, Any], Any]]) -> dict[str, dict[str, dict[Any, Any]]]:
-    """By data set, system and seed (None where there is none), the values of the measurements that were taken."""
-    by_dataset: dict[str, dict[str, dict[Any, Any]]] = {}
-    for labels, values in taken:
-        systems = by_dataset.setdefault(title_of(labels["dataset"]), {})
-        if values is not None:
-            systems.setdefault(labels["system"], {})[labels.get("seed")] = values
-    return by_dataset
+    return on_each_dataset(cases, what, read, "system", "seed")
 
 
 def _in_common(
-    systems: Mapping[str, Mapping[Any, Any]], one: str, others: Sequence[str], value: Read
+    systems: Systems, one: str, others: Sequence[str], value: Read
 ) -> dict[str, tuple[list[float], list[float]]]:
     """The values of `one` and of each of `others` in the seeds that both have; without those that share none."""
     pairs = {}
     for other in others:
-        seeds = [seed for seed in systems.get(one, {}) if seed in systems.get(other, {})]
+        both = [systems.get(name, {}) for name in (one, other)]
+        seeds = [seed for seed, values in both[0].items() if values and both[1].get(seed)]
         if seeds:
-            pairs[other] = tuple([float(value(systems[name][seed])) for seed in seeds] for name in (one, other))
+            pairs[other] = tuple([float(value(system[seed])) for seed in seeds] for system in both)
     return pairs
 
 

@@ -37,11 +37,7 @@ def listwise(
 
 
 def plane(
-    data: DemoDataset,
-    items: Sequence[int],
-    views: Mapping[str, Mapping[str, Any]],
-    says: Mapping[str, str],
-    label: str,
+    data: DemoDataset, items: Sequence[int], views: Mapping[str, Mapping[str, Any]], says: Mapping[str, str], label: str
 ) -> str:
     """Points in the plane, one an item and modality: whoever points at one sees the item's poster and its other points.
 
@@ -57,14 +53,13 @@ def plane(
                 f"plane: view {name!r} has {dict(zip(points, shapes, strict=True))} and "
                 f"{'a' if name in says else 'no'} line; expected a line, and {(2, len(items))} for each of {modalities}"
             )
-    genre = [data.truth.genre_names[data.truth.genre[item]] for item in items]
     start = {
         "modalities": modalities,
         "views": [
             {"name": name, "says": says[name], "points": [np.round(v, 2).tolist() for v in points.values()]}
             for name, points in views.items()
         ],
-        "items": [{"title": data.title(item), "genre": own} for item, own in zip(items, genre, strict=True)],
+        "items": [{"title": data.title(i), "genre": data.truth.genre_names[data.truth.genre[i]]} for i in items],
         "posters": _side_by_side(data, items),
         "across": POSTERS_ACROSS,
     }

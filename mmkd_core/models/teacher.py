@@ -71,8 +71,7 @@ class Knowledge(NamedTuple):
         of_users, of_items = rows_of(self.users, users), rows_of(self.items, lists)
         if self.content_weight:
             content = torch.cat([rows_of(self.user_content, users), rows_of(self.item_content, lists)], dim=1)
-            fused = fuse(torch.cat([of_users, of_items], dim=1), content, self.content_weight)
-            of_users, of_items = fused.split([1, lists.shape[1]], dim=1)
+            return scores_of(fuse(torch.cat([of_users, of_items], dim=1), content, self.content_weight))
         return (of_items @ of_users.mT).squeeze(-1)
 
     def content_logits(self, batch: Batch) -> Float[Tensor, "batch list modality"]:

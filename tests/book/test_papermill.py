@@ -8,13 +8,17 @@ from pathlib import Path
 import nbformat
 import pytest
 from made_up_folder import write_folder
-from papermill import execute_notebook
+from nbclient import NotebookClient
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 
-from mmkd_core.evidence.measurement import measure
-from mmkd_core.evidence.questions import consumption
+from mmkd_core.evidence.measurement import find_or_take
+from mmkd_core.evidence.questions import complexity, consumption
 from mmkd_core.evidence.questions import parameters as counted
+from mmkd_core.evidence.store import Store
 
-FOLDER = Path(__file__).parents[2] / "notebooks"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "notebooks"
 BOUND = ("complexity", "demo")  # to the shape or the data of that name
 ARGUMENTS = {"datasets", "seeds", "budget", "records"}  # of every chapter of evidence: those of its cases
 
@@ -30,28 +34,64 @@ def parameters(notebook):
 EVIDENCE = [path for path in sorted(FOLDER.glob("*.ipynb")) if parameters(path) >= ARGUMENTS]
 
 
-def papermill(notebook, out, *options):
-    """The cells of a notebook after it ran with other parameters."""
-    command = [sys.executable, "-m", "papermill", str(notebook), str(out), *options, "--no-progress-bar"]
-    done = subprocess.run(command, cwd=out.parent, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return nbformat.read(out, as_version=4).cells
+# What chapters do whatever their budget they do in full where they are executed as they are. Here two degrees of a
+# change show as much as five, and two epochs as much as fifteen.
+HURRY = """
+from dataclasses import replace
+from functools import partial
+import mmkd_core
+from mmkd_core.evidence.questions import demo, tsne
+demo.DEGREES = {"noise": (0.0, 0.4), "redundancy": (0, 32)}
+tsne.TSNE = partial(tsne.TSNE, max_iter=250)
+def short(model, data, config, fit=mmkd_core.fit, **others):
+    less = {"epochs": min(config.epochs, 2), "evaluate_every": min(config.evaluate_every, 2)}
+    return fit(model, data, replace(config, **less), **others)
+mmkd_core.fit = short
+"""
+# The names of the notebook before. (%reset takes Python's own as well, without which no process can be started.)
+FORGET = """
+for name in [*get_ipython().run_line_magic("who_ls", ""), "name"]:
+    globals().pop(name)
+"""
+
+
+@pytest.fixture(scope="module")
+def execute(tmp_path_factory):
+    """Runs a notebook with other parameters and gives its cells; all in one kernel, which imports the library once."""
+    code, client = nbformat.v4.new_code_cell, NotebookClient(nbformat.v4.new_notebook(), kernel_name="python3")
+
+    def run(*cells):
+        client.nb.cells = [*cells]
+        return [client.execute_cell(cell, place) for place, cell in enumerate(cells)]
+
+    def execute(notebook, parameters):
+        chapter = parameterize_notebook(load_notebook_node(str(notebook)), parameters)
+        return run(code(FORGET), *chapter.cells)[1:]
+
+    with client.setup_kernel(cwd=tmp_path_factory.mktemp("kernel")):
+        run(code(f"exec({HURRY!r}, {{}})"))  # in a namespace that is not forgotten
+        yield execute
 
 
 def injected(cells):
     return [cell.source for cell in cells if "injected-parameters" in cell.metadata.get("tags", [])]
 
 
-def test_the_quickstart_takes_parameters(tmp_path):
-    parameters = ["-p", "epochs", "2", "-p", "student_epochs", "1", "-p", "user", "5"]
-    cells = papermill(FOLDER / "quickstart.ipynb", tmp_path / "out.ipynb", *parameters)
+def test_the_quickstart_takes_parameters(execute):
+    parameters = {"epochs": 2, "student_epochs": 1, "user": 5}
+    cells = execute(FOLDER / "quickstart.ipynb", parameters)
     assert injected(cells) == ["# Parameters\nepochs = 2\nstudent_epochs = 1\nuser = 5\n"]
     text = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
     assert "recall@20" in text
 
 
 def test_the_derivation_is_proved_for_lists_of_another_length(tmp_path):
-    cells = papermill(FOLDER / "derivation.ipynb", tmp_path / "out.ipynb", "-p", "size", "4")
+    out = tmp_path / "out.ipynb"
+    command = [sys.executable, "-m", "papermill", str(FOLDER / "derivation.ipynb"), str(out), "-p", "size", "4"]
+    done = subprocess.run([*command, "--no-progress-bar"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    cells = nbformat.read(out, as_version=4).cells
+    assert injected(cells) == ["# Parameters\nsize = 4\n"]
     text = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
     assert "line 5 = KL(b) + (1 - b+) KL(q): True" in text
     assert "item 4: True" in text
@@ -71,24 +111,36 @@ def folder(tmp_path_factory):
 def store(tmp_path_factory):
     """One store for all chapters, so that what one has run the next need not.
 
-    It lacks a single one of the footprints on the shape "demo". The others are there, taken in this process: each in
-    two of its own, as they are elsewhere, imports torch twice.
+    It lacks a single one of the footprints on the shape "demo", and of the counts of operations. The other footprints
+    are there, taken in this process: each in two of its own, as they are elsewhere, imports torch twice. The other
+    counts are the committed ones, as far as this budget goes.
     """
     store = tmp_path_factory.mktemp("records")
     cases = [*consumption.cases(budget="smoke"), *counted.cases(budget="smoke")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(consumption, "alone", lambda call, *arguments: call(*arguments))
         for job in (case.job for case in cases if case.job != cases[0].job):
-            measure(job, consumption.footprint, store)
+            find_or_take(job, consumption.footprint, store)
+    committed = Store(ROOT / "book/records").taken(complexity.cases())
+    for case, (labels, values) in zip(complexity.cases(budget="smoke")[1:], committed[1:], strict=True):
+        assert case.labels == labels
+        first = len(case.job.arguments["doublings"])
+        find_or_take(case.job, lambda *_, **__: shortened(values, first), store)  # noqa: B023
     return store
 
 
+def shortened(counts, length):
+    """The first of each list in nested dictionaries."""
+    return {
+        name: value[:length] if isinstance(value, list) else shortened(value, length) for name, value in counts.items()
+    }
+
+
 @pytest.mark.parametrize("notebook", EVIDENCE, ids=lambda path: path.stem)
-def test_a_chapter_of_evidence_runs_what_its_records_lack(notebook, folder, store, tmp_path):
+def test_a_chapter_of_evidence_runs_what_its_records_lack(notebook, folder, store, execute):
     dataset = "demo" if notebook.stem in BOUND else str(folder)
     arguments = {"datasets": [dataset], "budget": "smoke", "records": str(store)}
-    options = {"cwd": tmp_path, "progress_bar": False, "log_output": False}  # what the program calls
-    cells = execute_notebook(notebook, tmp_path / "out.ipynb", arguments, **options).cells
+    cells = execute(notebook, arguments)
     assert len(injected(cells)) == 1
     assert list(store.rglob("*.json"))
     outputs = [output for cell in cells for output in cell.get("outputs", [])]

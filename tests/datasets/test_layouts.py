@@ -111,7 +111,7 @@ def test_two_layouts_want_a_choice(mmrec):
     with pytest.warns(DataWarning, match="1 of 1 users|4 of 5 items"):
         assert len(load(mmrec, layout="promptmm").train) == 1
     assert len(load(mmrec, layout="mmrec").train) == 5
-    refused(mmrec, "unknown layout 'csv'", "one of ['mmrec', 'promptmm', 'diffmm', 'megcf']", layout="csv")
+    refused(mmrec, "unknown layout 'csv'", "one of ['mmrec', 'promptmm', 'diffmm', 'megcf', 'parquet']", layout="csv")
 
 
 def test_no_layout_lists_what_each_needs(folder):

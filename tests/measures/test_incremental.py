@@ -7,7 +7,7 @@ import torch
 
 from mmkd_core.datasets import controlled
 from mmkd_core.evaluation import evaluate
-from mmkd_core.evidence.measurement import Measurement, measure
+from mmkd_core.evidence.measurement import Measurement, find_or_take
 from mmkd_core.evidence.questions import incremental as module
 from mmkd_core.evidence.questions.incremental import deployed, incremental, new_pairs
 from mmkd_core.experiment import Experiment, Record, plan
@@ -135,7 +135,7 @@ def test_a_share_that_leaves_nothing_new_or_nothing_old_is_refused(share, tmp_pa
 
 def test_on_the_demo_every_time_is_there_and_positive(tmp_path):
     system = plan("lightgcn", "demo", fit={"epochs": 1, "evaluate_every": 1})
-    values = measure(Measurement.of(incremental, system=system, epochs=1), incremental, tmp_path).values
+    values = find_or_take(Measurement.of(incremental, system=system, epochs=1), incremental, tmp_path).values
     for clock in ("ms", "cpu_ms"):
         assert set(values[clock]) == {"epoch", "tables", "ranking"}
         assert min(values[clock].values()) > 0

@@ -201,7 +201,7 @@ def test_a_student_without_a_teacher_is_refused(take, jobs):
         take(taught=jobs[1])
 
 
-def test_the_recipe_measures_settings_in_force_and_pictures_the_first_seed_alone():
+def test_the_cases_measure_settings_in_force_and_picture_the_first_seed_alone():
     cases = tsne.cases()
     assert [(case.labels["dataset"], case.labels["seed"]) for case in cases] == [("tiktok", seed) for seed in (0, 1, 2)]
     for (labels, job), pictured in zip(cases, (True, False, False), strict=True):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mmkd_core.evidence.measurement import Measurement, measure
+from mmkd_core.evidence.measurement import Measurement, find_or_take
 from mmkd_core.evidence.questions import overfitting as module
 from mmkd_core.evidence.questions.overfitting import ask, draw_probe, gap, overfitting, watch
 from mmkd_core.experiment import Experiment, plan
@@ -131,8 +131,8 @@ def test_a_gap_is_worse_the_larger_in_both_quantities():
 def test_on_the_demo_a_second_time_reads_what_was_measured(tmp_path, monkeypatch):
     system = plan("lightgcn", "demo", fit={"epochs": 1, "evaluate_every": 1})
     measurement = Measurement.of(overfitting, system=system)
-    first = measure(measurement, overfitting, tmp_path)
+    first = find_or_take(measurement, overfitting, tmp_path)
     assert [row["epoch"] for row in first.values["curves"]] == [0, 1]
     assert first.values["gap"]["end"]["auc"] > 0.1  # training pairs are edges of the graph
     monkeypatch.setattr(module, "fit", None)
-    assert measure(measurement, overfitting, tmp_path) == first
+    assert find_or_take(measurement, overfitting, tmp_path) == first

@@ -7,33 +7,22 @@ from typing import Any
 
 import pandas as pd
 
-from mmkd_core.evidence import paper
-from mmkd_core.evidence.cases import REAL, SEEDS, Asked, Case, Names, Seeds, Variant, title_of
-from mmkd_core.evidence.compare import CAPPED, DAGGER, NOT_RUN, Comparison, against_each, compare_all, signed
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence import paper, verdicts
+from mmkd_core.evidence.cases import REAL, SEEDS, Asked, Case, Names, Seeds, Variant, title_of_place
+from mmkd_core.evidence.compare import (
+    CAPPED,
+    DAGGER,
+    NOT_RUN,
+    Comparison,
+    against_each,
+    compare_all,
+    compare_table,
+    signed,
+)
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.store import METRICS, Store
-from mmkd_core.evidence.tables import (
-    DIFFERENT_DATA,
-    HEADS,
-    HOW_TESTED,
-    HOW_TO_READ,
-    Frames,
-    lines,
-    printed_pair,
-    with_differences,
-)
-from mmkd_core.evidence.verdicts import (
-    Finding,
-    Judge,
-    Pair,
-    better,
-    outcomes,
-    per_dataset,
-    records_of,
-    untestable,
-    verdict,
-    where,
-)
+from mmkd_core.evidence.tables import DIFFERENCE, HEADS, Frames, lines, printed_pair
+from mmkd_core.evidence.verdicts import Finding, per_dataset, records_of, rows_of, verdict
 from mmkd_core.models import MODELS
 
 # The systems of the paper's table, the two that nothing trains, and MMKD's two stages. A new model is not among them.
@@ -75,8 +64,8 @@ def overview(rows: pd.DataFrame, metric: str = "recall@20") -> pd.DataFrame:
     columns = {}
     for dataset in rows["dataset"].unique():
         table = systems(rows, dataset)
-        daggers = [DAGGER if str(seeds).endswith(DAGGER) else "" for seeds in table["seeds"]]
-        columns[title_of(dataset)] = table[HEADS[metric]] + pd.Series(daggers, index=table.index)
+        capped = table["seeds"].str.endswith(DAGGER)
+        columns[title_of_place(dataset)] = table[HEADS[metric]] + capped.map({True: DAGGER, False: ""})
     return pd.concat(columns, axis=1, sort=False).fillna(NOT_RUN).rename_axis("system")
 
 
@@ -85,7 +74,8 @@ def frames(cases: Sequence[Case], store: Store) -> Frames:
     rows = store.rows(cases)
     made = {}
     for dataset, own in rows.groupby("dataset", sort=False):
-        table = with_differences(lines(own, "system"), own, "system", MMKD, "MMKD minus it, Recall@20")
+        compared = compare_table(against_each(own, "system", MMKD))
+        table = lines(own, "system").join(compared.rename(columns=DIFFERENCE)).fillna("")
         if dataset == "tiktok":
             models = own.drop_duplicates("system")["model"]
             table["paper's Tiktok"] = [printed_pair(paper.TABLE_4["Tiktok"].get(model)) for model in models]
@@ -106,7 +96,7 @@ def gains(rows: pd.DataFrame) -> pd.DataFrame:
     parts, lines = (TEACHER, START), {}
     for dataset, own in rows.groupby("dataset", sort=False):
         pairs = against_each(own[~own["system"].isin(parts)], "system", MMKD)
-        lines[title_of(str(dataset))] = {HEADS[metric]: _gain(compare_all(pairs, metric)) for metric in METRICS}
+        lines[title_of_place(str(dataset))] = {HEADS[metric]: _gain(compare_all(pairs, metric)) for metric in METRICS}
     return pd.DataFrame(lines).T.rename_axis("data set")
 
 
@@ -124,14 +114,13 @@ def trials(store: Store) -> pd.DataFrame:
     The others were broken off where they fell behind. Read from the studies in the folder `searches`; "none" where
     there is no study. Raises `ValueError` for a file there that is none.
     """
-    frame = pd.DataFrame(
-        "none", index=[model.title for model in MODELS.values()], columns=[title_of(name) for name in REAL]
-    )
+    titles = [model.title for model in MODELS.values()]
+    frame = pd.DataFrame("none", index=titles, columns=[title_of_place(name) for name in REAL])
     for path in sorted((store.folder / "searches").glob("*.json")):
         try:
             study = json.loads(path.read_text(encoding="utf-8"))
             states = [trial["state"] for trial in study["trials"]]
-            column, line = title_of(study["dataset"]), MODELS[study["model"]].title
+            column, line = title_of_place(study["dataset"]), MODELS[study["model"]].title
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: no study ({error}); expected a file of benchmarks/search.py") from None
         frame.loc[line, column] = f"{states.count('complete')} of {len(states)}"
@@ -145,81 +134,58 @@ def printed_table4() -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index([MODELS[model].title for model in systems], name="system"))
 
 
-def most_pairs(metric: str = "recall@20") -> Judge:
+def most_pairs(store: Store) -> Finding:
     """Multi-modal baselines beat general CF models: more than half of all pairs significantly won, on every data set.
 
     "-" where more than half are significantly lost, "capped" where capped pairs could make more than half of either,
     "0" otherwise; p corrected over all decided pairs of all data sets.
     """
-
-    def judge(store: Store) -> Finding:
-        rows = where(store.rows(cases), "system", *GENERAL_TITLES, *MULTIMODAL_TITLES)
-        pairs: list[Pair] = [
-            (name, f"{one} against {other}", where(own, "system", one), where(own, "system", other))
-            for name, own in per_dataset(rows)
-            for one, other in product(MULTIMODAL_TITLES, GENERAL_TITLES)
-        ]
-        results, signs, texts = outcomes(pairs, metric), [], []
-        for name, _ in per_dataset(rows):
-            of_pairs = [o.sign for o in results if o.where == name]
-            won, lost, capped, missing = (of_pairs.count(sign) for sign in ("+", "-", CAPPED, None))
-            settled = "+" if 2 * won > len(of_pairs) else "-" if 2 * lost > len(of_pairs) else "0"
-            open_still = settled == "0" and 2 * (max(won, lost) + capped) > len(of_pairs)
-            signs.append(None if missing else CAPPED if open_still else settled)
-            text = f"{name}: {won} of {len(of_pairs)} pairs won, {lost} lost" + f", {capped} {CAPPED}" * (capped > 0)
-            texts.append(text + f", {missing} {NOT_RUN}" * (missing > 0))
-        return Finding(verdict(signs), tuple(texts), records_of(rows))
-
-    return judge
+    rows = rows_of(store.rows(cases), "system", *GENERAL_TITLES, *MULTIMODAL_TITLES)
+    pairs = [
+        (name, f"{one} against {other}", rows_of(own, "system", one), rows_of(own, "system", other))
+        for name, own in per_dataset(rows)
+        for one, other in product(MULTIMODAL_TITLES, GENERAL_TITLES)
+    ]
+    results, signs, texts = verdicts.outcomes(pairs), [], []
+    for name, _ in per_dataset(rows):
+        of_pairs = [o.sign for o in results if o.place == name]
+        won, lost, capped, missing = (of_pairs.count(sign) for sign in ("+", "-", CAPPED, None))
+        settled = "+" if 2 * won > len(of_pairs) else "-" if 2 * lost > len(of_pairs) else "0"
+        open_still = settled == "0" and 2 * (max(won, lost) + capped) > len(of_pairs)
+        signs.append(None if missing else CAPPED if open_still else settled)
+        text = f"{name}: {won} of {len(of_pairs)} pairs won, {lost} lost" + f", {capped} {CAPPED}" * (capped > 0)
+        texts.append(text + f", {missing} {NOT_RUN}" * (missing > 0))
+    return Finding(verdict(signs), tuple(texts), records_of(rows))
 
 
-def ranks_move_more(metric: str = "recall@20") -> Judge:
+def ranks_move_more(store: Store) -> Finding:
     """Ranks of multi-modal baselines spread more over the data sets than those of general CF models (mean range).
 
     Means are over the seeds that all of a data set have; with a capped run among them nothing is decided.
     """
-
-    def judge(store: Store) -> Finding:
-        rows = where(store.rows(cases), "system", *GENERAL_TITLES, *MULTIMODAL_TITLES).dropna(subset=["record"])
-        systems = rows.groupby("dataset")["system"].transform("nunique")
-        rows = rows[rows.groupby(["dataset", "seed"])["system"].transform("nunique") == systems]
-        means = rows.pivot_table(index="system", columns="dataset", values=metric, sort=False)
-        if means.shape[1] < 2 or means.isna().any(axis=None) or len(means) < len(GENERAL) + len(MULTIMODAL):
-            return Finding(NOT_RUN, (f"a system lacks a data set: {NOT_RUN}",))
-        ranges = pd.DataFrame(means.rank(ascending=False)).agg(lambda r: r.max() - r.min(), axis=1)
-        multi, general = float(ranges[MULTIMODAL_TITLES].mean()), float(ranges[GENERAL_TITLES].mean())
-        text = f"mean range of ranks over {means.shape[1]} data sets: multi-modal {multi:.1f}, general {general:.1f}"
-        capped = [name for name, own in per_dataset(rows) if own["capped"].any()]
-        if capped:
-            return Finding(verdict([CAPPED]), (f"{text} ({CAPPED}: {', '.join(capped)})",), records_of(rows))
-        return Finding(verdict(["+" if multi > general else "-"]), (text,), records_of(rows))
-
-    return judge
+    rows = rows_of(store.rows(cases), "system", *GENERAL_TITLES, *MULTIMODAL_TITLES).dropna(subset=["record"])
+    systems = rows.groupby("dataset")["system"].transform("nunique")
+    rows = rows[rows.groupby(["dataset", "seed"])["system"].transform("nunique") == systems]
+    means = rows.pivot_table(index="system", columns="dataset", values="recall@20", sort=False)
+    if means.shape[1] < 2 or means.isna().any(axis=None) or len(means) < len(GENERAL) + len(MULTIMODAL):
+        return Finding(NOT_RUN, (f"a system lacks a data set: {NOT_RUN}",))
+    ranges = pd.DataFrame(means.rank(ascending=False)).agg(lambda r: r.max() - r.min(), axis=1)
+    multi, general = float(ranges[MULTIMODAL_TITLES].mean()), float(ranges[GENERAL_TITLES].mean())
+    text = f"mean range of ranks over {means.shape[1]} data sets: multi-modal {multi:.1f}, general {general:.1f}"
+    capped = [name for name, own in per_dataset(rows) if own["capped"].any()]
+    if capped:
+        return Finding(verdict([CAPPED]), (f"{text} ({CAPPED}: {', '.join(capped)})",), records_of(rows))
+    return Finding(verdict(["+" if multi > general else "-"]), (text,), records_of(rows))
 
 
-CLAIMS = {
-    "best": Claim(
-        "MMKD beats all ten baselines on every data set", "Abstract; Sec. 1; Sec. 4.2",
-        better(cases, "system", MMKD, (*GENERAL_TITLES, *MULTIMODAL_TITLES)), "Accuracy", "comparison",
-    ),
-    "margin": Claim(
-        "by 9.75 % or more of NDCG@50 over the best of them", "Sec. 4.2",
-        better(cases, "system", MMKD, (*GENERAL_TITLES, *MULTIMODAL_TITLES), "ndcg@50", 0.0975), "Accuracy",
-        "comparison",
-    ),
-    "multi-modal": Claim(
-        "multi-modal recommenders do better than general ones (collaborative filtering)", "Sec. 4.2",
-        most_pairs(), "Accuracy", "comparison",
-    ),
-    "fluctuation": Claim(
-        "multi-modal methods fluctuate between data sets", "Sec. 4.2", ranks_move_more(), "Accuracy", "comparison",
-    ),
-    "implicit feedback": Claim(
-        "BM3 and CLCRec, GRCN and LATTICE differ on Netflix for the reasons given", "Sec. 4.2",
-        untestable("the paper's Netflix cannot be had; no other data here has its density"), "Accuracy", "comparison",
-    ),
-}  # fmt: skip
-
+BASELINES = (*GENERAL_TITLES, *MULTIMODAL_TITLES)
+RULES = {
+    "best": verdicts.better(cases, "system", MMKD, *BASELINES),
+    "margin": verdicts.better(cases, "system", MMKD, *BASELINES, metric="ndcg@50", share=paper.TEXT["gain"] / 100),
+    "multi-modal": most_pairs,
+    "fluctuation": ranks_move_more,
+    "implicit feedback": verdicts.untestable("the paper's Netflix cannot be had; no other data here has its density"),
+}
 QUESTION = Question(
-    cases, table="4", frames=frames, notes=(HOW_TO_READ, HOW_TESTED, DIFFERENT_DATA), claims=CLAIMS,
-)  # fmt: skip
+    cases, table="4", frames=frames, notes=notes("how_to_read", "how_tested", "different_data"), claims=claims(RULES)
+)

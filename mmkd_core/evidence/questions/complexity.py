@@ -6,12 +6,11 @@ norms, the optimiser), sorting and the choice of the largest are not products an
 prompt, which scikit-learn computes once.
 """
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
+from itertools import product
 from math import log
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import torch
@@ -22,38 +21,37 @@ from mmkd_core.evidence.cases import Asked, Case, Names, Seeds
 from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.meters import counted
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.shapes import Shape, random_data, shape_of
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.tables import Frames
-from mmkd_core.evidence.verdicts import Finding, Judge, verdict
+from mmkd_core.evidence.tables import Frames, as_table, plain
+from mmkd_core.evidence.verdicts import Finding, verdict
 from mmkd_core.experiment import Experiment
 from mmkd_core.models import MODELS
 from mmkd_core.runs import model_of
 from mmkd_core.training import seeded
 
 COUNTED = ("mmgcn", "grcn", "lattice", "slmrec", "bm3", "teacher", "mmkd")
-SIZES = ("users", "items", "edges", "raw", "dim", "layers")
+_READ = paper.told("questions/complexity")
+SYMBOLS: dict[str, str] = _READ["symbols"]  # as TeX
+SIZES = tuple(SYMBOLS)
 PHASES = ("build", "step", "serve")
 PARTS = ("features", "edges", "dense")
 BATCH = 32  # fewer than the users and items of every shape, so that a batch names each once
 DIM, LAYERS = 8, 2
 DOUBLINGS = (1, 2, 4, 8, 16)
-LESS = {"smoke": {"doublings": (1, 2, 4)}}  # that a measurement in a hurry does
+REDUCED = {"smoke": {"doublings": (1, 2, 4)}}  # arguments of a measurement at a small budget
 
 
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
     """Operations of each model as one size after the other grows from a small shape. Seeds play no part."""
-    asked, less = Asked(datasets, seeds, budget), LESS.get(budget, {})
+    shapes, reduced = Asked(datasets, seeds, budget, shapes=True).datasets_or(("demo",)), REDUCED.get(budget, {})
     return [
         Case(
             {"dataset": shape, "model": model, "size": size},
-            Measurement.of(operations, model=model, size=size, shape=shape, **less),
+            Measurement.of(operations, model=model, size=size, shape=shape, **reduced),
         )
-        for shape in asked.datasets_or(("demo",))
-        if shape_of(shape)
-        for model in COUNTED
-        for size in SIZES
+        for shape, model, size in product(shapes, COUNTED, SIZES)
     ]
 
 
@@ -113,66 +111,30 @@ def _batch(data: Dataset, negatives: int) -> Batch:
     return Batch(first, first, others.view(BATCH, negatives))
 
 
-HOW_COUNTED = (
-    "Multiplications and additions of dense and sparse products, counted while a small model runs; |U| users, |I| "
-    "items, |E| interactions, d_m raw width, d width, L layers, B pairs of a batch, k neighbours, r routings; Σ over "
-    "modalities. Work on single elements, sorting and the PCA of the prompt are not counted. The step is the first of "
-    "an epoch, the one in which LATTICE mines its item graph."
-)
-HOW_FITTED = (
-    "A power is the k of a + b x^k through the last three values of x, each twice the one before: a constant part "
-    "cannot hide it. '0': less than a tenth more over all doublings."
-)
-SYMBOLS: dict[str, str] = dict(
-    zip(
-        SIZES,
-        (r"\lvert\mathcal{U}\rvert", r"\lvert\mathcal{I}\rvert", r"\lvert\mathcal{E}\rvert", "d_m", "d", "L"),
-        strict=True,
-    )
-)
 TITLES = {"step": "A training step", "serve": "The tables that serve", "build": "Once, before training"}
 PART_TITLES = {"features": "in proportion to $d_m$", "edges": "sparse products", "dense": "dense products"}
-
-
-class Judged(NamedTuple):
-    """What answers to an entry of the paper: parts by phase; what to say when it is right and when it is not."""
-
-    parts: tuple[tuple[str, ...], ...]
-    right: str = ""
-    wrong: str = ""
-
-
-_READ: dict[str, Any] = tomllib.loads(
-    (resources.files("mmkd_core.evidence") / "complexity.toml").read_text(encoding="utf-8")
-)
 # What this library's models do, by phase and part, as TeX; what is left out is not done.
 FORMS: dict[str, dict[tuple[str, ...], str]] = {
     model: {(phase, part): form for phase, parts in phases.items() for part, form in parts.items()}
     for model, phases in _READ["here"].items()
 }
-JUDGED: dict[tuple[str, str], Judged] = {
-    (model, entry): Judged(tuple(tuple(part.split(".")) for part in told.pop("parts")), **told)
-    for model, entries in _READ["judged"].items()
-    for entry, told in entries.items()
-}
+# Which of them answer to an entry of the paper, by model and component, and what to add when it is right or not.
+JUDGED: dict[str, dict[str, dict[str, Any]]] = _READ["judged"]
 Counts = Mapping[str, Mapping[str, Any] | None]  # what `operations` gave for each size that was varied
 
 
 def frames(cases: Sequence[Case], store: Store) -> Frames:
     """The paper's entries and what was counted for them; then each model's parts in each phase. Formulas are TeX."""
-    by_dataset: dict[str, dict[str, dict[str, Any]]] = {}
-    for labels, values in store.taken(cases):
-        by_dataset.setdefault(labels["dataset"], {}).setdefault(labels["model"], {})[labels["size"]] = values
     made: Frames = {}
-    for dataset, models in by_dataset.items():
-        made[f"The paper's Table 1, counted ({dataset})"] = verdicts(models)
+    for dataset, models in store.tree(cases, "dataset", "model", "size").items():
+        made[f"The paper's Table 1, counted (the shape {dataset})"] = entries(models)
         for phase, title in TITLES.items():
-            made[f"{title} ({dataset})"] = parts_of(models, phase)
+            made[f"{title} (the shape {dataset})"] = parts_of(models, phase)
     return made
 
 
 def growth(sizes: Sequence[int], counts: Sequence[int]) -> float:
-    """k of a + b x^k through the last three points, whose x are in geometric progression; a constant part is no matter.
+    """k of a + b x^k through the last three points, whose x are in geometric progression, whatever a is.
 
     0 when the counts grow by less than a tenth of the last: LATTICE's item graph has a few per cent more or fewer
     entries from one draw of the weights to another.
@@ -185,7 +147,7 @@ def growth(sizes: Sequence[int], counts: Sequence[int]) -> float:
     return log(last / before) / log(sizes[-1] / sizes[-2])
 
 
-def powers(counts: Counts, parts: Iterable[tuple[str, ...]], sizes: Iterable[str] = SIZES) -> dict[str, float] | None:
+def powers(counts: Counts, parts: Iterable[Sequence[str]], sizes: Iterable[str] = SIZES) -> dict[str, float] | None:
     """The power of each size, the highest over `parts` (phase, part); None where a size was not counted."""
     parts, by_size = tuple(parts), {}
     for size in sizes:
@@ -196,28 +158,33 @@ def powers(counts: Counts, parts: Iterable[tuple[str, ...]], sizes: Iterable[str
     return by_size
 
 
-def verdicts(models: Mapping[str, Counts]) -> pd.DataFrame:
-    """A line per entry: as printed, the operations here, the powers counted of the sizes that it names, the verdict."""
+def entries(models: Mapping[str, Counts]) -> pd.DataFrame:
+    """A line per entry: as printed, the operations here, the powers counted of the sizes it names, if it is right."""
     lines = {}
-    for (model, component), judged in JUDGED.items():
-        if model in models:
-            printed = paper.TABLE_1[model][component]
-            form = "; ".join(FORMS[model].get(part, "0") for part in judged.parts)
-            counted = powers(models[model], judged.parts, printed.powers)
-            verdict = NOT_RUN if counted is None else _verdict(printed, counted, judged)
-            lines[f"{MODELS[model].title}, {component}"] = [printed.text, form, _text(counted), verdict]
+    for model in (model for model in JUDGED if model in models):
+        for component, judged in JUDGED[model].items():
+            printed, parts = paper.TABLE_1[model][component], judged["parts"]
+            form = "; ".join(FORMS[model].get(tuple(part), "0") for part in parts)
+            counted = powers(models[model], parts, printed.powers)
+            agreement = NOT_RUN if counted is None else _agreement(printed, counted, judged)
+            lines[f"{MODELS[model].title}, {component}"] = [printed.text, form, _text(counted), agreement]
     if "teacher" in models:
-        form = "; ".join(FORMS["teacher"]["step", part] for part in (("edges", "dense", "features")))  # as in JUDGED
+        form = "; ".join(FORMS["teacher"]["step", part] for part in ("edges", "dense", "features"))  # as in `JUDGED`
         counted = powers(models["teacher"], [("step", part) for part in PARTS])
         lines[MODELS["teacher"].title] = ["", form, _text(counted), _READ["missing"]]
-    columns = ["printed", "here", "counted", "verdict"]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("entry")
+    return as_table(lines, "entry", "printed", "here", "counted", "as printed?")
 
 
-def _verdict(printed: paper.Order, counted: Mapping[str, float], judged: Judged) -> str:
-    if all(abs(counted[size] - power) < 0.5 for size, power in printed.powers.items()):
-        return f"right ({judged.right})" if judged.right else "right"
-    return judged.wrong or "not as counted"
+def differing(counted: Mapping[str, float], printed: paper.Order) -> dict[str, float]:
+    """The powers counted that are not, to the nearest whole number, those printed; a size that is not printed has 0."""
+    return {size: power for size, power in counted.items() if abs(power - printed.powers.get(size, 0)) >= 0.5}
+
+
+def _agreement(printed: paper.Order, counted: Mapping[str, float], judged: Mapping[str, Any]) -> str:
+    differs, right = differing(counted, printed), judged.get("why_right")
+    if not differs:
+        return f"yes ({right})" if right else "yes"
+    return f"no, counted {_text(differs)}" + (f": {judged['why_wrong']}" if "why_wrong" in judged else "")
 
 
 def _text(counted: Mapping[str, float] | None) -> str:
@@ -235,39 +202,27 @@ def parts_of(models: Mapping[str, Counts], phase: str) -> pd.DataFrame:
                 counted = powers(counts, [place])
                 cells = [NOT_RUN if counted is None else f"{counted[size]:.1f}".removesuffix(".0") for size in SIZES]
                 lines[f"{MODELS[model].title}: {PART_TITLES[place[1]]}"] = [form, *cells]
-    columns = ["operations", *(f"${symbol}$" for symbol in SYMBOLS.values())]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("part")
+    return as_table(lines, "part", "operations", *(f"${symbol}$" for symbol in SYMBOLS.values()))
 
 
-def serves_by_edges() -> Judge:
-    """MMKD's final tables take no operation in proportion to raw features, and others in proportion to the edges."""
+def serves_by_edges(store: Store) -> Finding:
+    """MMKD's final tables take no operation in proportion to raw features; others grow as the paper's entry has it.
 
-    def judge(store: Store) -> Finding:
-        counted = [
-            (labels["size"], values) for labels, values in store.taken(cases) if values and labels["model"] == "mmkd"
-        ]
-        if not {"edges", "dim", "items"} <= {size for size, _ in counted}:
-            return Finding(NOT_RUN, (NOT_RUN,))
-        features = max(max(values["serve"]["features"]) for _, values in counted)
-        more = {size: values["serve"]["edges"][-1] / values["serve"]["edges"][-2] for size, values in counted}
-        right = features == 0 and all(abs(more[size] - 2) < 0.1 for size in ("edges", "dim"))
-        lines = (
-            f"operations in proportion to raw features: {features}",
-            f"doubling |E|, d, |I| multiplies the others by "
-            f"{more['edges']:.2f}, {more['dim']:.2f}, {more['items']:.2f}",
-        )
-        return Finding(verdict(["+" if right else "-"]), lines, store.files(cases))
+    That is with the powers that Table 1 prints, and with no size that it does not print.
+    """
+    own = [case for case in cases() if case.labels["model"] == "mmkd"]
+    counts, entry = store.tree(own, "size"), JUDGED["mmkd"]["GNN"]
+    counted = powers(counts, entry["parts"]) if set(SIZES) <= set(counts) else None
+    if counted is None:
+        return Finding(NOT_RUN, (NOT_RUN,))
+    features = max(max(values["serve"]["features"]) for values in counts.values())
+    right = features == 0 and not differing(counted, paper.TABLE_1["mmkd"]["GNN"])
+    grown = ", ".join(f"{power:z.2f} of {plain(f'${SYMBOLS[size]}$')}" for size, power in counted.items())
+    lines = f"operations in proportion to raw features: {features}", f"the others grow with the power {grown}"
+    return Finding(verdict(["+" if right else "-"]), lines, store.files(own))
 
-    return judge
-
-
-CLAIMS = {
-    "complexity": Claim(
-        "serving needs no feature reduction and takes O(L |E| d)", "Sec. 3.3; Table 1", serves_by_edges(), "Cost",
-        "complexity",
-    ),
-}  # fmt: skip
 
 QUESTION = Question(
-    cases, table="1", measure=operations, frames=frames, notes=(HOW_COUNTED, HOW_FITTED), claims=CLAIMS,
+    cases, table="1", measure=operations, frames=frames, notes=notes("operations", "powers"),
+    claims=claims({"complexity": serves_by_edges}),
 )  # fmt: skip

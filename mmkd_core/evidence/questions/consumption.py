@@ -19,17 +19,17 @@ from mmkd_core.cost import parameters, timed
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.evaluation import rank
 from mmkd_core.evidence import paper
-from mmkd_core.evidence.cases import Asked, Case, Names, Seeds, title_of
+from mmkd_core.evidence.cases import Asked, Case, Names, Seeds, title_of_place
 from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.counts import as_printed, counted_shape, counts
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.meters import alone, peak_memory
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.questions import ablations
 from mmkd_core.evidence.shapes import SHAPES, Shape, random_data, shape_of
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.tables import Frames, percent
-from mmkd_core.evidence.verdicts import Finding, Judge, Read, per_dataset, records_of, verdict, where, within
+from mmkd_core.evidence.tables import Frames, as_table, percent
+from mmkd_core.evidence.verdicts import Finding, Judge, Read, per_dataset, records_of, rows_of, verdict, within
 from mmkd_core.experiment import Experiment
 from mmkd_core.models import MODELS, base_of
 from mmkd_core.models.base import Recommender
@@ -41,7 +41,9 @@ SYSTEMS: dict[str, dict[str, Any]] = {  # with how they differ from a model's de
     **{MODELS[model].title: {"model": model} for model in ("teacher", "lattice", "bm3", "mmkd")},
     "MMKD, prompt frozen": {"model": "mmkd", "settings": {"prompt_mode": "frozen"}},
 }
-LESS = {"smoke": {"batch": 64, "steps": 2}, "quick": {"steps": 2}}  # that a measurement in a hurry does
+TOP, RANKINGS = 20, 3
+MEMORY, PAPER = ("build, MiB", "train, MiB", "serve, MiB"), ("paper, s", "paper, GB")  # columns
+REDUCED = {"smoke": {"batch": 64, "steps": 2}, "quick": {"steps": 2}}  # arguments at small budgets
 
 
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
@@ -51,16 +53,12 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
 
 def weighed(rows: Mapping[str, Mapping[str, Any]], asked: Names, usual: Sequence[str], budget: str) -> list[Case]:
     """A case for each shape and system; seeds play no part."""
-    less = LESS.get(budget, {})
+    reduced = REDUCED.get(budget, {})
     return [
-        Case({"dataset": shape, "system": system}, Measurement.of(footprint, shape=shape, **row, **less))
-        for shape in Asked(asked, None, budget).datasets_or(usual)
-        if shape_of(shape)
+        Case({"dataset": shape, "system": system}, Measurement.of(footprint, shape=shape, **row, **reduced))
+        for shape in Asked(asked, None, budget, shapes=True).datasets_or(usual)
         for system, row in rows.items()
     ]
-
-
-TOP, RANKINGS = 20, 3
 
 
 def footprint(
@@ -81,10 +79,10 @@ def footprint(
     the peak in MiB of each phase: resident, and on a GPU allocated there. "serving" is the second process: from final
     tables of the same sizes, the top 20 of all users. MMKD comes with an untrained teacher of `dim` columns.
     """
-    where, threads = shape_of(shape), torch.get_num_threads()
-    trained = alone(_train, model, where, {**(settings or {}), "dim": dim}, batch, steps, threads)
-    sizes = trained.pop("tables")
-    return trained | {"serving": alone(_serve, where, sizes, threads)}
+    size, threads = shape_of(shape), torch.get_num_threads()
+    trained = alone(_train, model, size, {**(settings or {}), "dim": dim}, batch, steps, threads)
+    tables = trained.pop("tables")
+    return trained | {"serving": alone(_serve, size, tables, threads)}
 
 
 def _train(
@@ -151,15 +149,10 @@ def _serve(shape: Shape, sizes: Sequence[Sequence[int]], threads: int) -> dict[s
     return {"users": shape.users, "seconds": median(seconds), "memory": peak_memory(device)}
 
 
-MEMORY = ("build, MiB", "train, MiB", "serve, MiB")
-
-
 def frames(cases: Sequence[Case], store: Store) -> Frames:
     """What each model cost here, a frame a shape; then the paper's parameters, as printed and as they should be."""
-    by_dataset: dict[str, dict[str, Any]] = {}
-    for labels, values in store.taken(cases):
-        by_dataset.setdefault(labels["dataset"], {})[labels["system"]] = values
-    made = {f"{dataset}: measured here": spent(systems, dataset) for dataset, systems in by_dataset.items()}
+    by_dataset = store.tree(cases, "dataset", "system").items()
+    made = {f"{dataset}: measured here": spent(systems, dataset) for dataset, systems in by_dataset}
     return made | on_gpus(cases, store) | {"Parameters as the paper counts them": counts6()}
 
 
@@ -168,41 +161,39 @@ def on_gpus(cases: Sequence[Case], store: Store) -> Frames:
 
     Seconds are those that passed, memory is what was allocated on the card; beside them the paper's.
     """
-    columns = ["epoch, s", "step, s", "tables, s", *MEMORY, "paper, s", "paper, GB"]
-    titles = {model.title: name for name, model in MODELS.items()}
+    columns = ("epoch, s", "step, s", "tables, s", *MEMORY, *PAPER)
     by_title: dict[str, dict[str, list[str]]] = {}
-    for gpu in store.others("consumption"):
+    for gpu in store.nested_stores("consumption"):
         for labels, job in cases:
-            _, taken = gpu.measured("consumption").get(job.canonical, (None, None))
+            _, taken = gpu.measurements("consumption").get(job.canonical, (None, None))
             if taken is not None:
                 seconds, memory = taken.values["seconds"], taken.values["memory"]
                 peaks = [f"{p['gpu']:,}" for p in (memory["build"], memory["train"], taken.values["serving"]["memory"])]
-                printed = paper.TABLE_6[labels["dataset"]].get(titles.get(labels["system"], ""))
-                beside = [str(printed.seconds), str(printed.gigabytes)] if printed else ["", ""]
                 title = f"{labels['dataset']}: measured on a GPU, {taken.environment['device']}"
                 by_title.setdefault(title, {})[labels["system"]] = [
                     f"{seconds['epoch']:.2f}", f"{seconds['other step']:.4f}", f"{seconds['tables']:.4f}",
-                    *peaks, *beside,
+                    *peaks, *_printed(labels["dataset"], labels["system"]),
                 ]  # fmt: skip
-    return {
-        title: pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("system")
-        for title, lines in by_title.items()
-    }
+    return {title: as_table(lines, "system", *columns) for title, lines in by_title.items()}
 
 
 def spent(systems: Mapping[str, Any], dataset: str) -> pd.DataFrame:
     """A line per system: seconds, MiB, numbers, ratios to the teacher's; beside the paper's seconds and gigabytes."""
-    columns = [
+    columns = (
         "epoch, s", "first step, s", "tables, s", "ranking all users, s", *MEMORY,
-        "trained", "kept", "served", "trained / teacher's", "served / teacher's", "paper, s", "paper, GB",
-    ]  # fmt: skip
-    printed = {MODELS[model].title: line for model, line in paper.TABLE_6.get(dataset, {}).items()}
+        "trained", "kept", "served", "trained / teacher's", "served / teacher's",
+    )  # fmt: skip
     lines = {}
     for system, values in systems.items():
-        own = _cells(values, systems.get(TEACHER)) if values is not None else [NOT_RUN] * (len(columns) - 2)
-        beside = [printed[system].seconds, printed[system].gigabytes] if system in printed else ["", ""]
-        lines[system] = [*own, *map(str, beside)]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("system")
+        own = _cells(values, systems.get(TEACHER)) if values is not None else [NOT_RUN] * len(columns)
+        lines[system] = [*own, *_printed(dataset, system)]
+    return as_table(lines, "system", *columns, *PAPER)
+
+
+def _printed(dataset: str, system: str) -> list[str]:
+    """The paper's seconds and gigabytes, where it has any."""
+    named = {MODELS[model].title: line for model, line in paper.TABLE_6.get(title_of_place(dataset), {}).items()}
+    return [str(named[system].seconds), str(named[system].gigabytes)] if system in named else ["", ""]
 
 
 def _cells(values: Mapping[str, Any], teacher: Mapping[str, Any] | None) -> list[str]:
@@ -221,79 +212,43 @@ def counts6() -> pd.DataFrame:
     """Each count of Table 6: as printed, the number behind it, the right one, and the ratios to the teacher's."""
     lines = {}
     for dataset, systems in paper.TABLE_6.items():
-        shape, behind = counted_shape(dataset), as_printed(dataset)
-        right, stated = counts(shape), counts(SHAPES[dataset])
+        shape, behind = counted_shape(dataset.lower()), as_printed(dataset.lower())
+        right, stated = counts(shape), counts(SHAPES[dataset.lower()])
         for model, line in systems.items():
             printed = f"{line.ratio!s} %" if line.ratio.text != "-" else ""
-            lines[f"{title_of(dataset)}: {MODELS[model].title}"] = [
+            lines[f"{dataset}: {MODELS[model].title}"] = [
                 f"{line.millions!s}M", f"{behind[model]:,}", f"{right[model]:,}", f"{stated[model]:,}",
                 printed, percent(right[model], right["teacher"]),
             ]  # fmt: skip
-    columns = ["printed", "behind it", "right", "right, stated widths", "printed ratio", "right ratio"]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("model")
+    columns = ("printed", "behind it", "right", "right, stated widths", "printed ratio", "right ratio")
+    return as_table(lines, "model", *columns)
 
 
-def cheap_to_distil(share: float) -> Judge:
-    """In Table 5 an epoch of MMKD takes at most 1 + `share` times the CPU seconds of one without distillation."""
-
-    def judge(store: Store) -> Finding:
-        signs, texts, used = [], [], []
-        for dataset, own in per_dataset(store.rows(ablations.cases)):
-            both = [where(own, "variant", name).dropna(subset=["record"]) for name in ("MMKD", "w/o any KD")]
-            seeds = set.intersection(*(set(rows["seed"]) for rows in both))
-            both = [rows[rows["seed"].isin(seeds)] for rows in both]
-            used += both
-            if not seeds:
-                signs.append(None)
-                texts.append(f"{dataset}: {NOT_RUN}")
-                continue
-            ours, plain = (float((rows["cpu_seconds"] / rows["epochs"]).mean()) for rows in both)
-            signs.append("+" if ours <= (1 + share) * plain else "-")
-            texts.append(f"{dataset}, CPU seconds an epoch: {ours:.2f} with, {plain:.2f} without")
-        return Finding(verdict(signs), tuple(texts), records_of(*used))
-
-    return judge
+def cheap_to_distil(store: Store) -> Finding:
+    """In Table 5 an epoch of MMKD takes at most 1.1 times the CPU seconds of one without distillation."""
+    signs, texts, used = [], [], []
+    for dataset, own in per_dataset(store.rows(ablations.cases)):
+        runs = rows_of(own, "variant", "MMKD", "w/o any KD").dropna(subset=["record"])
+        runs = runs[runs["seed"].duplicated(keep=False)]  # the seeds that both have
+        used.append(runs)
+        each = (runs["cpu_seconds"] / runs["epochs"]).groupby(runs["variant"]).mean()
+        signs.append(None if runs.empty else "+" if each["MMKD"] <= 1.1 * each["w/o any KD"] else "-")
+        told = NOT_RUN if runs.empty else f"{each['MMKD']:.2f} with, {each['w/o any KD']:.2f} without"
+        texts.append(f"{dataset}, CPU seconds an epoch: {told}")
+    return Finding(verdict(signs), tuple(texts), records_of(*used))
 
 
-def _claim(name: str, says: str, where: str, value: Read, share: float, notebook: str = "complexity") -> Claim:
-    rivals = [TEACHER] if notebook == "serving" or name == "trained" else [TEACHER, LATTICE, BM3]
-    return Claim(says, where, within(cases, MMKD, rivals, value, share, what=name), "Cost", notebook)
+def at_most(what: str, share: float, value: Read, rivals: Sequence[str] = (TEACHER, LATTICE, BM3)) -> Judge:
+    """What MMKD takes is at most `share` of what each of the rivals takes, at every shape."""
+    return within(cases, MMKD, rivals, value, share, what=what)
 
 
-HOW_MEASURED = (
-    "Generated data of the paper's shapes, d = 32, batches of 2,048 pairs, four fifths of the interactions trained on. "
-    "CPU seconds on the machine that the records name, on a GPU those that pass: an epoch is its first step and the "
-    "mean of five others, scaled. Peaks of resident memory, imports and data included, on a GPU of what was allocated "
-    "there, each model in a process of its own. 'kept': frozen weights and constants. The paper's are a GPU's."
-)
-HOW_COUNTED = (
-    "The paper counts raw features as parameters of whatever reads them, and of MMKD the student alone; so do 'behind "
-    "it' and 'right'."
-)
-CLAIMS = {
-    "compression": _claim(
-        "trained", "the student is a tenth or less of the teacher (of the numbers that are trained)",
-        "Sec. 4.4; Table 6", lambda v: v["numbers"]["trained"], 0.1,
-    ),
-    "serving": _claim(
-        "served", "the student serves with less than the teacher (whose final tables are kept)",
-        "Abstract; Sec. 1; Sec. 4.4", lambda v: v["numbers"]["served"], 0.9, "serving",
-    ),
-    "training time": _claim(
-        "CPU seconds an epoch",
-        "an epoch of the student with a live prompt takes at most 0.8 of the teacher's, LATTICE's and BM3's",
-        "Sec. 4.4; Table 6", lambda v: v["seconds"]["epoch"], 0.8,
-    ),
-    "memory": _claim(
-        "peak memory", "training it takes less memory than theirs (at most 0.9)", "Sec. 4.4; Table 6",
-        lambda v: v["memory"]["train"]["resident"], 0.9,
-    ),
-    "cost of KL": Claim(
-        "the KL divergences, with all that they need, do not significantly add to its time (10 % at most)", "Sec. 4.4",
-        cheap_to_distil(0.1), "Cost", "complexity",
-    ),
-}  # fmt: skip
-
+RULES = {
+    "compression": at_most("trained", 0.1, lambda v: v["numbers"]["trained"], [TEACHER]),
+    "training time": at_most("CPU seconds an epoch", 0.8, lambda v: v["seconds"]["epoch"]),
+    "memory": at_most("peak memory", 0.9, lambda v: v["memory"]["train"]["resident"]),
+    "cost of KL": cheap_to_distil,
+}
 QUESTION = Question(
-    cases, table="6", measure=footprint, frames=frames, notes=(HOW_MEASURED, HOW_COUNTED), claims=CLAIMS,
-)  # fmt: skip
+    cases, table="6", measure=footprint, frames=frames, notes=notes("footprint", "parameters"), claims=claims(RULES)
+)

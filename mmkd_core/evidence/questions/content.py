@@ -6,11 +6,11 @@ from typing import Any
 import pandas as pd
 
 from mmkd_core.evidence.cases import REAL, SEEDS, Asked, Case, Names, Seeds, Variant
-from mmkd_core.evidence.compare import DAGGER, NOT_RUN, Comparison, compare, compare_all, difference, signed
-from mmkd_core.evidence.question import Question
+from mmkd_core.evidence.compare import DAGGER, NOT_RUN, Comparison, compare, compare_table, signed
+from mmkd_core.evidence.question import Question, notes
 from mmkd_core.evidence.questions.comparison import SYSTEMS
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.tables import HOW_TESTED, HOW_TO_READ, Frames, spread
+from mmkd_core.evidence.tables import Frames, spread
 from mmkd_core.models import MODELS
 
 KINDS = ("real", "permuted", "noise", "removed")
@@ -39,16 +39,13 @@ def frames(cases: Sequence[Case], store: Store) -> Frames:
     made = {}
     for dataset, own in store.rows(cases).groupby("dataset", sort=False):
         table = spread(own, "system", "content")
-        groups: dict[Any, pd.DataFrame] = dict(list(own.groupby("system", sort=False)))
-        kinds: dict[Any, dict[Any, pd.DataFrame]] = {
-            name: dict(list(g.groupby("content"))) for name, g in groups.items()
-        }
+        groups = own.groupby("system", sort=False)
+        kinds: dict[Any, dict[Any, pd.DataFrame]] = {name: dict(list(g.groupby("content"))) for name, g in groups}
         for kind in (kind for kind in table if kind != "real"):
-            changes = [compare(runs[kind], runs["real"]) for runs in kinds.values()]
-            table[kind] = [_changed(text, change) for text, change in zip(table[kind], changes, strict=True)]
-        tested = compare_all({system: (runs["real"], runs["permuted"]) for system, runs in kinds.items()})
-        texts = [difference(comparison) if comparison else (NOT_RUN, "") for comparison in tested.values()]
-        table["real minus permuted"], table["p"] = zip(*texts, strict=True)
+            runs = zip(table[kind], kinds.values(), strict=True)
+            table[kind] = [_changed(text, compare(by[kind], by["real"])) for text, by in runs]
+        tested = compare_table({system: (runs["real"], runs["permuted"]) for system, runs in kinds.items()})
+        table[["real minus permuted", "p"]] = tested[["difference", "p"]].replace({"difference": {"": NOT_RUN}})
         made[f"{dataset}"] = table
     return made
 
@@ -62,5 +59,5 @@ def _changed(text: str, change: Comparison | None) -> str:
 
 
 QUESTION = Question(
-    cases, table="content", frames=frames, notes=(HOW_TO_READ, HOW_TESTED, "Settings as with real content."),
-)  # fmt: skip
+    cases, table="content", frames=frames, notes=notes("how_to_read", "how_tested", "settings_of_content")
+)

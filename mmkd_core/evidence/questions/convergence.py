@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 
 from mmkd_core.evidence.cases import REAL, SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.compare import NOT_RUN
-from mmkd_core.evidence.question import Question
+from mmkd_core.evidence.question import Question, notes
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.style import BLUE, DASHES, OURS, PALETTE, VERMILION, a_part_each, entitle, grid, say
+from mmkd_core.evidence.style import BLUE, DASHES, PALETTE, VERMILION, a_part_each, entitle, grid, say
 from mmkd_core.models import MODELS
 
 History = Mapping[str, Any]  # as `training.History.as_dict` gives it
@@ -61,12 +61,8 @@ def progress(cases: Sequence[Case], store: Store) -> pd.DataFrame:
         history = store.records[Path(row["record"])].history
         recall = [next(v for name, v in e.items() if name.startswith("recall@")) for e in history["validation"]]
         sums, kept = terms(history)[SUM], history["best_epoch"]
-        lines.append(
-            {name: row[name] for name in ("dataset", "system", "seed")}
-            | {"epochs": len(sums), "kept": kept, "capped": row["capped"]}
-            | {"start": recall[0], "best": max(recall), "last": recall[-1]}
-            | {"loss kept": sums.get(kept), "loss last": sums.iloc[-1]}
-        )
+        run = [*row[["dataset", "system", "seed"]], len(sums), kept, row["capped"]]
+        lines.append([*run, recall[0], max(recall), recall[-1], sums.get(kept), sums.iloc[-1]])
     columns = ["dataset", "system", "seed", "epochs", "kept", "capped", "start", "best", "last"]
     return pd.DataFrame(lines, columns=[*columns, "loss kept", "loss last"])
 
@@ -77,8 +73,7 @@ def stages(part: SubFigure, histories: Mapping[str, Sequence[History]]) -> None:
     tables = {title: [terms(run) for run in runs] for title, runs in histories.items()}
     every = [table for runs in tables.values() for table in runs]
     names = dict.fromkeys(str(name) for table in every for name in table if name != SUM)
-    looks: dict[str, tuple[str, Any]] = {SUM: ("k", "-")}
-    looks |= dict(zip(names, zip(PALETTE, DASHES, strict=True), strict=False))
+    looks: dict[str, Any] = {SUM: ("k", "-"), **dict(zip(names, zip(PALETTE, DASHES, strict=True), strict=False))}
     for place, (title, runs) in enumerate(histories.items()):
         above, below = axes[0][place], axes[1][place]
         entitle(above, title)
@@ -97,7 +92,9 @@ def stages(part: SubFigure, histories: Mapping[str, Sequence[History]]) -> None:
         bottom = max(smallest / 1.5, FLOOR * largest)
         axes[1][0].set(yscale="log", ylim=(bottom, 1.5 * largest))
         tight = {"columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.4}
-        axes[0][-1].legend(handles=_metric_lines(), loc="lower center", ncols=3, frameon=False, fontsize=8.5, **tight)
+        star = Line2D([], [], color="0.4", marker="*", markersize=11, linestyle="", label="epoch kept")
+        known = [*(_line(f"{name}@20", *look) for name, look in METRICS.items()), star]
+        axes[0][-1].legend(handles=known, loc="lower center", ncols=3, frameon=False, fontsize=8.5, **tight)
         seen = {name for table in every for name in table if (table[name] > bottom).any()}
         shown = [_line(name if name in seen else f"{name} (too small)", *look) for name, look in looks.items()]
         part.legend(handles=shown, loc="outside lower center", ncols=len(shown), frameon=False, fontsize=9)
@@ -128,17 +125,8 @@ def draw_terms(ax: Axes, table: pd.DataFrame, looks: Mapping[str, tuple[str, Any
         ax.plot(values.index, values, color=color, linestyle=dashes, linewidth=width, marker=mark)
 
 
-def _metric_lines() -> list[Line2D]:
-    star = Line2D([], [], color="0.4", marker="*", markersize=11, linestyle="", label="epoch kept")
-    return [*(_line(f"{name}@20", *look) for name, look in METRICS.items()), star]
-
-
 def _line(label: str, color: str, dashes: Any) -> Line2D:
     return Line2D([], [], color=color, linestyle=dashes, label=label)
 
 
-HOW_TRAINED = (
-    "A line a seed, which ends where its training did; a star marks the epoch kept. Loss terms are as they enter their "
-    "sum, weights included."
-)
-QUESTION = Question(cases, figure="5", draw=draw, notes=(HOW_TRAINED, OURS))
+QUESTION = Question(cases, figure="5", draw=draw, notes=notes("convergence", "our_records_alone"))

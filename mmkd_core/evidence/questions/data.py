@@ -9,10 +9,10 @@ import pandas as pd
 from mmkd_core.data import SPLITS
 from mmkd_core.datasets import load
 from mmkd_core.evidence import paper
-from mmkd_core.evidence.cases import REAL, Asked, Case, Names, Seeds, title_of
+from mmkd_core.evidence.cases import REAL, Asked, Case, Names, Seeds, title_of_place
 from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.measurement import Measurement
-from mmkd_core.evidence.question import Question
+from mmkd_core.evidence.question import Question, notes
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import Frames
 
@@ -39,7 +39,7 @@ def statistics(store: Path, *, dataset: str) -> dict[str, Any]:
 def frames(cases: Sequence[Case], store: Store) -> Frames:
     """The paper's data sets beside ours."""
     printed = {f"{name} (paper)": values for name, values in paper.TABLE_3.items()}
-    ours = {title_of(labels["dataset"]): _cells(values) for labels, values in store.taken(cases)}
+    ours = {title_of_place(labels["dataset"]): _cells(values) for labels, values in store.taken(cases)}
     return {"Data sets": pd.DataFrame(printed | ours).T.rename_axis("data set")}
 
 
@@ -52,4 +52,4 @@ def _cells(values: dict[str, Any] | None) -> dict[str, str]:
     return dict(zip(paper.STATISTICS, [*numbers, features, " / ".join(f"{n:,}" for n in counts)], strict=True))
 
 
-QUESTION = Question(cases, table="3", measure=statistics, frames=frames, notes=("The paper's data cannot be had.",))
+QUESTION = Question(cases, table="3", measure=statistics, frames=frames, notes=notes("papers_data"))

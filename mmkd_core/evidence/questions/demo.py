@@ -11,12 +11,12 @@ import numpy as np
 from scipy import stats
 
 from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
-from mmkd_core.evidence.compare import ALPHA, CAPPED, NOT_RUN, said, signed
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.compare import ALPHA, CAPPED, NOT_RUN, p_in_words, signed
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.questions.ablations import ABLATIONS
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.tables import HOW_TO_READ, Frames, spread
-from mmkd_core.evidence.verdicts import Finding, Judge, records_of, verdict, where
+from mmkd_core.evidence.tables import Frames, spread
+from mmkd_core.evidence.verdicts import Finding, Judge, records_of, rows_of, verdict
 
 DEGREES = {"noise": (0.0, 0.2, 0.4, 0.6, 0.8), "redundancy": (0, 32, 128, 512)}
 SYSTEMS: dict[str, Variant] = {
@@ -32,7 +32,7 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
     rows = [
         (
             {"change": change, "value": value, "system": system},
-            variant if system == "LightGCN" or not value else replace(variant, options={change: value}),
+            replace(variant, options={change: value} if value and system != "LightGCN" else {}),
         )
         for change, values in DEGREES.items()
         for value in values
@@ -55,7 +55,7 @@ def advantage_grows(change: str, one: str, other: str, metric: str = "recall@20"
     """
 
     def judge(store: Store) -> Finding:
-        rows = where(where(store.rows(cases), "change", change), "system", one, other)
+        rows = rows_of(rows_of(store.rows(cases), "change", change), "system", one, other)
         both = rows.pivot_table(index=["value", "seed"], columns="system", values=metric)
         if not {one, other} <= set(both) or len(both.dropna()) < 4:
             return Finding(NOT_RUN, (f"demo, {change}: {NOT_RUN}",))
@@ -67,26 +67,17 @@ def advantage_grows(change: str, one: str, other: str, metric: str = "recall@20"
         sign = CAPPED if capped else "0" if p >= ALPHA or np.isnan(p) else "+" if rho > 0 else "-"
         means = gaps.groupby("value").mean()
         steps = ", ".join(f"{signed(gap)} at {value:g}" for value, gap in means.items())
-        sure = f"{CAPPED}: {capped} of {len(rows)} runs" if capped else said(p, 1)
+        sure = f"{CAPPED}: {capped} of {len(rows)} runs" if capped else p_in_words(p, 1)
         text = f"demo, {one} minus {other} by {change}: {steps} (Spearman {rho:+.2f}, {sure})"
         return Finding(verdict([sign]), (text,), records_of(rows))
 
     return judge
 
 
-CLAIMS = {
-    "noise": Claim(
-        "disentangling and re-weighting guard against misleading content: worth more the more of it is wrong",
-        "Sec. 1 (I2); Sec. 3.2.2", advantage_grows("noise", "MMKD", "w/o-disentangle"), "Noise and redundancy", "demo",
-    ),
-    "redundancy": Claim(
-        "the prompt guards against redundant content: worth more the more there is",
-        "Abstract; Sec. 1 (I2); Sec. 3.1.2", advantage_grows("redundancy", "MMKD", "w/o-Prompt"),
-        "Noise and redundancy", "demo",
-    ),
-}  # fmt: skip
-
+RULES = {
+    "noise": advantage_grows("noise", "MMKD", "w/o-disentangle"),
+    "redundancy": advantage_grows("redundancy", "MMKD", "w/o-Prompt"),
+}
 QUESTION = Question(
-    cases, table="demo", frames=frames, notes=(HOW_TO_READ, "The content of the demo was made to matter."),
-    claims=CLAIMS,
-)  # fmt: skip
+    cases, table="demo", frames=frames, notes=notes("how_to_read", "content_of_the_demo"), claims=claims(RULES)
+)

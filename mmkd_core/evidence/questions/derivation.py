@@ -37,12 +37,8 @@ def shares(scores: Sequence[Expr | float]) -> Shares:
     own = tuple(map(sp.sympify, scores))
     powers = [sp.exp(y) for y in own]
     total, others = sp.Add(*powers), sp.Add(*powers[1:])
-    return Shares(
-        scores=own,
-        p=tuple(power / total for power in powers),
-        b=(powers[0] / total, others / total),
-        q=tuple(power / others for power in powers[1:]),
-    )
+    p, q = tuple(power / total for power in powers), tuple(power / others for power in powers[1:])
+    return Shares(own, p, (powers[0] / total, others / total), q)
 
 
 def divergence(one: Sequence[Expr], other: Sequence[Expr]) -> Expr:

@@ -9,38 +9,24 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
+from mmkd_core.evidence import paper
 from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.compare import NOT_RUN
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.questions.comparison import MMKD, TEACHER
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.style import (
-    BLUE,
-    CAPPED_LABEL,
-    CAPPED_MARK,
-    OURS,
-    VERMILION,
-    a_part_each,
-    entitle,
-    grid,
-    say,
-)
-from mmkd_core.evidence.verdicts import Judge, Pair, paired, per_dataset, where
+from mmkd_core.evidence.style import BLUE, CAPPED_MARK, VERMILION, a_part_each, entitle, grid, say
+from mmkd_core.evidence.verdicts import Judge, Pair, paired, rows_of
 from mmkd_core.experiment import plan
 
-# Sec. 4.5; the weights' grid is the paper's, the prompt's is not given. Where: whose setting it is.
-DIMS, DEPTHS = (16, 32, 64, 128), (1, 2, 3, 4)
-WEIGHTS = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0)
-GRIDS: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "teacher.dim": ("d of the teacher", DIMS),
-    "dim": ("d of the student", DIMS),
-    "teacher.layers": ("L of the teacher", DEPTHS),
-    "layers": ("L of the student", DEPTHS),
-    "teacher.dropout": ("dropout of the teacher's reduction", (0.0, 0.2, 0.4, 0.6, 0.8)),
-    "teacher.prompt_rate": ("prompt rate λ₁", WEIGHTS),
-    "pair": ("pair-wise weight λ₂", WEIGHTS),
-    "list": ("list-wise weight λ₃", WEIGHTS),
-}
+# What is drawn of each setting, its label and its values. "teacher.": it is the teacher's.
+GRIDS: dict[str, tuple[str, tuple[Any, ...]]] = {name: (label, tuple(v)) for name, (label, v) in paper.GRIDS.items()}
+# Colour, mark and dashes of a curve, and the width of its bars' caps: one must be seen behind the other.
+STYLES: dict[str, tuple[str, str, Any, int]] = {TEACHER: (BLUE, "s", "--", 6), MMKD: (VERMILION, "o", "-", 3)}
+IN_FORCE: dict[str, Any] = {"color": "0.25", "linestyle": (0, (2, 2)), "linewidth": 1.2}
+HOLLOW: dict[str, Any] = {"color": "0.4", "marker": "o", "markerfacecolor": "w", "linestyle": ""}
+METRIC, HEAD = "recall@20", "Recall@20"
+HEIGHT = 7.4
 
 
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
@@ -52,28 +38,16 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
     for dataset in asked.datasets_or(("lfm2k",)):
         for setting, (_, grid_values) in GRIDS.items():
             name = setting.removeprefix("teacher.")
-            taught = name != setting
-            in_force = plan("teacher" if taught else "mmkd", dataset).hparams[name]
+            whose = "mmkd" if name == setting else "teacher"
+            in_force = plan(whose, dataset).hparams[name]
             in_force = 1 if in_force is None else in_force  # the student's layers
             for value in sorted({*grid_values, in_force}):
-                changed = {} if value == in_force else {name: value}
+                varied = Variant(whose, hparams={} if value == in_force else {name: value})
+                trained = {TEACHER: varied, MMKD: Variant(teacher=varied)} if whose == "teacher" else {MMKD: varied}
                 labels = {"setting": setting, "value": value, "in force": value == in_force}
-                taught_by = Variant(teacher=Variant("teacher", hparams=changed))
-                rows = [({**labels, "system": TEACHER}, Variant("teacher", hparams=changed))] if taught else []
-                rows.append(({**labels, "system": MMKD}, taught_by if taught else Variant(hparams=changed)))
-                for row in rows:
-                    planned += asked.cases([row], [dataset], asked.seeds_or(SEEDS))
+                rows = [({**labels, "system": system}, variant) for system, variant in trained.items()]
+                planned += asked.cases(rows, [dataset], asked.seeds_or(SEEDS))
     return planned
-
-
-# Colour, mark and dashes of a curve, and the width of its bars' caps: one must be seen behind the other.
-STYLES: dict[str, tuple[str, str, Any, int]] = {
-    TEACHER: (BLUE, "s", "--", 6),
-    MMKD: (VERMILION, "o", "-", 3),
-}
-IN_FORCE: dict[str, Any] = {"color": "0.25", "linestyle": (0, (2, 2)), "linewidth": 1.2}
-METRIC, HEAD = "recall@20", "Recall@20"
-HEIGHT = 7.4
 
 
 def draw(cases: Sequence[Case], store: Store) -> Figure:
@@ -93,12 +67,10 @@ def sensitivities(part: SubFigure, rows: pd.DataFrame) -> None:
         for name, (color, mark, dashes, _) in STYLES.items()
     ]
     if (rows.dropna(subset=[METRIC]).groupby(["setting", "system", "value"]).size() == 1).any():
-        handles.append(
-            Line2D([], [], color="0.4", marker="o", markerfacecolor="w", linestyle="", label="one seed only")
-        )
+        handles.append(Line2D([], [], **HOLLOW, label="one seed only"))
     handles.append(Line2D([], [], **IN_FORCE, label="setting in force"))
     if (rows["capped"] == True).any():  # noqa: E712, NaN where not run
-        handles.append(Line2D([], [], **CAPPED_MARK, label=CAPPED_LABEL))
+        handles.append(Line2D([], [], **CAPPED_MARK, label="run ended at its cap of epochs"))
     part.legend(handles=handles, loc="outside lower center", ncols=3 if len(handles) > 4 else 4, frameon=False)
 
 
@@ -147,75 +119,55 @@ def scale(ax: Axes, values: Sequence[Any]) -> None:
     ax.set_xlim(limits)
 
 
-HOW_VARIED = (
-    "Recall@20 on test, mean ± standard deviation over seeds, all other settings as in force; those were chosen on "
-    "validation. A setting of the student does not touch its teacher, so there is no curve of it."
-)
-
-
-def _curves(store: Store, setting: str, system: str) -> Iterable[tuple[str, pd.DataFrame]]:
-    """The rows of one curve, a data set at a time."""
-    return per_dataset(where(where(store.rows(cases), "setting", setting), "system", system))
+def _curve(rows: pd.DataFrame, setting: str, system: str) -> pd.DataFrame:
+    return rows_of(rows_of(rows, "setting", setting), "system", system)
 
 
 def matters(setting: str, value: float | int, system: str = MMKD) -> Judge:
     """`system` with the setting in force is better than with `value`."""
 
-    def pairs(store: Store) -> Iterable[Pair]:
-        for name, rows in _curves(store, setting, system):
-            yield name, f"{value:g}", rows[rows["in force"]], rows[rows["value"] == value]
+    def pairs(name: str, rows: pd.DataFrame) -> Iterable[Pair]:
+        curve = _curve(rows, setting, system)
+        yield name, f"{value:g}", curve[curve["in force"]], curve[curve["value"] == value]
 
-    return paired(pairs)
+    return paired(cases, pairs)
 
 
-def grows(setting: str, one: float | int, other: float | int, system: str, share: float = 0.0) -> Judge:
-    """`system` is better with `one` than with `other`; with `share`, it gains less than that share of what it has."""
+def grows(setting: str, one: float | int, other: float | int, system: str, **limit: Any) -> Judge:
+    """`system` is better with `one` than with `other`; `limit` is what `paired` may be told besides."""
 
-    def pairs(store: Store) -> Iterable[Pair]:
-        for name, rows in _curves(store, setting, system):
-            further, here = (rows[rows["value"] == value] for value in (one, other))
-            yield f"{name}, {one:g} minus {other:g}", "", further, here
+    def pairs(name: str, rows: pd.DataFrame) -> Iterable[Pair]:
+        further, here = (rows_of(_curve(rows, setting, system), "value", value) for value in (one, other))
+        yield f"{name}, {one:g} minus {other:g}", "", further, here
 
-    return paired(pairs, share=share, turned=share > 0)
+    return paired(cases, pairs, **limit)
+
+
+def saturates(setting: str, one: float | int, other: float | int, system: str, share: float) -> Judge:
+    """`system` with `one` gains less than `share` of what it has with `other`."""
+    return grows(setting, one, other, system, share=share, turned=True)
 
 
 def equal_is_best(*settings: str) -> Judge:
     """MMKD with the settings in force, which are equal (the two widths), is better than with any other of either."""
 
-    def pairs(store: Store) -> Iterable[Pair]:
+    def pairs(name: str, rows: pd.DataFrame) -> Iterable[Pair]:
         for setting in settings:
-            for name, rows in _curves(store, setting, MMKD):
-                in_force = rows["in force"].astype(bool)
-                for value, unequal in rows[~in_force].groupby("value"):
-                    yield name, f"{GRIDS[setting][0]} = {value:g}", rows[in_force], unequal
+            curve = _curve(rows, setting, MMKD)
+            in_force = curve["in force"].astype(bool)
+            for value, unequal in curve[~in_force].groupby("value"):
+                yield name, f"{GRIDS[setting][0]} = {value:g}", curve[in_force], unequal
 
-    return paired(pairs)
-
-
-def _claim(says: str, judge: Judge) -> Claim:
-    return Claim(says, "Sec. 4.5", judge, "Settings", "hyperparameters")
+    return paired(cases, pairs)
 
 
-CLAIMS = {
-    "d saturates": _claim(
-        "the student's d saturates at about 64 (128 gains less than 2 %)", grows("dim", 128, 64, MMKD, 0.02)
-    ),
-    "equal d": _claim(
-        "equal d of teacher and student does better than any unequal pair", equal_is_best("teacher.dim", "dim")
-    ),
-    "teacher's depth": _claim(
-        "the teacher improves with its depth", grows("teacher.layers", DEPTHS[-1], DEPTHS[0], TEACHER)
-    ),
-    "dropout": _claim("without dropout the teacher drops sharply", matters("teacher.dropout", 0.0, TEACHER)),
-    "pair weight": _claim(
-        "without pair-wise weight (λ₂ = 0) it is significantly worse", matters("pair", 0.0)
-    ),
-    "list weight": _claim(
-        "without list-wise weight (λ₃ = 0) it is significantly worse", matters("list", 0.0)
-    ),
-    "prompt rate": _claim(
-        "without a prompt rate (λ₁ = 0) it is significantly worse", matters("teacher.prompt_rate", 0.0)
-    ),
-}  # fmt: skip
-
-QUESTION = Question(cases, figure="4", draw=draw, notes=(HOW_VARIED, OURS), claims=CLAIMS)
+RULES = {
+    "d saturates": saturates("dim", 128, 64, MMKD, 0.02),
+    "equal d": equal_is_best("teacher.dim", "dim"),
+    "teacher's depth": grows("teacher.layers", 4, 1, TEACHER),
+    "dropout": matters("teacher.dropout", 0.0, TEACHER),
+    "pair weight": matters("pair", 0.0),
+    "list weight": matters("list", 0.0),
+    "prompt rate": matters("teacher.prompt_rate", 0.0),
+}
+QUESTION = Question(cases, figure="4", draw=draw, notes=notes("sensitivity", "our_records_alone"), claims=claims(RULES))

@@ -29,12 +29,12 @@ from mmkd_core.data import Dataset
 from mmkd_core.datasets import load
 from mmkd_core.evaluation import Scorer, evaluate, rank
 from mmkd_core.evidence import paper
-from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
+from mmkd_core.evidence.cases import BUDGETS, SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.measurement import Measurement
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.tables import DIFFERENT_DATA, Column, Frames, by_system, column, flat
+from mmkd_core.evidence.tables import Column, Frames, as_table, by_system, column, flat
 from mmkd_core.evidence.verdicts import every_seed
 from mmkd_core.experiment import Experiment
 from mmkd_core.models import MODELS, build
@@ -43,7 +43,11 @@ from mmkd_core.runs import run, trained
 from mmkd_core.training import FitConfig, Trainer, choose_device, fit, seeded
 
 ADAPTED = ("lattice", "bm3", "mmkd", "lightgcn")  # those of the paper's Table 7, and the plain rival
+WAYS = ("stale", "edges", "fine-tuned", "retrained")
+STEPS = {"new edges": ("edges", "stale"), "fine-tuning": ("fine-tuned", "edges"), "missed": ("retrained", "fine-tuned")}
 TUNING = 20  # epochs of fine-tuning at most
+REPEATS = 5  # a time is the median of so many
+K = 20
 
 
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
@@ -51,12 +55,8 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
     asked = Asked(datasets, seeds, budget)
     rows = [({"system": MODELS[model].title}, Variant(model)) for model in ADAPTED]
     planned = asked.cases(rows, asked.datasets_or(("tiktok", "lfm2k")), asked.seeds_or(SEEDS))
-    epochs = min(TUNING, asked.spent.fit.get("epochs", TUNING))
+    epochs = min(TUNING, BUDGETS[budget].fit.get("epochs", TUNING))
     return [Case(labels, Measurement.of(incremental, system=job, epochs=epochs)) for labels, job in planned]
-
-
-K = 20
-REPEATS = 5  # a time is the median of so many
 
 
 def incremental(store: Path, *, system: Experiment, share: float = 0.1, epochs: int = 20) -> dict[str, Any]:
@@ -153,20 +153,6 @@ def _median(work: Callable[[], Any], device: torch.device) -> tuple[float, float
     return median(wall for wall, _ in warm), median(cpu for _, cpu in warm)
 
 
-WAYS = ("stale", "edges", "fine-tuned", "retrained")
-HOW_ADAPTED = (
-    "A tenth of the training interactions, drawn at random (the files hold no times), come after the training. "
-    "'stale': served as it was. 'edges': they become edges of its graph. 'fine-tuned': then trained on them alone, the "
-    "epoch chosen on validation. 'retrained': from scratch on all. Test metrics, mean ± standard deviation over seeds; "
-    "'gain': fine-tuned minus stale of the same seed."
-)
-HOW_TIMED = (
-    "Milliseconds of the CPU, one thread, median of 5: an epoch of fine-tuning, the final tables, the lists of all "
-    "test users. 'one epoch, all': their sum. 'update': the same with the epochs that were kept; searching them on "
-    "validation is not in it. 'retraining': CPU seconds of the run's records, for MMKD teacher and student."
-)
-
-
 def frames(cases: Sequence[Case], store: Store) -> Frames:
     """Of each data set what adaptation gives, and what it takes; then the paper's table as printed."""
     rows, made = flat(store.taken(cases)), {}
@@ -193,9 +179,6 @@ def _spent(rows: pd.DataFrame) -> dict[str, Column]:
     return columns | {"retraining, s": Column(column(rows, "retraining.cpu_seconds"), 1)}
 
 
-STEPS = {"new edges": ("edges", "stale"), "fine-tuning": ("fine-tuned", "edges"), "missed": ("retrained", "fine-tuned")}
-
-
 def _step(rows: pd.DataFrame, step: str) -> pd.Series:
     later, earlier = (column(rows, f"metrics.{way}.recall@20") for way in STEPS[step])
     return later - earlier
@@ -208,15 +191,14 @@ def steps(rows: pd.DataFrame) -> pd.DataFrame:
 
 def conclusions(rows: pd.DataFrame) -> list[str]:
     """What the paper concludes from Table 7, each with what one data set says: means over seeds; help in every seed."""
-    tuned_rows = rows.assign(tuned=column(rows, "metrics.fine-tuned.recall@20")).dropna(subset=["tuned"])
-    if set(tuned_rows["system"]) < set(rows["system"]):
+    time = _spent(rows)["one epoch, all, ms"].values
+    rows = rows.assign(tuned=column(rows, "metrics.fine-tuned.recall@20"), time=time, step=_step(rows, "fine-tuning"))
+    runs = rows.dropna(subset=["tuned"]).groupby("system", sort=False)
+    if set(runs.groups) < set(rows["system"]):
         return [NOT_RUN]
-    spent = {head: column.values for head, column in _spent(tuned_rows).items()}
-    tuned_rows = tuned_rows.assign(time=spent["one epoch, all, ms"], step=_step(tuned_rows, "fine-tuning"))
-    means = tuned_rows.groupby("system", sort=False)[["tuned", "time"]].mean()
+    means, seeds = runs[["tuned", "time"]].mean(), runs.size().min()
     better, faster = (means[column].sort_values(ascending=column == "time").index for column in ("tuned", "time"))
-    helped = [str(system) for system, own in tuned_rows.groupby("system", sort=False) if (own["step"] > 0).all()]
-    seeds = tuned_rows.groupby("system").size().min()
+    helped = [str(system) for system, own in runs if (own["step"] > 0).all()]
     few = "" if seeds > 1 else " (one seed)"
     return [
         f"after fine-tuning, from the best Recall@20 down{few}: {', '.join(better)}",
@@ -228,25 +210,13 @@ def conclusions(rows: pd.DataFrame) -> list[str]:
 def printed_table7() -> pd.DataFrame:
     """The paper's Table 7: a line a system."""
     lines = {MODELS[model].title: [str(r), str(n), f"{ms!s} ms"] for model, (r, n, ms) in paper.TABLE_7.items()}
-    frame = pd.DataFrame.from_dict(lines, orient="index", columns=["Recall@20", "NDCG@20", "time"])
-    return frame.rename_axis("system")
+    return as_table(lines, "system", "Recall@20", "NDCG@20", "time")
 
 
 RIVALS = tuple(MODELS[model].title for model in ("lattice", "bm3"))
-CLAIMS = {
-    "new data": Claim(
-        "fine-tuned on new interactions MMKD is better than LATTICE and BM3", "Sec. 7.3.1; Table 7",
-        every_seed(cases, "MMKD", RIVALS, lambda v: v["metrics"]["fine-tuned"]["recall@20"], what="Recall@20"),
-        "Cost", "incremental",
-    ),
-    "new data, time": Claim(
-        "and takes less time, to train an epoch and to recommend", "Sec. 7.3.1; Table 7",
-        every_seed(cases, "MMKD", RIVALS, lambda v: sum(v["cpu_ms"].values()), what="CPU ms", lower=True),
-        "Cost", "incremental",
-    ),
-}  # fmt: skip
-
-QUESTION = Question(
-    cases, table="7", measure=incremental, frames=frames, notes=(HOW_ADAPTED, HOW_TIMED, DIFFERENT_DATA),
-    claims=CLAIMS,
-)  # fmt: skip
+RULES = {
+    "new data": every_seed(cases, "MMKD", RIVALS, lambda v: v["metrics"]["fine-tuned"]["recall@20"], what="Recall@20"),
+    "new data, time": every_seed(cases, "MMKD", RIVALS, lambda v: sum(v["cpu_ms"].values()), what="CPU ms", lower=True),
+}
+NOTES = notes("adapted", "timed", "different_data")
+QUESTION = Question(cases, table="7", measure=incremental, frames=frames, notes=NOTES, claims=claims(RULES))

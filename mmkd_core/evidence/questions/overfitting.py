@@ -26,10 +26,11 @@ from torch import Tensor
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import load
 from mmkd_core.evaluation import BLOCK, Scorer
-from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
+from mmkd_core.evidence import paper
+from mmkd_core.evidence.cases import BUDGETS, SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.measurement import Measurement
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.style import BLUE, VERMILION, entitle, grid, parts, say
 from mmkd_core.evidence.tables import Column, Frames, by_system, cell, column, flat
@@ -44,6 +45,7 @@ from mmkd_core.training import choose_device, fit, seeded
 # Long enough for most systems here to pass their best epoch. Of TikTok, whose epochs cost thrice as much, two seeds.
 LONG = {"epochs": 200, "evaluate_every": 5}
 LONG_SEEDS = {"tiktok": SEEDS[:2]}
+DIGITS = 6
 NO_CONTENT = "teacher, no content"
 SYSTEMS: dict[str, Variant] = {
     "LightGCN": Variant("lightgcn"),
@@ -55,6 +57,13 @@ SYSTEMS: dict[str, Variant] = {
     "student": Variant(),
     "student, random start": Variant(hparams={"init": "random"}),
 }
+PAIRS: dict[str, list[str]] = paper.told("questions/overfitting")["pairs"]
+QUANTITIES = {"auc": "AUC", "bpr": "BPR loss"}
+LOOKS: dict[str, dict[str, Any]] = {
+    "train": {"label": "training pairs", "color": VERMILION, "linestyle": "--"},
+    "val": {"label": "validation pairs", "color": BLUE, "linestyle": "-"},
+}
+ACROSS = 4
 
 
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
@@ -62,17 +71,13 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
     asked, planned = Asked(datasets, seeds, budget), []
     for dataset in asked.datasets_or(("tiktok", "lfm2k")):
         other = plan("teacher", dataset)
-        bare = {"hparams": {name: other.hparams[name] for name in ("dim", "layers", "l2")}}
-        bare["fit"] = {"lr": other.fit.lr, "batch_size": other.fit.batch_size}
-        for system, variant in SYSTEMS.items():
-            own = replace(variant, **bare) if system == NO_CONTENT else variant
-            own = replace(own, fit={**own.fit, **LONG, **asked.spent.fit})
-            usual = LONG_SEEDS.get(dataset, SEEDS)
-            planned += asked.cases([({"system": system}, own)], [dataset], asked.seeds_or(usual))
+        hparams = {name: other.hparams[name] for name in ("dim", "layers", "l2")}
+        bare = Variant("lightgcn", hparams, {"lr": other.fit.lr, "batch_size": other.fit.batch_size})
+        long = {**LONG, **BUDGETS[budget].fit}
+        variants = SYSTEMS | {NO_CONTENT: bare}
+        rows = [({"system": name}, replace(v, fit={**v.fit, **long})) for name, v in variants.items()]
+        planned += asked.cases(rows, [dataset], asked.seeds_or(LONG_SEEDS.get(dataset, SEEDS)))
     return [Case(labels, Measurement.of(overfitting, system=job)) for labels, job in planned]
-
-
-DIGITS = 6
 
 
 def overfitting(store: Path, *, system: Experiment, negatives: int = 100) -> dict[str, Any]:
@@ -115,9 +120,8 @@ class Probe(NamedTuple):
 def draw_probe(data: Dataset, negatives: int, seed: int = 0) -> Probe:
     """The users with training and validation pairs, and `negatives` items of each, outside both, drawn from `seed`."""
     interactions = torch.cat([data.train, data.val])
-    both = interactions[
-        torch.isin(interactions[:, 0], data.train[:, 0]) & torch.isin(interactions[:, 0], data.val[:, 0])
-    ]
+    whose = interactions[:, 0]
+    both = interactions[torch.isin(whose, data.train[:, 0]) & torch.isin(whose, data.val[:, 0])]
     both = both[both[:, 0].argsort(stable=True)]
     one_each = both[torch.cat([both.new_ones(1), both[:, 0].diff()]) != 0]
     sampler = Sampler(interactions, data.num_items, negatives, one_each)
@@ -178,16 +182,6 @@ def gap(row: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, DIGITS) for name, value in gaps.items()}
 
 
-# Sec. 1 (I1), 3.1.2 and 4.5, in pairs: which is said to have the larger gap, and than which.
-PAIRS: dict[str, tuple[str, str]] = {
-    "content adds to the gap": ("teacher", NO_CONTENT),
-    "dropout keeps it small": ("teacher, no dropout", "teacher"),
-    "the prompt keeps it small": ("teacher, w/o-Prompt", "teacher"),
-    "the student's is smaller": ("teacher", "student"),
-    "the student's is smaller, random start": ("teacher", "student, random start"),
-}
-
-
 def frames(cases: Sequence[Case], store: Store) -> Frames:
     """Of each data set the gaps of all systems, and what the paper says of them, in pairs."""
     rows, made = flat(store.taken(cases)), {}
@@ -210,32 +204,20 @@ def in_pairs(rows: pd.DataFrame) -> pd.DataFrame:
         for head, name in (("AUC gap, best", "gap.best.auc"), ("AUC gap, end", "gap.end.auc")):
             differences = (column(one, name) - column(other, name)).dropna()
             line[head] = cell(differences, 5, "+")
-            line[f"as said, {head.split()[-1]}"] = _count(differences)
+            as_said = f"{int((differences > 0).sum())} of {len(differences)}" if len(differences) else NOT_RUN
+            line[f"as said, {head.split()[-1]}"] = as_said
         line["Recall@20 (validation)"] = cell(column(one, "recall@20.best") - column(other, "recall@20.best"), sign="+")
         lines[says] = line
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("the paper says")
 
 
-def _count(differences: pd.Series) -> str:
-    return f"{int((differences > 0).sum())} of {len(differences)}" if len(differences) else NOT_RUN
-
-
 def curves(cases: Sequence[Case], store: Store, dataset: str) -> dict[str, pd.DataFrame | None]:
     """By system, the evaluations of one data set as means over seeds, indexed by epoch; None where not measured."""
-    runs: dict[str, list[pd.DataFrame]] = {}
-    for labels, values in store.taken(cases):
-        if labels["dataset"] == dataset:
-            curve = [pd.DataFrame(values["curves"]).set_index("epoch")] if values else []
-            runs.setdefault(labels["system"], []).extend(curve)
-    return {system: pd.concat(own).groupby("epoch").mean() if own else None for system, own in runs.items()}
-
-
-QUANTITIES = {"auc": "AUC", "bpr": "BPR loss"}
-LOOKS: dict[str, dict[str, Any]] = {
-    "train": {"label": "training pairs", "color": VERMILION, "linestyle": "--"},
-    "val": {"label": "validation pairs", "color": BLUE, "linestyle": "-"},
-}
-ACROSS = 4
+    means: dict[str, pd.DataFrame | None] = {}
+    for system, seeds in store.tree(cases, "dataset", "system", "seed").get(dataset, {}).items():
+        runs = [pd.DataFrame(values["curves"]) for values in seeds.values() if values]
+        means[system] = pd.concat(runs).groupby("epoch").mean() if runs else None
+    return means
 
 
 def draw_gaps(curves: Mapping[str, pd.DataFrame | None], quantity: str = "auc") -> Figure:
@@ -272,29 +254,14 @@ def draw_gaps(curves: Mapping[str, pd.DataFrame | None], quantity: str = "auc") 
     return figure
 
 
-HOW_MEASURED = (
-    "AUC gap: how much more often a user's training pair beats the same 100 other items than a validation pair does; "
-    "'start': untrained. BPR gap: the same of -log sigmoid, validation minus training. 'fall': validation Recall@20 "
-    "from its best epoch to the last, in per cent of the best. Mean ± standard deviation over seeds."
-)
-
-
 def _gap_at_end(values: Mapping[str, Any]) -> float:
     return values["gap"]["end"]["auc"]
 
 
-CLAIMS = {
-    "reduction overfits": Claim(
-        "what reduces features aggravates overfitting (the gap of AUC at the end of a long training)", "Sec. 1 (I1)",
-        every_seed(cases, "teacher", [NO_CONTENT], _gap_at_end, what="gap"), "Overfitting and mixing", "overfitting",
-    ),
-    "student overfits less": Claim(
-        "distilling into the student prevents overfitting", "Sec. 1 (I1)",
-        every_seed(cases, "student", ["teacher"], _gap_at_end, what="gap", lower=True), "Overfitting and mixing",
-        "overfitting",
-    ),
-}  # fmt: skip
-
+RULES = {
+    "reduction overfits": every_seed(cases, "teacher", [NO_CONTENT], _gap_at_end, what="gap"),
+    "student overfits less": every_seed(cases, "student", ["teacher"], _gap_at_end, what="gap", lower=True),
+}
 QUESTION = Question(
-    cases, table="overfitting", measure=overfitting, frames=frames, notes=(HOW_MEASURED,), claims=CLAIMS,
-)  # fmt: skip
+    cases, table="overfitting", measure=overfitting, frames=frames, notes=notes("gaps"), claims=claims(RULES)
+)

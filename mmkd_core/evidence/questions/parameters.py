@@ -5,26 +5,14 @@ from math import prod
 
 import pandas as pd
 
-from mmkd_core.evidence import paper
-from mmkd_core.evidence.cases import Case, Names, Seeds, title_of
+from mmkd_core.evidence import counts, paper
+from mmkd_core.evidence.cases import Case, Names, Seeds, title_of_place
 from mmkd_core.evidence.compare import NOT_RUN
-from mmkd_core.evidence.counts import (
-    DIM,
-    Weights,
-    gcn_weights,
-    raw_features,
-    student_weights,
-    teacher_weights,
-    total,
-    trained_teacher,
-)
-from mmkd_core.evidence.question import Question
+from mmkd_core.evidence.question import Question, notes
 from mmkd_core.evidence.questions import consumption
 from mmkd_core.evidence.shapes import SHAPES, Shape
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.tables import Frames, percent
-
-WHAT_A_GCN_NEEDS = "The GCN student reads the teacher's tables, which its count of 2,048 leaves out."
+from mmkd_core.evidence.tables import Frames, as_table, percent
 
 
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
@@ -37,32 +25,27 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
 def frames(cases: Sequence[Case], store: Store) -> Frames:
     """Table 8 as printed and as it should be, what its teacher is made of, and the same counted in this library."""
     netflix = SHAPES["netflix"]
-    weights = {"teacher": teacher_weights(netflix)}
-    weights |= {"LightGCN student": student_weights(netflix), "GCN student": gcn_weights()}
+    weights = {"teacher": counts.teacher_weights(netflix)}
+    weights |= {"LightGCN student": counts.student_weights(netflix), "GCN student": counts.gcn_weights()}
     made = {f"{name}, Netflix": weights8(name, own) for name, own in weights.items()}
     made["What the teacher's numbers are"] = made_of(netflix)
-    lines = {}
+    lines, kinds = {}, ("trained", "frozen", "constants", "served")
     for labels, values in store.taken(cases):
-        numbers = values["numbers"] if values is not None else None
-        kinds = ("trained", "frozen", "constants", "served")
-        name = f"{title_of(labels['dataset'])}: {labels['system']}"
-        lines[name] = [f"{numbers[kind]:,}" if numbers else NOT_RUN for kind in kinds]
-    made["Counted in this library's models"] = pd.DataFrame.from_dict(
-        lines, orient="index", columns=["trained", "frozen", "constants", "served"]
-    ).rename_axis("model")
-    return made
+        name = f"{title_of_place(labels['dataset'])}: {labels['system']}"
+        lines[name] = [f"{values['numbers'][kind]:,}" if values else NOT_RUN for kind in kinds]
+    return made | {"Counted in this library's models": as_table(lines, "model", *kinds)}
 
 
-def weights8(name: str, weights: Weights) -> pd.DataFrame:
+def weights8(name: str, weights: counts.Weights) -> pd.DataFrame:
     """The weights of a model of Table 8: shape and number as printed, and as they should be."""
     lines = {}
     for weight, (shape, number) in paper.TABLE_8[name].items():
         right = weights[weight]
         lines[weight] = [str([*shape]), f"{number:,}", str([*right]), f"{prod(right):,}", _same(shape, number, right)]
-    printed, right = paper.TABLE_8_TOTALS[name], total(weights)
+    printed, right = paper.TABLE_8_TOTALS[name], counts.total(weights)
     lines["total"] = ["", f"{printed:,}", "", f"{right:,}", "" if printed == right else "number"]
-    columns = ["printed shape", "printed number", "right shape", "right number", "wrong in print"]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("weight")
+    columns = ("printed shape", "printed number", "right shape", "right number", "wrong in print")
+    return as_table(lines, "weight", *columns)
 
 
 def _same(shape: tuple[int, ...], number: int, right: tuple[int, ...]) -> str:
@@ -71,16 +54,20 @@ def _same(shape: tuple[int, ...], number: int, right: tuple[int, ...]) -> str:
 
 def made_of(shape: Shape) -> pd.DataFrame:
     """Parts of the teacher's numbers, and their share of the right total of Table 8, which leaves out the prompt."""
-    whole, parts = total(teacher_weights(shape)), trained_teacher(shape)
+    whole, parts = counts.total(counts.teacher_weights(shape)), counts.trained_teacher(shape)
     trained = sum(parts.values())
-    lines = {"raw features": raw_features(shape), "batch norm, not used in the released code": 2 * DIM} | parts
-    lines |= {"trained: reductions, embeddings, prompt": trained, "the student": total(student_weights(shape))}
-    shares = {
-        name: [f"{number:,}", percent(number, whole), "" if number > trained else percent(number, trained)]
-        for name, number in lines.items()
+    numbers = {
+        "raw features": counts.raw_features(shape),
+        "batch norm, not used in the released code": 2 * counts.DIM,
+        **parts,
+        "trained: reductions, embeddings, prompt": trained,
+        "the student": counts.total(counts.student_weights(shape)),
     }
-    columns = ["numbers", "of the total", "of what is trained"]
-    return pd.DataFrame.from_dict(shares, orient="index", columns=columns).rename_axis("part")
+    lines = {
+        name: [f"{number:,}", percent(number, whole), "" if number > trained else percent(number, trained)]
+        for name, number in numbers.items()
+    }
+    return as_table(lines, "part", "numbers", "of the total", "of what is trained")
 
 
-QUESTION = Question(cases, table="8", frames=frames, notes=(WHAT_A_GCN_NEEDS,))
+QUESTION = Question(cases, table="8", frames=frames, notes=notes("gcn_student"))

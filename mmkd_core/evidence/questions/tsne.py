@@ -25,19 +25,37 @@ from torch import Tensor
 
 from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets import load
-from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant, title_of
+from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant, title_of_place
 from mmkd_core.evidence.compare import LEAST_SEEDS, NOT_RUN
 from mmkd_core.evidence.figures import scatter
 from mmkd_core.evidence.measurement import Measurement
-from mmkd_core.evidence.question import Claim, Question
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.style import MARKS, OURS, PALETTE, entitle, grid, parts, say
-from mmkd_core.evidence.verdicts import Finding, Judge, sign_of, verdict
+from mmkd_core.evidence.style import MARKS, PALETTE, entitle, grid, parts, say
+from mmkd_core.evidence.tables import as_table, cell
+from mmkd_core.evidence.verdicts import Judge, Systems, on_each_dataset, sign_of
 from mmkd_core.experiment import Experiment
 from mmkd_core.layers import standardise, unit_rows
 from mmkd_core.models.mmkd import MMKD
 from mmkd_core.models.teacher import Teacher
 from mmkd_core.runs import trained
+
+# The first goes with the picture: fusion, EmbKD and the released code use the direction of F^m alone, and by Euclidean
+# distance modalities of different norm lie apart although none of these can tell.
+METRICS = ("cosine", "euclidean")
+NEIGHBOURS = 10
+STAGES = ("w/o-Prompt", "prompt", "prompt tuned")  # a teacher without it; one with it; that one after MMKD's stage
+RAW_WIDTH = 64  # at most, of raw features
+PICTURED = 500  # points of a picture: more hide each other, and make the record large
+# The representations that `mixing` gives, by place in the picture; None is the place of the legend.
+PANELS: tuple[tuple[str | None, ...], ...] = (
+    ("X", "f, w/o-Prompt", "f, prompt", "f, prompt tuned"),
+    (None, "F, w/o-Prompt", "F, prompt", "F, prompt tuned"),
+)
+METRIC = "cosine"  # what the pictures are made by
+HEIGHT = 4.8
+
+Points = Float[Tensor, "item modality dim"]
 
 
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
@@ -51,17 +69,6 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
             job = Measurement.of(mixing, taught=taught, unprompted=unprompted, coordinates=seed == own[0])
             planned.append(Case({"dataset": dataset, "seed": seed}, job))
     return planned
-
-
-# The first goes with the picture: fusion, EmbKD and the released code use the direction of F^m alone, and by Euclidean
-# distance modalities of different norm lie apart although none of these can tell.
-METRICS = ("cosine", "euclidean")
-NEIGHBOURS = 10
-STAGES = ("w/o-Prompt", "prompt", "prompt tuned")  # a teacher without it; one with it; that one after MMKD's stage
-RAW_WIDTH = 64  # at most, of raw features
-PICTURED = 500  # points of a picture: more hide each other, and make the record large
-
-Points = Float[Tensor, "item modality dim"]
 
 
 def mixing(store: Path, *, taught: Experiment, unprompted: Experiment, coordinates: bool = False) -> dict[str, Any]:
@@ -165,26 +172,15 @@ def picture(points: Points) -> list[list[list[float]]]:
     return np.round(plane.astype(float), 2).reshape(len(drawn), parts, 2).transpose(1, 2, 0).tolist()
 
 
-# The representations that `mixing` gives, by place in the picture; None is the place of the legend.
-PANELS: tuple[tuple[str | None, ...], ...] = (
-    ("X", "f, w/o-Prompt", "f, prompt", "f, prompt tuned"),
-    (None, "F, w/o-Prompt", "F, prompt", "F, prompt tuned"),
-)
-METRIC = "cosine"  # what the pictures are made by
-HEIGHT = 4.8
-
-
 def shares(cases: Sequence[Case], store: Store) -> pd.DataFrame:
     """One row per data set, seed and representation that was measured, with its share by either metric and `full`."""
-    return pd.DataFrame(
-        [
-            {**labels, "representation": name, **by, "full": values["full"]}
-            for labels, values in store.taken(cases)
-            if values is not None
-            for name, by in values["share"].items()
-        ],
-        columns=["dataset", "seed", "representation", "cosine", "euclidean", "full"],
-    )
+    lines = [
+        {**labels, "representation": name, **by, "full": values["full"]}
+        for labels, values in store.taken(cases)
+        if values is not None
+        for name, by in values["share"].items()
+    ]
+    return pd.DataFrame(lines, columns=["dataset", "seed", "representation", *METRICS, "full"])
 
 
 def share_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -192,8 +188,8 @@ def share_table(table: pd.DataFrame) -> pd.DataFrame:
     lines = {}
     for name in (name for row in PANELS for name in row if name):
         own = table[table["representation"] == name]
-        lines[name] = [mean_of(own[metric]) if len(own) else NOT_RUN for metric in METRICS]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=["cosine", "Euclidean"]).rename_axis("representation")
+        lines[name] = [cell(own[metric], 2) for metric in METRICS]
+    return as_table(lines, "representation", "cosine", "Euclidean")
 
 
 def share_differences(table: pd.DataFrame, metric: str = METRIC) -> pd.DataFrame:
@@ -209,21 +205,17 @@ def share_differences(table: pd.DataFrame, metric: str = METRIC) -> pd.DataFrame
             lines[line] = [NOT_RUN, "", NOT_RUN]
             continue
         gains = by_seed[name] - by_seed[f"{name[0]}, w/o-Prompt"]
-        agreed = "more" if gains.gt(0).all() else "less" if gains.lt(0).all() else None
-        reading = agreed if agreed and len(gains) > 1 else "not told apart"
-        lines[line] = [mean_of(gains, "+"), f"{gains.gt(0).sum()} of {len(gains)}", reading]
-    columns = ["difference", "seeds with more", "overlap"]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("representation")
+        agreed = {"+": "more", "-": "less"}.get(sign_of([*gains], [0.0] * len(gains)) if len(gains) > 1 else "0")
+        lines[line] = [cell(gains, 2, "+"), f"{gains.gt(0).sum()} of {len(gains)}", agreed or "not told apart"]
+    return as_table(lines, "representation", "difference", "seeds with more", "overlap")
 
 
 def draw(cases: Sequence[Case], store: Store) -> Figure:
     """One part per data set: a panel per representation, the points of the first seed, the share as mean over seeds."""
-    table, taken = shares(cases, store), store.taken(cases)
-    datasets = list(dict.fromkeys(labels["dataset"] for labels, _ in taken))
-    figure, drawn = parts([*map(title_of, datasets)], HEIGHT)
-    for part, dataset in zip(drawn, datasets, strict=True):
-        values = [values for labels, values in taken if labels["dataset"] == dataset and values is not None]
-        coordinates = next((v["coordinates"] for v in values if "coordinates" in v), {})
+    table, by_dataset = shares(cases, store), store.tree(cases, "dataset", "seed")
+    figure, drawn = parts([*map(title_of_place, by_dataset)], HEIGHT)
+    for part, (dataset, seeds) in zip(drawn, by_dataset.items(), strict=True):
+        coordinates = next((v["coordinates"] for v in seeds.values() if v and "coordinates" in v), {})
         draw_points(part, coordinates, table[table["dataset"] == dataset])
     return figure
 
@@ -238,17 +230,11 @@ def draw_points(part: SubFigure, coordinates: Mapping[str, Mapping[str, Any]], t
                 continue
             own = table.loc[table["representation"] == name, METRIC]
             title = "X$^m$, raw" if name == "X" else name.replace(", ", "$^m$, ")
-            entitle(ax, f"{title}\n{'mixing ' + mean_of(own) if len(own) else ''}")
+            entitle(ax, f"{title}\n{f'mixing {cell(own, 2)}' if len(own) else ''}")
             if name in coordinates:
                 scatter(ax, coordinates[name])
             else:
                 say(ax, "no points" if len(own) else NOT_RUN)
-
-
-def mean_of(values: pd.Series, sign: str = "") -> str:
-    """Mean, and standard deviation if there are two values; `sign="+"` shows the sign of a positive mean."""
-    deviation = f" ± {values.std():.2f}" if len(values) > 1 else ""
-    return f"{values.mean():{sign}.2f}{deviation}"
 
 
 def _explain(ax: Axes, points: Mapping[str, Any], full: pd.Series) -> None:
@@ -265,35 +251,20 @@ def _explain(ax: Axes, points: Mapping[str, Any], full: pd.Series) -> None:
 def more_mixed(one: str, other: str, metric: str = METRIC) -> Judge:
     """The representation `one` mixes modalities more than `other` in every seed, of two at least."""
 
-    def judge(store: Store) -> Finding:
-        signs, lines, taken = [], [], store.taken(cases)
-        for dataset in dict.fromkeys(labels["dataset"] for labels, _ in taken):
-            values = [v for labels, v in taken if labels["dataset"] == dataset]
-            measured = [v for v in values if v is not None]
-            by_name = {name: [v["share"][name][metric] for v in measured] for name in (one, other)}
-            enough = measured and len(measured) >= min(LEAST_SEEDS, len(values))
-            signs.append(sign_of(*by_name.values()) if enough else None)
-            means = ", ".join(f"{np.mean(shares):.3f} ({name})" for name, shares in by_name.items() if shares)
-            lines.append(f"{title_of(dataset)}, share of neighbours of another modality: {means or NOT_RUN}")
-        return Finding(verdict(signs), tuple(lines) or (NOT_RUN,), store.files(cases))
+    def read(seeds: Systems) -> tuple[str | None, str]:
+        measured = [values for values in seeds.values() if values is not None]
+        by_name = {name: [values["share"][name][metric] for values in measured] for name in (one, other)}
+        enough = measured and len(measured) >= min(LEAST_SEEDS, len(seeds))
+        means = ", ".join(f"{np.mean(shares):.3f} ({name})" for name, shares in by_name.items() if shares)
+        return sign_of(*by_name.values()) if enough else None, means
 
-    return judge
+    return on_each_dataset(cases, "share of neighbours of another modality", read, "seed")
 
 
-HOW_MIXED = (
-    "A point is an item by one of its modalities: t-SNE, started from a PCA, of the directions of some items (the same "
-    "in all panels, first seed). Mixing: the share of a point's 10 nearest neighbours by cosine that are of another "
-    "modality, over all items that have training interactions and all modalities; mean ± standard deviation over seeds."
+RULES = {
+    "prompt mixes": more_mixed("f, prompt tuned", "f, w/o-Prompt"),
+    "prompt mixes, caption": more_mixed("F, prompt tuned", "F, w/o-Prompt"),
+}
+QUESTION = Question(
+    cases, figure="3", measure=mixing, draw=draw, notes=notes("mixing", "our_records_alone"), claims=claims(RULES)
 )
-CLAIMS = {
-    "prompt mixes": Claim(
-        "with the prompt the densified features of the modalities overlap more (f, as the text has it)", "Sec. 4.3.2",
-        more_mixed("f, prompt tuned", "f, w/o-Prompt"), "Overfitting and mixing", "tsne",
-    ),
-    "prompt mixes, caption": Claim(
-        "the same of the embeddings that the graph makes of them (F, as the caption has it)", "Sec. 4.3.2; Fig. 3",
-        more_mixed("F, prompt tuned", "F, w/o-Prompt"), "Overfitting and mixing", "tsne",
-    ),
-}  # fmt: skip
-
-QUESTION = Question(cases, figure="3", measure=mixing, draw=draw, notes=(HOW_MIXED, OURS), claims=CLAIMS)

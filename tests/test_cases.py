@@ -14,7 +14,7 @@ def variants(dataset="tiktok", seed=0):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_recipe_follows_its_arguments(name):
+def test_cases_follow_their_arguments(name):
     cases = ALL[name](datasets=["demo"], seeds=[7], budget="quick")
     assert cases
     for labels, job in cases:
