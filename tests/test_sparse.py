@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmkd_core.graph import propagate, propagate_at
-from mmkd_core.kernels import listed_scores, rows, segment_softmax
+from mmkd_core.kernels import at_rows, listed_scores, rows, segment_softmax
 from mmkd_core.sparse import Graph, Pairs, Pattern
 
 
@@ -172,9 +172,17 @@ def test_a_pattern_stays_out_of_the_state_dict():
     assert random_pattern()[0].state_dict() == {}
 
 
-@pytest.mark.parametrize("cpu", [True, False])
-def test_rows_of_a_product_and_their_gradient_are_those_of_the_whole_product(cpu, monkeypatch):
-    monkeypatch.setattr(rows, "on_cpu", lambda x: cpu)
+WAYS = ("on a GPU", "few rows", "many rows")
+
+
+def go(way, monkeypatch):
+    monkeypatch.setattr(rows, "on_cpu", lambda x: way != "on a GPU")
+    monkeypatch.setattr(at_rows, "SHARE", 0 if way == "few rows" else 100)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_rows_of_a_product_and_their_gradient_are_those_of_the_whole_product(way, monkeypatch):
+    go(way, monkeypatch)
     graph, matrix = random_graph(rows=9)
     chosen = torch.tensor([7, 0, 3, 0, 0])
     x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
@@ -184,9 +192,9 @@ def test_rows_of_a_product_and_their_gradient_are_those_of_the_whole_product(cpu
     torch.testing.assert_close(ours, torch.autograd.grad((weight * (matrix @ x)[chosen]).sum(), x)[0])
 
 
-@pytest.mark.parametrize("cpu", [True, False])
-def test_rows_of_the_product_of_a_pattern_and_both_gradients_are_those_of_the_dense_matrix(cpu, monkeypatch):
-    monkeypatch.setattr(rows, "on_cpu", lambda x: cpu)
+@pytest.mark.parametrize("way", WAYS)
+def test_rows_of_the_product_of_a_pattern_and_both_gradients_are_those_of_the_dense_matrix(way, monkeypatch):
+    go(way, monkeypatch)
     pattern, _ = random_pattern()
     chosen = torch.tensor([5, 0, 3, 0, 1])  # row 5 is empty
     values = torch.randn(len(pattern.col), dtype=torch.float64, requires_grad=True)
@@ -199,9 +207,9 @@ def test_rows_of_the_product_of_a_pattern_and_both_gradients_are_those_of_the_de
 
 
 @pytest.mark.parametrize("layers", [0, 1, 3])
-@pytest.mark.parametrize("cpu", [True, False])
-def test_rows_of_what_is_propagated_and_their_gradient_are_those_of_the_whole(cpu, layers, monkeypatch):
-    monkeypatch.setattr(rows, "on_cpu", lambda x: cpu)
+@pytest.mark.parametrize("way", WAYS)
+def test_rows_of_what_is_propagated_and_their_gradient_are_those_of_the_whole(way, layers, monkeypatch):
+    go(way, monkeypatch)
     graph, _ = random_graph(rows=7, cols=7)  # not symmetric
     chosen = torch.tensor([6, 0, 3, 0, 0])
     x = torch.randn(7, 3, dtype=torch.float64, requires_grad=True)

@@ -1,8 +1,8 @@
 """Chosen rows of products with sparse matrices: a step needs the last layer of a graph model at its batch alone.
 
 On a CPU the forward pass touches the entries of these rows and no others, and the backward pass reads no more than
-their gradients. On a GPU, where no shape may depend on the data, they are the whole product and its rows. The rows may
-be named in any order, more than once.
+their gradients, where the rows are few. On a GPU, where no shape may depend on the data, they are the whole product and
+its rows. The rows may be named in any order, more than once.
 """
 
 from typing import Any
@@ -13,6 +13,12 @@ from torch.library import custom_op
 
 from mmkd_core.kernels import rows as row_kernels
 from mmkd_core.kernels.rows import in_float32, inner_products, ranges, sum_rows
+
+SHARE = 4  # the rows are looked up by themselves where they are fewer than one in as many; else the whole is quicker
+
+
+def _few(rows: Tensor, size: int) -> bool:
+    return SHARE * len(rows) < size
 
 
 def _whole(grad: Tensor, rows: Tensor, size: int) -> Tensor:
@@ -38,12 +44,21 @@ class _Entries:
         return inner_products(self.crow, self.owner, self.col, grad, x)
 
 
+def _sums(crow: Tensor, col: Tensor, values: Tensor, x: Tensor, rows: Tensor) -> Tensor:
+    """Rows, named once each and in ascending order, of the product with `x`."""
+    if _few(rows, len(crow)):
+        return _Entries(crow, col, rows).sums(values, x)
+    return sum_rows(crow, col, values, x).index_select(0, rows)
+
+
 def _transposed_sums(tcrow: Tensor, tcol: Tensor, tvalues: Tensor, rows: Tensor, grad: Tensor, size: int) -> Tensor:
     """The product of a transposed matrix, of `size` columns, with what is `grad` in `rows` and else zero.
 
-    All other rows are one row of zeros, which lies beside `grad`: a table so small stays in a core's cache, and going
-    through all entries there is faster than finding and sorting those that count.
+    Where these are few, all others are one row of zeros, which lies beside `grad`: a table so small stays in a core's
+    cache, and going through all entries there is faster than finding and sorting those that count.
     """
+    if not _few(rows, size):
+        return sum_rows(tcrow, tcol, tvalues, grad.new_zeros(size, grad.shape[1]).index_copy_(0, rows, grad))
     number = rows.new_full((size,), len(rows), dtype=tcol.dtype)
     number.index_copy_(0, rows, torch.arange(len(rows), dtype=tcol.dtype, device=rows.device))
     table = torch.cat([grad, grad.new_zeros(1, grad.shape[1])])
@@ -72,7 +87,7 @@ def layers_at(
     found = [x.index_select(0, distinct)]
     for layer in range(1, layers + 1):
         if layer == layers and on_cpu:
-            found.append(_Entries(crow, col, distinct).sums(values, x))
+            found.append(_sums(crow, col, values, x, distinct))
         else:
             x = sum_rows(crow, col, values, x)
             found.append(x.index_select(0, distinct))
@@ -137,7 +152,7 @@ def _product_at(x: Tensor, rows: Tensor, crow: Tensor, col: Tensor, values: Tens
     if not row_kernels.on_cpu(x):
         return sum_rows(crow, col, values, x).index_select(0, rows)
     distinct, which = rows.unique(return_inverse=True)
-    return _Entries(crow, col, distinct).sums(values, x).index_select(0, which)
+    return _sums(crow, col, values, x, distinct).index_select(0, which)
 
 
 @product_at.register_fake

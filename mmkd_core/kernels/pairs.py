@@ -97,6 +97,8 @@ _listed_scores.register_autograd(
 
 @custom_op("mmkd::own_scores", mutates_args=())
 def own_scores(users: Tensor, items: Tensor) -> Tensor:
+    if row_kernels.on_cpu(users):  # where many small products are slow
+        return (items * users[:, None]).sum(2)
     return torch.bmm(items, users[:, :, None]).squeeze(2)
 
 
@@ -107,6 +109,8 @@ def _(users: Tensor, items: Tensor) -> Tensor:
 
 @custom_op("mmkd::own_scores_backward", mutates_args=())
 def _own_scores_backward(grad: Tensor, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    if row_kernels.on_cpu(grad):
+        return (grad[:, :, None] * items).sum(1), grad[:, :, None] * users[:, None]
     return torch.bmm(grad[:, None], items).squeeze(1), torch.bmm(grad[:, :, None], users[:, None])
 
 

@@ -29,7 +29,7 @@ from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import both_directions, neighbour_mean
 from mmkd_core.layers import Features, embedding, unit_rows
-from mmkd_core.models.base import IdModel, nodes_of, row_l2, rows_of, scores_of
+from mmkd_core.models.base import IdModel, row_l2, rows_of, scores_of
 from mmkd_core.sparse import Graph
 
 
@@ -123,6 +123,7 @@ class MMGCN(IdModel):
     title, citation = "MMGCN", "wei2019mmgcn"
     reads_content = True
     squares = 1
+    distinct = ("users", "lists")
 
     def __init__(self, data: Dataset, *, dim: int = 64, latent: int = 64, layers: int = 2, l2: float = 1e-3) -> None:
         super().__init__(data, dim=dim, l2=l2)
@@ -145,9 +146,10 @@ class MMGCN(IdModel):
         return self.split(self.represent())
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        nodes = nodes_of(batch, self.num_users)
-        served = self.represent(nodes.flatten()).unflatten(0, nodes.shape)
-        terms = {"bpr": losses.list_bpr(scores_of(served))}
+        users, items = batch.distinct("users"), batch.distinct("lists")
+        rows = self.represent(torch.cat([users.ids, self.num_users + items.ids]))
+        place = torch.cat([users.place[:, None], len(users.ids) + items.place], dim=1)
+        terms = {"bpr": losses.list_bpr(scores_of(rows_of(rows, place)))}
         if self.l2:
             preferences = self.l2 * losses.l2(rows_of(self.preferences.weight, batch.users))
             terms["l2"] = preferences + row_l2(self.nodes.weight, self.num_users, batch, self.l2)["l2"]
