@@ -37,8 +37,9 @@ def starts(ordered: Tensor, size: int) -> Tensor:
 
 def sum_rows(crow: Tensor, col: Tensor, values: Tensor | None, x: Tensor) -> Tensor:
     """Row r is the sum of values[e] * x[col[e]], or of x[col[e]], over its entries e = crow[r] .. crow[r + 1] - 1."""
-    weights = None if values is None else values.to(x.dtype)
-    x = x.detach().contiguous()  # with a gradient, torch would prepare for one of its own
+    # detached: for what has a gradient, torch would prepare one of its own
+    weights = None if values is None else values.detach().to(x.dtype)
+    x = x.detach().contiguous()
     return F.embedding_bag(col, x, crow, mode="sum", per_sample_weights=weights, include_last_offset=True)
 
 

@@ -18,7 +18,7 @@ weights, not those of the last training step.
 """
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -52,10 +52,10 @@ def combined(
     """x^(l+1) of each modality, whose layers stand in order; rows of the three tables belong to the same nodes."""
     aggregate = torch.stack([layer.aggregate.weight for layer in layers]).mT
     own, combine = (_stacked([getattr(layer, name) for layer in layers]) for name in ("own", "combine"))
-    h = F.leaky_relu(torch.bmm(means, aggregate))  # the mean of the products is the product of the mean
-    xhat = F.leaky_relu(torch.baddbmm(own[1], x, own[0])) + ids
+    h = F.leaky_relu(torch.bmm(means, aggregate), inplace=True)  # the mean of the products is the product of the mean
+    xhat = F.leaky_relu(torch.baddbmm(own[1], x, own[0]), inplace=True) + ids
     left, right = combine[0].split([h.shape[2], xhat.shape[2]], dim=1)  # spares [h | xhat]
-    return F.leaky_relu(torch.baddbmm(torch.baddbmm(combine[1], xhat, right), h, left))
+    return F.leaky_relu(torch.baddbmm(torch.baddbmm(combine[1], xhat, right), h, left), inplace=True)
 
 
 def _stacked(linears: Sequence[nn.Linear]) -> tuple[Tensor, Tensor]:
@@ -137,9 +137,9 @@ class MMGCN(IdModel):
 
     def represent(self, rows: Int[Tensor, " row"] | None = None) -> Float[Tensor, "row dim"]:
         """E of the nodes named by `rows`, or of all."""
-        branches = cast("list[Branch]", [*self.branches])
-        parts = propagated(branches, self.preferences.weight, [*self.features], self.nodes.weight, self.graph, rows)
-        return parts.sum(0)
+        branches: list[Any] = [*self.branches]
+        tables = self.preferences.weight, [*self.features], self.nodes.weight
+        return propagated(branches, *tables, self.graph, rows).sum(0)
 
     def embed(self) -> Embeddings:
         return self.split(self.represent())
