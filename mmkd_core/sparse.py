@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from mmkd_core import kernels
 from mmkd_core.kernels import (
+    by_column,
+    of_columns,
     pattern_product,
     pattern_product_at,
     pattern_scores,
@@ -141,3 +143,11 @@ class Pattern(nn.Module):
     def softmax(self, values: Float[Tensor, " edge"]) -> Float[Tensor, " edge"]:
         """Softmax over the entries of each row."""
         return segment_softmax(values, self.crow, self.row)
+
+    def of_columns(self, x: Float[Tensor, "cols feat"]) -> Float[Tensor, "edge feat"]:
+        """The row of `x` that belongs to each entry's column."""
+        return of_columns(x, self.col, self.transposed_crow, self.transposed_order)
+
+    def by_column(self, values: Float[Tensor, " edge"]) -> Float[Tensor, " edge"]:
+        """The values in the order of the transposed pattern's entries: by column, then by row."""
+        return by_column(values, self.transposed_order)

@@ -122,7 +122,9 @@ def test_the_product_of_a_pattern_and_both_gradients_are_those_of_the_dense_matr
     torch.testing.assert_close(ours, torch.autograd.grad((weight * (matrix @ x)).sum(), (values, x)))
 
 
-def test_the_scores_of_a_pattern_and_both_gradients_are_those_of_the_inner_products():
+@pytest.mark.parametrize("cpu", [True, False])
+def test_the_scores_of_a_pattern_and_both_gradients_are_those_of_the_inner_products(cpu, monkeypatch):
+    monkeypatch.setattr(rows, "on_cpu", lambda x: cpu)
     pattern, _ = random_pattern()
     left = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
     right = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
@@ -131,6 +133,24 @@ def test_the_scores_of_a_pattern_and_both_gradients_are_those_of_the_inner_produ
     weight = torch.randn(len(plain), dtype=torch.float64)
     ours = torch.autograd.grad((weight * pattern.scores(left, right)).sum(), (left, right))
     torch.testing.assert_close(ours, torch.autograd.grad((weight * plain).sum(), (left, right)))
+
+
+def test_rows_of_the_entries_columns_and_values_by_column_with_their_gradients():
+    pattern, _ = random_pattern()
+    x = torch.randn(4, 2, dtype=torch.float64, requires_grad=True)
+    values = torch.randn(len(pattern.col), dtype=torch.float64, requires_grad=True)
+    pairs = (
+        (pattern.of_columns(x), x[pattern.col.long()]),
+        (
+            pattern.by_column(values),
+            values[pattern.transposed_order.long()],
+        ),
+    )
+    for (ours, plain), start in zip(pairs, (x, values), strict=True):
+        assert torch.equal(ours, plain)
+        weight = torch.randn(plain.shape, dtype=torch.float64)
+        gradients = [torch.autograd.grad((weight * y).sum(), start)[0] for y in (ours, plain)]
+        torch.testing.assert_close(*gradients)
 
 
 def test_the_softmax_of_a_pattern_is_that_of_each_row_and_its_gradient_too():

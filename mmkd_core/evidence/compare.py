@@ -170,9 +170,8 @@ def _mean_over_seeds(rows: pd.DataFrame, metric: str) -> np.ndarray | None:
 
 
 def _p_over_seeds(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> float | None:
-    both = pd.merge(one, other, on="seed")[[f"{metric}_x", f"{metric}_y"]].dropna()
-    first, second = both.to_numpy().T
-    if len(both) < 2 or (first == second).all():
+    first, second = pd.merge(one, other, on="seed")[[f"{metric}_x", f"{metric}_y"]].dropna().to_numpy().T
+    if len(first) < 2 or (first == second).all():
         return None
     p = float(stats.ttest_rel(first, second).pvalue)  # pyright: ignore[reportAttributeAccessIssue]
     return None if np.isnan(p) else p

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmkd_core import kernels  # noqa: F401, registers torch.ops.mmkd
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-aten = torch.ops.aten
+aten, ours = torch.ops.aten, torch.ops.mmkd
 
 
 def _of_sums(table: Sequence[int], indices: Sequence[int], *_: object, **__: object) -> int:
@@ -24,27 +24,24 @@ def _of_sums(table: Sequence[int], indices: Sequence[int], *_: object, **__: obj
 
 
 SPARSE: dict[Any, Callable[..., int]] = {
-    aten._embedding_bag: _of_sums,
-    aten._embedding_bag_forward_only: _of_sums,
-    aten._embedding_bag_backward: _of_sums,  # of the rows of the gradient
+    # the last of the rows of the gradient
+    **dict.fromkeys((aten._embedding_bag, aten._embedding_bag_forward_only, aten._embedding_bag_backward), _of_sums),
     # of the weights, the gradient given first: an inner product for each row that is looked up
     aten._embedding_bag_per_sample_weights_backward: lambda grad, *others, **__: _of_sums(*others),
     # the library's own operators, each counted as the sums of rows that it consists of
-    torch.ops.mmkd.product: lambda x, crow, col, *_, **__: _of_sums(x, col),
+    ours.product: lambda x, crow, col, *_, **__: _of_sums(x, col),
     # chosen rows of a product count as the whole of it, which is what a GPU computes
-    torch.ops.mmkd.product_at: lambda x, rows, crow, col, *_, **__: _of_sums(x, col),
-    torch.ops.mmkd.product_at_backward: lambda grad, rows, crow, col, *_, **__: _of_sums(grad, col),
-    torch.ops.mmkd.layers_at: lambda x, rows, layers, crow, col, *_, **__: layers * _of_sums(x, col),
-    torch.ops.mmkd.layers_at_backward: lambda grad, rows, crow, col, *_, **__: (grad[0] - 1) * _of_sums(grad[1:], col),
-    torch.ops.mmkd.pattern_product_at: lambda values, x, *_, **__: _of_sums(x, values),
-    torch.ops.mmkd.pattern_product_at_backward: lambda grad, values, x, *_, **__: 2 * _of_sums(x, values),
-    torch.ops.mmkd.pattern_product: lambda values, x, *_, **__: _of_sums(x, values),
-    torch.ops.mmkd.pattern_transposed: lambda values, x, *_, **__: _of_sums(x, values),
-    torch.ops.mmkd.pattern_scores: lambda left, right, crow, row, *_, **__: _of_sums(right, row),
-    torch.ops.mmkd.listed_users: lambda grad, users, items, rows, lists, **_: (
-        2 * lists[0] * lists[1] * items[1] + _of_sums(users, rows)
-    ),
-    torch.ops.mmkd.listed_items: lambda grad, users, items, rows, lists, **_: 2 * lists[0] * lists[1] * items[1],
+    ours.product_at: lambda x, rows, crow, col, *_, **__: _of_sums(x, col),
+    ours.product_at_backward: lambda grad, rows, crow, col, *_, **__: _of_sums(grad, col),
+    ours.layers_at: lambda x, rows, layers, crow, col, *_, **__: layers * _of_sums(x, col),
+    ours.layers_at_backward: lambda grad, rows, crow, col, *_, **__: (grad[0] - 1) * _of_sums(grad[1:], col),
+    ours.pattern_product_at: lambda values, x, *_, **__: _of_sums(x, values),
+    ours.pattern_product_at_backward: lambda grad, values, x, *_, **__: 2 * _of_sums(x, values),
+    ours.pattern_product: lambda values, x, *_, **__: _of_sums(x, values),
+    ours.pattern_transposed: lambda values, x, *_, **__: _of_sums(x, values),
+    ours.pattern_scores: lambda left, right, crow, row, *_, **__: _of_sums(right, row),
+    ours.listed_users: lambda grad, x, y, rows, lists, **_: 2 * lists[0] * lists[1] * y[1] + _of_sums(x, rows),
+    ours.listed_items: lambda grad, x, y, rows, lists, **_: 2 * lists[0] * lists[1] * y[1],
 }
 
 

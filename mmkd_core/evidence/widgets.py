@@ -53,14 +53,13 @@ def plane(
                 f"plane: view {name!r} has {dict(zip(points, shapes, strict=True))} and "
                 f"{'a' if name in says else 'no'} line; expected a line, and {(2, len(items))} for each of {modalities}"
             )
-    truth = data.truth
     start = {
         "modalities": modalities,
         "views": [
             {"name": name, "says": says[name], "points": [np.round(v, 2).tolist() for v in points.values()]}
             for name, points in views.items()
         ],
-        "items": [{"title": data.title(i), "genre": truth.genre_names[truth.genre[i]]} for i in items],
+        "items": [{"title": data.title(i), "genre": data.truth.genre_names[data.truth.genre[i]]} for i in items],
         "posters": _side_by_side(data, items),
         "across": POSTERS_ACROSS,
     }

@@ -1,7 +1,8 @@
 """Chosen rows of products with sparse matrices: a step needs the last layer of a graph model at its batch alone.
 
-On a CPU both passes touch the entries of these rows and no others. On a GPU, where no shape may depend on the data,
-they are the whole product and its rows. The rows may be named in any order, more than once.
+On a CPU the forward pass touches the entries of these rows and no others, and the backward pass reads no more than
+their gradients. On a GPU, where no shape may depend on the data, they are the whole product and its rows. The rows may
+be named in any order, more than once.
 """
 
 from typing import Any
@@ -11,14 +12,12 @@ from torch import Tensor
 from torch.library import custom_op
 
 from mmkd_core.kernels import rows as row_kernels
-from mmkd_core.kernels.rows import in_float32, ranges, sum_rows
-
-aten = torch.ops.aten
+from mmkd_core.kernels.rows import in_float32, inner_products, ranges, sum_rows
 
 
 def _whole(grad: Tensor, rows: Tensor, size: int) -> Tensor:
     """A table of `size` rows whose row r is the sum of the rows of `grad` that belong to r."""
-    return aten.embedding_dense_backward(grad.contiguous(), rows, size, -1, False)
+    return torch.ops.aten.embedding_dense_backward(grad.contiguous(), rows, size, -1, False)
 
 
 class _Entries:
@@ -34,18 +33,21 @@ class _Entries:
         """These rows of the product with `x`."""
         return sum_rows(self.crow, self.col, values.index_select(0, self.place), x)
 
-    def transposed_sums(self, values: Tensor, grad: Tensor, size: int) -> Tensor:
-        """The product of the transposed matrix, of `size` rows, with what is `grad` in these rows and else zero."""
-        _, order = self.col.sort(stable=True)
-        crow = self.col.new_zeros(size + 1)
-        torch.cumsum(self.col.bincount(minlength=size), 0, out=crow[1:])
-        weights = values.index_select(0, self.place.index_select(0, order))
-        return sum_rows(crow, self.owner.index_select(0, order), weights, grad)
-
     def weights(self, grad: Tensor, x: Tensor) -> Tensor:
         """The gradients of these entries' values: the inner products of rows of `grad` and of `x`."""
-        places = (self.col, self.crow, self.owner)
-        return aten._embedding_bag_per_sample_weights_backward(grad, x.contiguous(), *places, mode=0)
+        return inner_products(self.crow, self.owner, self.col, grad, x)
+
+
+def _transposed_sums(tcrow: Tensor, tcol: Tensor, tvalues: Tensor, rows: Tensor, grad: Tensor, size: int) -> Tensor:
+    """The product of a transposed matrix, of `size` columns, with what is `grad` in `rows` and else zero.
+
+    All other rows are one row of zeros, which lies beside `grad`: a table so small stays in a core's cache, and going
+    through all entries there is faster than finding and sorting those that count.
+    """
+    number = rows.new_full((size,), len(rows), dtype=tcol.dtype)
+    number.index_copy_(0, rows, torch.arange(len(rows), dtype=tcol.dtype, device=rows.device))
+    table = torch.cat([grad, grad.new_zeros(1, grad.shape[1])])
+    return sum_rows(tcrow, number.index_select(0, tcol), tvalues, table)
 
 
 def _add_rows(table: Tensor, rows: Tensor, x: Tensor) -> None:
@@ -105,7 +107,7 @@ def _layers_at_backward(
     *others, last = _whole(side_by_side, which, len(distinct)).split(width, dim=1)
     if not layers:
         return grad.new_zeros(size, width).index_copy_(0, distinct, last)
-    total = _Entries(crow, col, distinct).transposed_sums(values, last, size)
+    total = _transposed_sums(tcrow, tcol, tvalues, distinct, last, len(crow) - 1)
     for layer in range(layers - 1, 0, -1):
         _add_rows(total, distinct, others[layer])
         total = sum_rows(tcrow, tcol, tvalues, total)
@@ -151,7 +153,7 @@ def _product_at_backward(
         return sum_rows(tcrow, tcol, tvalues, _whole(grad, rows, len(crow) - 1))
     distinct, which = rows.unique(return_inverse=True)
     sums = _whole(grad, which, len(distinct))
-    return _Entries(crow, col, distinct).transposed_sums(values, sums, len(tcrow) - 1)
+    return _transposed_sums(tcrow, tcol, tvalues, distinct, sums, len(crow) - 1)
 
 
 @_product_at_backward.register_fake
@@ -202,12 +204,11 @@ def _pattern_product_at_backward(
     """The gradients with respect to the values and to `x`."""
     if not row_kernels.on_cpu(grad):
         whole = _whole(grad, rows, len(crow) - 1)
-        weights = aten._embedding_bag_per_sample_weights_backward(whole, x.contiguous(), col, crow, row, mode=0)
-        return weights, sum_rows(tcrow, tcol, values.index_select(0, torder), whole)
+        return inner_products(crow, row, col, whole, x), sum_rows(tcrow, tcol, values.index_select(0, torder), whole)
     distinct, which = rows.unique(return_inverse=True)
     entries, sums = _Entries(crow, col, distinct), _whole(grad, which, len(distinct))
     weights = grad.new_zeros(len(col)).index_copy_(0, entries.place.long(), entries.weights(sums, x))
-    return weights, entries.transposed_sums(values, sums, len(tcrow) - 1)
+    return weights, _transposed_sums(tcrow, tcol, values.index_select(0, torder), distinct, sums, len(crow) - 1)
 
 
 @_pattern_product_at_backward.register_fake

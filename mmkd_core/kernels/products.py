@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.library import custom_op
 
-from mmkd_core.kernels.rows import in_float32, sum_rows
+from mmkd_core.kernels.rows import in_float32, inner_products, sum_rows
 
 
 @custom_op("mmkd::product", mutates_args=())
@@ -64,10 +64,7 @@ def _(values: Tensor, x: Tensor, tcrow: Tensor, tcol: Tensor, torder: Tensor) ->
 def pattern_scores(
     left: Tensor, right: Tensor, crow: Tensor, row: Tensor, col: Tensor, tcrow: Tensor, tcol: Tensor, torder: Tensor
 ) -> Tensor:
-    # the gradient of a weighted bag with respect to its weights is exactly this; half the time of gathering rows
-    return torch.ops.aten._embedding_bag_per_sample_weights_backward(
-        left.contiguous(), right.contiguous(), col, crow, row, mode=0
-    )
+    return inner_products(crow, row, col, left, right)
 
 
 @pattern_scores.register_fake
@@ -95,6 +92,58 @@ def _save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 pattern_product.register_autograd(_pattern_product_backward, setup_context=_save_inputs)
 pattern_scores.register_autograd(_pattern_scores_backward, setup_context=_save_inputs)
+
+
+@custom_op("mmkd::of_columns", mutates_args=())
+def of_columns(x: Tensor, col: Tensor, tcrow: Tensor, torder: Tensor) -> Tensor:
+    return x.index_select(0, col)
+
+
+@of_columns.register_fake
+def _(x: Tensor, col: Tensor, tcrow: Tensor, torder: Tensor) -> Tensor:
+    return x.new_empty(len(col), x.shape[1])
+
+
+@custom_op("mmkd::of_columns_backward", mutates_args=())
+def _of_columns_backward(grad: Tensor, tcrow: Tensor, torder: Tensor) -> Tensor:
+    return sum_rows(tcrow, torder, None, grad)
+
+
+@_of_columns_backward.register_fake
+def _(grad: Tensor, tcrow: Tensor, torder: Tensor) -> Tensor:
+    return grad.new_empty(len(tcrow) - 1, grad.shape[1])
+
+
+of_columns.register_autograd(
+    lambda ctx, grad: (_of_columns_backward(grad, *ctx.saved_tensors), None, None, None),
+    setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs[2:]),
+)
+
+
+@custom_op("mmkd::by_column", mutates_args=())
+def by_column(values: Tensor, torder: Tensor) -> Tensor:
+    return values.index_select(0, torder)
+
+
+@by_column.register_fake
+def _(values: Tensor, torder: Tensor) -> Tensor:
+    return torch.empty_like(values)
+
+
+@custom_op("mmkd::by_row", mutates_args=())
+def _by_row(values: Tensor, torder: Tensor) -> Tensor:
+    return torch.empty_like(values).index_copy_(0, torder.long(), values)
+
+
+@_by_row.register_fake
+def _(values: Tensor, torder: Tensor) -> Tensor:
+    return torch.empty_like(values)
+
+
+by_column.register_autograd(
+    lambda ctx, grad: (_by_row(grad.contiguous(), *ctx.saved_tensors), None),
+    setup_context=lambda ctx, inputs, output: ctx.save_for_backward(inputs[1]),
+)
 
 
 def segment_softmax(

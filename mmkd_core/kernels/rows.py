@@ -1,5 +1,6 @@
 """Rows of compressed matrices: where they begin, what lies in them, and weighted sums over them."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,6 +40,24 @@ def sum_rows(crow: Tensor, col: Tensor, values: Tensor | None, x: Tensor) -> Ten
     weights = None if values is None else values.to(x.dtype)
     x = x.detach().contiguous()  # with a gradient, torch would prepare for one of its own
     return F.embedding_bag(col, x, crow, mode="sum", per_sample_weights=weights, include_last_offset=True)
+
+
+def inner_products(crow: Tensor, row: Tensor, col: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """left[row] . right[col] of each entry of a compressed matrix."""
+    if on_cpu(left):  # four times as fast as what follows
+        zeros = left.new_zeros(len(col))
+        entries = torch.sparse_csr_tensor(crow, col, zeros, (len(left), len(right)), check_invariants=False)
+        return torch.sparse.sampled_addmm(entries, left.detach(), right.detach().T, beta=0.0).values()
+    # the gradient of a weighted bag with respect to its weights is exactly this; half the time of gathering rows
+    weights = torch.ops.aten._embedding_bag_per_sample_weights_backward
+    return weights(left.contiguous(), right.contiguous(), col, crow, row, mode=0)
+
+
+with warnings.catch_warnings():  # torch says once that compressed matrices are new
+    warnings.simplefilter("ignore")
+    torch.sparse_csr_tensor(
+        torch.zeros(1, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), torch.zeros(0), (0, 0)
+    )
 
 
 def in_float32(operators: Sequence[Any]) -> None:

@@ -67,7 +67,7 @@ class GRCN(IdModel):
         items = unit_rows(F.leaky_relu(torch.stack(parts)))
         users = self.route(torch.stack(self.preferences.weight.chunk(len(parts), dim=1)), items)
         scores = self.edges.scores(users.flatten(0, 1), items.flatten(0, 1))
-        by_item = scores.index_select(0, self.edges.transposed_order)  # the same in both directions
+        by_item = self.edges.by_column(scores)  # the same in both directions
         both = torch.cat([scores.view(len(parts), -1), by_item.view(len(parts), -1)], dim=1)
         affinities = self.content_graph.softmax(both.flatten())
         nodes = torch.cat([users, items], dim=1)
@@ -81,7 +81,7 @@ class GRCN(IdModel):
 
     def refine(self, affinities: Float[Tensor, "modality edge"]) -> Float[Tensor, " edge"]:
         """w, the weights of the refined graph: an edge that no modality trusts is cut."""
-        confidence = rows_of(self.confidence, self.graph.col)
+        confidence = self.graph.of_columns(self.confidence)
         return (affinities * confidence.T).amax(0).relu()
 
     def embed(self) -> Embeddings:

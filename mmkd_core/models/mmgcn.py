@@ -51,7 +51,7 @@ def combined(
     """x^(l+1) of each modality, whose layers stand in order; rows of the three tables belong to the same nodes."""
     aggregate = torch.stack([layer.aggregate.weight for layer in layers]).mT
     own, combine = (_stacked([getattr(layer, name) for layer in layers]) for name in ("own", "combine"))
-    h = F.leaky_relu(means @ aggregate)  # the mean of the products is the product of the mean
+    h = F.leaky_relu(torch.bmm(means, aggregate))  # the mean of the products is the product of the mean
     xhat = F.leaky_relu(torch.baddbmm(own[1], x, own[0])) + ids
     left, right = combine[0].split([h.shape[2], xhat.shape[2]], dim=1)  # spares [h | xhat]
     return F.leaky_relu(torch.baddbmm(torch.baddbmm(combine[1], xhat, right), h, left))

@@ -73,8 +73,7 @@ def stages(part: SubFigure, histories: Mapping[str, Sequence[History]]) -> None:
     tables = {title: [terms(run) for run in runs] for title, runs in histories.items()}
     every = [table for runs in tables.values() for table in runs]
     names = dict.fromkeys(str(name) for table in every for name in table if name != SUM)
-    looks: dict[str, tuple[str, Any]] = {SUM: ("k", "-")}
-    looks |= dict(zip(names, zip(PALETTE, DASHES, strict=True), strict=False))
+    looks: dict[str, Any] = {SUM: ("k", "-"), **dict(zip(names, zip(PALETTE, DASHES, strict=True), strict=False))}
     for place, (title, runs) in enumerate(histories.items()):
         above, below = axes[0][place], axes[1][place]
         entitle(above, title)
