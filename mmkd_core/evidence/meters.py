@@ -31,14 +31,14 @@ SPARSE: dict[Any, Callable[..., int]] = {
     # the library's own operators, each counted as the sums of rows that it consists of
     ours.product: lambda x, crow, col, *_, **__: _of_sums(x, col),
     # chosen rows of a product count as the whole of it, which is what a GPU computes
-    ours.product_at: lambda x, rows, crow, col, *_, **__: _of_sums(x, col),
-    ours.product_at_backward: lambda grad, rows, crow, col, *_, **__: _of_sums(grad, col),
+    **dict.fromkeys((ours.product_at, ours.product_at_backward), lambda x, rows, crow, col, *_, **__: _of_sums(x, col)),
     ours.layers_at: lambda x, rows, layers, crow, col, *_, **__: layers * _of_sums(x, col),
     ours.layers_at_backward: lambda grad, rows, crow, col, *_, **__: (grad[0] - 1) * _of_sums(grad[1:], col),
-    ours.pattern_product_at: lambda values, x, *_, **__: _of_sums(x, values),
     ours.pattern_product_at_backward: lambda grad, values, x, *_, **__: 2 * _of_sums(x, values),
-    ours.pattern_product: lambda values, x, *_, **__: _of_sums(x, values),
-    ours.pattern_transposed: lambda values, x, *_, **__: _of_sums(x, values),
+    **dict.fromkeys(
+        (ours.pattern_product, ours.pattern_product_at, ours.pattern_transposed),
+        lambda values, x, *_, **__: _of_sums(x, values),
+    ),
     ours.pattern_scores: lambda left, right, crow, row, *_, **__: _of_sums(right, row),
     ours.listed_users: lambda grad, x, y, rows, lists, **_: 2 * lists[0] * lists[1] * y[1] + _of_sums(x, rows),
     ours.listed_items: lambda grad, x, y, rows, lists, **_: 2 * lists[0] * lists[1] * y[1],

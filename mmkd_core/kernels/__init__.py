@@ -5,7 +5,7 @@ that calls them can be compiled whole, exported, and captured as a CUDA graph. U
 """
 
 from mmkd_core.kernels.at_rows import layers_at, pattern_product_at, product_at
-from mmkd_core.kernels.pairs import holds, listed_scores
+from mmkd_core.kernels.pairs import holds, listed_scores, own_scores
 from mmkd_core.kernels.products import by_column, of_columns, pattern_product, pattern_scores, product, segment_softmax
 from mmkd_core.kernels.rows import ranges, starts
 
@@ -15,6 +15,7 @@ __all__ = [
     "layers_at",
     "listed_scores",
     "of_columns",
+    "own_scores",
     "pattern_product",
     "pattern_product_at",
     "pattern_scores",

@@ -95,6 +95,32 @@ _listed_scores.register_autograd(
 )
 
 
+@custom_op("mmkd::own_scores", mutates_args=())
+def own_scores(users: Tensor, items: Tensor) -> Tensor:
+    return torch.bmm(items, users[:, :, None]).squeeze(2)
+
+
+@own_scores.register_fake
+def _(users: Tensor, items: Tensor) -> Tensor:
+    return items.new_empty(items.shape[:2])
+
+
+@custom_op("mmkd::own_scores_backward", mutates_args=())
+def _own_scores_backward(grad: Tensor, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.bmm(grad[:, None], items).squeeze(1), torch.bmm(grad[:, :, None], users[:, None])
+
+
+@_own_scores_backward.register_fake
+def _(grad: Tensor, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    return users.new_empty(users.shape), items.new_empty(items.shape)
+
+
+own_scores.register_autograd(
+    lambda ctx, grad: _own_scores_backward(grad, *ctx.saved_tensors),
+    setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs),
+)
+
+
 @custom_op("mmkd::holds", mutates_args=())
 def holds(cells: Tensor, crow: Tensor, col: Tensor, rows: Tensor, cols: Tensor, width: int) -> Tensor:
     if row_kernels.on_cpu(crow):
@@ -127,4 +153,4 @@ def _holds_by_searching(cells: Tensor, rows: Tensor, cols: Tensor, width: int) -
     return cells[torch.searchsorted(cells, pairs)] == pairs
 
 
-in_float32([_listed_scores])
+in_float32([_listed_scores, own_scores])

@@ -44,7 +44,7 @@ def sum_rows(crow: Tensor, col: Tensor, values: Tensor | None, x: Tensor) -> Ten
 
 def inner_products(crow: Tensor, row: Tensor, col: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """left[row] . right[col] of each entry of a compressed matrix."""
-    if on_cpu(left):  # four times as fast as what follows
+    if on_cpu(left) and torch.backends.mkl.is_available():  # four times as fast as what follows
         zeros = left.new_zeros(len(col))
         entries = torch.sparse_csr_tensor(crow, col, zeros, (len(left), len(right)), check_invariants=False)
         return torch.sparse.sampled_addmm(entries, left.detach(), right.detach().T, beta=0.0).values()

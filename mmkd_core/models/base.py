@@ -12,6 +12,7 @@ from mmkd_core import losses, memory, settings
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.evaluation import Ranking, Scorer, rank
 from mmkd_core.graph import AtRows
+from mmkd_core.kernels import own_scores
 from mmkd_core.layers import embedding
 
 
@@ -28,7 +29,7 @@ def nodes_of(batch: Batch, num_users: int) -> Int[Tensor, "batch row"]:
 def scores_of(rows: Float[Tensor, "batch row dim"]) -> Float[Tensor, "batch list"]:
     """Inner products of each user, the first row, with its list, the others."""
     user, items = rows.split([1, rows.shape[1] - 1], dim=1)
-    return (items @ user.mT).squeeze(-1)
+    return own_scores(user.squeeze(1), items)
 
 
 def infonce(

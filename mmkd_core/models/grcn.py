@@ -111,7 +111,5 @@ class GRCN(IdModel):
 def _blocks(rows: Tensor, cols: Tensor, shape: tuple[int, int], count: int) -> Pattern:
     """A pattern `count` times along the diagonal: entries of block b have rows and columns b times `shape` further."""
     block = torch.arange(count, device=rows.device)[:, None]
-    return Pattern(
-        *((ids + size * block).flatten() for ids, size in zip((rows, cols), shape, strict=True)),
-        (count * shape[0], count * shape[1]),
-    )
+    rows, cols = ((ids + size * block).flatten() for ids, size in zip((rows, cols), shape, strict=True))
+    return Pattern(rows, cols, (count * shape[0], count * shape[1]))
