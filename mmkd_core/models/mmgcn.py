@@ -18,7 +18,7 @@ weights, not those of the last training step.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -137,9 +137,9 @@ class MMGCN(IdModel):
 
     def represent(self, rows: Int[Tensor, " row"] | None = None) -> Float[Tensor, "row dim"]:
         """E of the nodes named by `rows`, or of all."""
-        branches: list[Any] = [*self.branches]
-        tables = self.preferences.weight, [*self.features], self.nodes.weight
-        return propagated(branches, *tables, self.graph, rows).sum(0)
+        branches = cast("list[Branch]", [*self.branches])
+        parts = propagated(branches, self.preferences.weight, [*self.features], self.nodes.weight, self.graph, rows)
+        return parts.sum(0)
 
     def embed(self) -> Embeddings:
         return self.split(self.represent())
