@@ -73,10 +73,11 @@ class SLMRec(IdModel):
         content = propagate(self.graph, F.pad(content, (0, 0, data.num_users, 0)), layers)
         self.register_buffer("content", content, persistent=False)
 
-    def _channels(self, nodes: Int[Tensor, " batch"] | None = None, users: int = 0) -> list[Tensor]:
+    def _channels(self, nodes: Int[Tensor, " batch"] | None = None, users: int | None = None) -> list[Tensor]:
         """z^0, z^1, ..., z^M of the named nodes, of which the first `users` are users, or of all: (batch, dim) each."""
         if nodes is None:
-            nodes, users = torch.arange(len(self.nodes.weight), device=self.nodes.weight.device), self.num_users
+            nodes = torch.arange(len(self.nodes.weight), device=self.nodes.weight.device)
+        users = self.num_users if users is None else users
         layers = layers_at(self.graph, self.nodes.weight / (self.layers + 1), self.layers, nodes)
         of_users, of_items = layers.split([users, len(nodes) - users], dim=1)
         from_users = torch.cat([of_users[::2].sum(0), of_items[1::2].sum(0)])
