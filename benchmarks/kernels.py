@@ -23,7 +23,7 @@ class Kernels(TorchDispatchMode):
             with self:
                 return OPDEFS[func._schema.name]._init_fn(*args, **(kwargs or {}))
         out = func(*args, **(kwargs or {}))
-        if not (func.is_view or name.startswith(("_record_function", "_local_scalar")) or name in ALLOCATES):
+        if not (func.is_view or name.startswith(("_record_function", "_local_scalar", "promote_types")) or name in ALLOCATES):
             self.counts[name] += not _shares(out, args)
         return out
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmkd_core.data import Dataset, Embeddings
 from mmkd_core.kernels import ranges
+from mmkd_core.kernels.linear import ONEDNN
 from mmkd_core.metrics import ndcg, recall
 
 KS = (20, 50)  # the cut-offs of records and tables
@@ -17,7 +18,6 @@ BLOCK = 256  # users ranked at once: 256 x 20,000 scores are 20 MB
 CACHED = 64  # the same where only the processor's cache holds the scores
 NARROW = 192  # up to this width a product has the same bits in blocks of either size, by torch and by oneDNN
 GROUP = 8  # items that compete as one, by the best of them, until the best groups are known
-ONEDNN = torch.backends.cpu.get_cpu_capability() == "AVX512" and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 @runtime_checkable

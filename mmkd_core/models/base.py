@@ -12,7 +12,7 @@ from mmkd_core import losses, memory, settings
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.evaluation import Ranking, Scorer, rank
 from mmkd_core.graph import AtRows
-from mmkd_core.kernels import own_scores
+from mmkd_core.kernels import dense, own_scores
 from mmkd_core.layers import embedding
 
 
@@ -60,7 +60,7 @@ def log_sum_exp(
 class _LogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, anchors: Tensor, candidates: Tensor, excluded: Tensor) -> Tensor:
-        logits = anchors @ candidates.T
+        logits = dense(anchors, candidates.T)
         dtype = torch.promote_types(logits.dtype, torch.float32)  # under autocast products are of fewer bits
         logits = logits.to(dtype).masked_fill_(excluded, torch.finfo(dtype).min)  # -inf makes NaN gradients
         top, shares = logits.amax(1), logits.softmax(1)
@@ -71,7 +71,7 @@ class _LogSumExp(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:
         anchors, candidates, shares = ctx.saved_tensors
         grad = grad_outputs[0][:, None]
-        return grad * (shares @ candidates), shares.T @ (grad * anchors), None
+        return grad * dense(shares, candidates), dense(shares.T, grad * anchors), None
 
 
 def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weight: float) -> dict[str, Tensor]:
