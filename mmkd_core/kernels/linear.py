@@ -19,7 +19,7 @@ def affine(x: Float[Tensor, "*rows width"], weight: Float[Tensor, "dim width"], 
     matrix = bias if bias is not None and bias.dim() > 1 else None
     if not _worth(x, weight):
         return F.linear(x, weight, bias) if matrix is None else torch.addmm(matrix, x, weight.T)
-    product = _affine(x.flatten(0, -2), weight, bias if matrix is None else None)
+    product = _affine(x.flatten(0, -2).contiguous(), weight, bias if matrix is None else None)
     return product.unflatten(0, x.shape[:-1]) if matrix is None else product + matrix
 
 
