@@ -66,8 +66,7 @@ def alone(call: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any
 def peak_memory(device: torch.device) -> dict[str, int]:
     """The highest resident MiB, and on a GPU the highest allocated, since the last call.
 
-    Since the start of the process where the system cannot forget a peak. `ru_maxrss` would do for one process, but on
-    Linux a child begins with its parent's.
+    Since the process began where the system cannot forget a peak. A child's `ru_maxrss` begins with its parent's.
     """
     if STATUS.exists():
         line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
