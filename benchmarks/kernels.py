@@ -6,8 +6,9 @@ import torch
 from torch._library.custom_ops import OPDEFS
 from torch.utils._python_dispatch import TorchDispatchMode
 
-# What only allocates memory, or names it anew.
+# What only allocates memory, names it anew, or asks for its kind.
 ALLOCATES = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "lift_fresh", "detach", "alias"}
+ALLOCATES |= {"promote_types"}
 
 
 class Kernels(TorchDispatchMode):
@@ -23,7 +24,7 @@ class Kernels(TorchDispatchMode):
             with self:
                 return OPDEFS[func._schema.name]._init_fn(*args, **(kwargs or {}))
         out = func(*args, **(kwargs or {}))
-        if not (func.is_view or name.startswith(("_record_function", "_local_scalar", "promote_types")) or name in ALLOCATES):
+        if not (func.is_view or name.startswith(("_record_function", "_local_scalar")) or name in ALLOCATES):
             self.counts[name] += not _shares(out, args)
         return out
 
