@@ -25,7 +25,7 @@ class Group(NamedTuple):
     size: int
 
     def part(self, batch: Batch) -> tuple[float, Batch]:
-        """This process's share of the rows of a batch, and those rows; distinct ids stay those of the whole batch.
+        """This process's share of the rows of a batch, and those rows; distinct ids and candidates stay the whole batch's.
 
         A tail of fewer rows than there are processes is trained on whole by each, which counts for an equal share.
         """
@@ -34,7 +34,9 @@ class Group(NamedTuple):
             return 1 / self.size, batch
         part = slice(rows * self.rank // self.size, rows * (self.rank + 1) // self.size)
         drawn = {name: distinct._replace(place=distinct.place[part]) for name, distinct in batch.drawn.items()}
-        return (part.stop - part.start) / rows, Batch(batch.users[part], batch.pos[part], batch.neg[part], drawn)
+        candidates = batch.candidates and batch.candidates._replace(known=batch.candidates.known[part])
+        rest = (batch.users[part], batch.pos[part], batch.neg[part])
+        return (part.stop - part.start) / rows, Batch(*rest, drawn, candidates)
 
     def sum_gradients(self, model: nn.Module) -> None:
         """Replaces each gradient by its sum over the processes, the same bits in all of them."""

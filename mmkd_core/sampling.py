@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mmkd_core.data import Batch, Distinct
+from mmkd_core.data import Batch, Candidates, Distinct
+from mmkd_core.kernels import ranges, starts
 
 
 class Sampler:
@@ -15,7 +16,8 @@ class Sampler:
 
     A user who has every item in the training set has no negative; such a user's pairs are left out.
     With `pairs`, some of `train`, an epoch visits those alone; negatives stay outside the whole of `train`.
-    `distinct` names the fields of a batch whose distinct ids are drawn with it.
+    `distinct` names the fields of a batch whose distinct ids are drawn with it; `candidates` is how many items, shared
+    by its rows, come with it (all items, where there are fewer).
     Raises `ValueError` if nothing is left to draw.
     """
 
@@ -26,6 +28,7 @@ class Sampler:
         negatives: int = 1,
         pairs: Int[Tensor, "_ 2"] | None = None,
         distinct: Sequence[str] = (),
+        candidates: int = 0,
     ) -> None:
         keys = train[:, 0] * num_items + train[:, 1]
         self.keys = keys.sort().values
@@ -40,6 +43,9 @@ class Sampler:
         self.num_items = num_items
         self.negatives = negatives
         self.distinct = distinct
+        self.candidates = min(candidates, num_items)
+        if self.candidates:
+            self.crow = starts(self.keys // num_items, len(degree))  # where each user's keys begin
         self.sizes = dict.fromkeys(distinct, 0)  # of the largest batch so far: they seldom change after one epoch
 
     def _is_positive(self, users: Tensor, items: Tensor) -> Tensor:
@@ -59,7 +65,7 @@ class Sampler:
             fresh = torch.randint(self.num_items, clash.shape, generator=generator, device=device)
             neg[clash] = fresh
             clash = clash[self._is_positive(owners[clash], fresh)]
-        neg = neg.view(-1, self.negatives)
+        neg = neg.view(-1, self.negatives) if self.negatives else neg.view(len(users), 0)
         whole = Batch(users, pos, neg)
         drawn = {field: self._distinct(field, getattr(whole, field), batch_size) for field in self.distinct}
         for batch, start in enumerate(range(0, len(users), batch_size)):
@@ -67,7 +73,18 @@ class Sampler:
             found = {
                 field: Distinct(ids[batch], place[part], real[batch]) for field, (ids, place, real) in drawn.items()
             }
-            yield Batch(users[part], pos[part], neg[part], found)
+            candidates = self._candidates(users[part], generator) if self.candidates else None
+            yield Batch(users[part], pos[part], neg[part], found, candidates)
+
+    def _candidates(self, users: Tensor, generator: torch.Generator) -> Candidates:
+        """Distinct uniform items; which of them are known is found by walking the users' own training items."""
+        items = torch.randperm(self.num_items, generator=generator, device=users.device)[: self.candidates]
+        column = torch.full_like(self.keys[:1], self.candidates).repeat(self.num_items)  # the last: no candidate
+        column[items] = torch.arange(len(items), device=users.device)
+        row, position = ranges(self.crow[users], self.crow[users + 1])
+        known = torch.zeros(len(users), len(items) + 1, dtype=torch.bool, device=users.device)
+        known[row, column[self.keys[position] % self.num_items]] = True
+        return Candidates(items, known[:, :-1].contiguous())
 
     def _distinct(self, field: str, ids: Tensor, batch_size: int) -> Distinct:
         """The distinct ids of each batch of an epoch, a row per batch, all found by one sort."""
