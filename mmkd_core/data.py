@@ -49,25 +49,18 @@ class Distinct(NamedTuple):
     real: Bool[Tensor, " distinct"]
 
 
-class Candidates(NamedTuple):
-    """Distinct items that all rows of a batch are compared with, and which of them a row's user has in training."""
-
-    items: Int[Tensor, " candidate"]
-    known: Bool[Tensor, "batch candidate"]
-
-
 class Batch(NamedTuple):
     """Training triples: in training `users[b]` interacted with `pos[b]` and with none of `neg[b]`, all int64 ids.
 
     `drawn` holds the distinct ids of some fields: what depends on the data is found when the epoch is drawn.
-    `candidates` are there for models that ask for some.
+    `candidates` are distinct items that all rows share, whoever likes them, for models that ask for some.
     """
 
     users: Int[Tensor, " batch"]
     pos: Int[Tensor, " batch"]
     neg: Int[Tensor, "batch negatives"]
     drawn: Mapping[str, Distinct] = {}
-    candidates: Candidates | None = None
+    candidates: Int[Tensor, " candidate"] | None = None
 
     def distinct(self, field: str) -> Distinct:
         """The distinct ids of "users", "pos", "neg" or "lists": those drawn with the epoch, else found now."""

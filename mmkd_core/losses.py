@@ -35,7 +35,7 @@ def list_bpr(scores: Float[Tensor, "batch list"]) -> Float[Tensor, ""]:
     return bpr(pos.squeeze(1), neg)
 
 
-def l2(*rows: Float[Tensor, "*parts batch dim"]) -> Float[Tensor, ""]:
+def l2(*rows: Float[Tensor, "... dim"]) -> Float[Tensor, ""]:
     """Half the squared norm of all rows that a batch uses, divided by the batch's size (of the first argument)."""
     halves = [_HalfSquares.apply(part, rows[0].shape[-2]) for part in rows]
     return halves[0] if len(halves) == 1 else torch.stack(halves).sum()  # pyright: ignore[reportReturnType]
@@ -169,17 +169,17 @@ def sampled_softmax(
     users: Float[Tensor, "batch dim"],
     pos: Float[Tensor, "batch dim"],
     candidates: Float[Tensor, "candidate dim"],
-    known: Bool[Tensor, "batch candidate"],
+    same: Bool[Tensor, "batch candidate"],
     temperature: float = 1.0,
 ) -> Float[Tensor, ""]:
     """Softmax over a positive and sampled candidates: how unlikely each row's positive is among what it competes with.
 
     Mean over the rows of -log(exp(u . p / t) / (exp(u . p / t) + sum over c of exp(u . c / t))), where p is the row's
-    positive and c runs over the candidates, shared by all rows, that are not `known` to be a positive of the row's
-    user. A row all of whose candidates are known adds 0. Raises `ValueError` for a temperature that is not positive.
+    positive and c runs over the candidates, which all rows share, but for those that are the `same` item as p.
+    A row without a candidate adds 0. Raises `ValueError` for a temperature that is not positive.
     """
     _check_temperature("sampled_softmax", temperature)
-    scores, others = (users * pos).sum(1), log_sum_exp(users / temperature, candidates, known)
+    scores, others = (users * pos).sum(1), log_sum_exp(users / temperature, candidates, same)
     return F.softplus(others - scores / temperature).mean()
 
 

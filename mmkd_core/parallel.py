@@ -34,9 +34,8 @@ class Group(NamedTuple):
             return 1 / self.size, batch
         part = slice(rows * self.rank // self.size, rows * (self.rank + 1) // self.size)
         drawn = {name: distinct._replace(place=distinct.place[part]) for name, distinct in batch.drawn.items()}
-        candidates = batch.candidates and batch.candidates._replace(known=batch.candidates.known[part])
-        rest = (batch.users[part], batch.pos[part], batch.neg[part])
-        return (part.stop - part.start) / rows, Batch(*rest, drawn, candidates)
+        own = (batch.users[part], batch.pos[part], batch.neg[part])
+        return (part.stop - part.start) / rows, Batch(*own, drawn, batch.candidates)
 
     def sum_gradients(self, model: nn.Module) -> None:
         """Replaces each gradient by its sum over the processes, the same bits in all of them."""

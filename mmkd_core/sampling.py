@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mmkd_core.data import Batch, Candidates, Distinct
-from mmkd_core.kernels import ranges, starts
+from mmkd_core.data import Batch, Distinct
 
 
 class Sampler:
@@ -16,8 +15,8 @@ class Sampler:
 
     A user who has every item in the training set has no negative; such a user's pairs are left out.
     With `pairs`, some of `train`, an epoch visits those alone; negatives stay outside the whole of `train`.
-    `distinct` names the fields of a batch whose distinct ids are drawn with it; `candidates` is how many items, shared
-    by its rows, come with it (all items, where there are fewer).
+    `distinct` names the fields of a batch whose distinct ids are drawn with it; `candidates` is how many
+    distinct uniform items, shared by its rows, come with a batch (all items, where there are fewer).
     Raises `ValueError` if nothing is left to draw.
     """
 
@@ -44,8 +43,6 @@ class Sampler:
         self.negatives = negatives
         self.distinct = distinct
         self.candidates = min(candidates, num_items)
-        if self.candidates:
-            self.crow = starts(self.keys // num_items, len(degree))  # where each user's keys begin
         self.sizes = dict.fromkeys(distinct, 0)  # of the largest batch so far: they seldom change after one epoch
 
     def _is_positive(self, users: Tensor, items: Tensor) -> Tensor:
@@ -65,7 +62,7 @@ class Sampler:
             fresh = torch.randint(self.num_items, clash.shape, generator=generator, device=device)
             neg[clash] = fresh
             clash = clash[self._is_positive(owners[clash], fresh)]
-        neg = neg.view(-1, self.negatives) if self.negatives else neg.view(len(users), 0)
+        neg = neg.view(len(users), self.negatives)
         whole = Batch(users, pos, neg)
         drawn = {field: self._distinct(field, getattr(whole, field), batch_size) for field in self.distinct}
         for batch, start in enumerate(range(0, len(users), batch_size)):
@@ -73,18 +70,14 @@ class Sampler:
             found = {
                 field: Distinct(ids[batch], place[part], real[batch]) for field, (ids, place, real) in drawn.items()
             }
-            candidates = self._candidates(users[part], generator) if self.candidates else None
-            yield Batch(users[part], pos[part], neg[part], found, candidates)
+            yield Batch(users[part], pos[part], neg[part], found, self._candidates(generator))
 
-    def _candidates(self, users: Tensor, generator: torch.Generator) -> Candidates:
-        """Distinct uniform items; which of them are known is found by walking the users' own training items."""
-        items = torch.randperm(self.num_items, generator=generator, device=users.device)[: self.candidates]
-        column = torch.full_like(self.keys[:1], self.candidates).repeat(self.num_items)  # the last: no candidate
-        column[items] = torch.arange(len(items), device=users.device)
-        row, position = ranges(self.crow[users], self.crow[users + 1])
-        known = torch.zeros(len(users), len(items) + 1, dtype=torch.bool, device=users.device)
-        known[row, column[self.keys[position] % self.num_items]] = True
-        return Candidates(items, known[:, :-1].contiguous())
+    def _candidates(self, generator: torch.Generator) -> Tensor | None:
+        """Distinct uniform items for one batch; None where no model asks for them, and then nothing is drawn."""
+        if not self.candidates:
+            return None
+        shuffled = torch.randperm(self.num_items, generator=generator, device=self.edges.device)
+        return shuffled[: self.candidates].clone()  # not a view, which would keep the whole catalogue
 
     def _distinct(self, field: str, ids: Tensor, batch_size: int) -> Distinct:
         """The distinct ids of each batch of an epoch, a row per batch, all found by one sort."""

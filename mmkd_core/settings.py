@@ -39,7 +39,7 @@ RANGES: dict[str, Range] = {  # where it is not NOT_NEGATIVE
     **dict.fromkeys(("dim", "latent", "negatives", "candidates", "neighbours", "gamma"), AT_LEAST_1),
     **dict.fromkeys(("batch_size", "patience", "evaluate_every"), AT_LEAST_1),
     **dict.fromkeys(("temperature", "ssl_temperature", "lr"), POSITIVE),
-    **dict.fromkeys(("raw_weight", "contrast", "replaced"), SHARE),
+    **dict.fromkeys(("raw_weight", "contrast", "replaced", "share"), SHARE),
     "dropout": NOT_WHOLE_SHARE,
 }
 

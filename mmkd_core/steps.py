@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from mmkd_core.data import Batch, Candidates, Distinct
+from mmkd_core.data import Batch, Distinct
 from mmkd_core.models.base import Recommender
 from mmkd_core.parallel import Group
 
@@ -159,11 +159,12 @@ def place_of(model: Recommender) -> torch.device:
 def tensors_of(batch: Batch) -> list[Tensor]:
     """All tensors of a batch, in one order."""
     drawn = (x for parts in batch.drawn.values() for x in parts)
-    return [batch.users, batch.pos, batch.neg, *drawn, *(batch.candidates or ())]
+    shared = () if batch.candidates is None else (batch.candidates,)
+    return [batch.users, batch.pos, batch.neg, *drawn, *shared]
 
 
 def cloned(batch: Batch) -> Batch:
     """A batch of the same content in memory of its own."""
     drawn: dict[str, Any] = {name: Distinct(*(x.clone() for x in parts)) for name, parts in batch.drawn.items()}
-    candidates = batch.candidates and Candidates(*(x.clone() for x in batch.candidates))
+    candidates = None if batch.candidates is None else batch.candidates.clone()
     return Batch(batch.users.clone(), batch.pos.clone(), batch.neg.clone(), drawn, candidates)

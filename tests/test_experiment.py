@@ -17,7 +17,7 @@ from mmkd_core.hits import read_hits, save_hits
 from mmkd_core.models import defaults_of
 from mmkd_core.models.mmkd import MMKD, STUDENTS
 from mmkd_core.models.teacher import Teacher
-from mmkd_core.runs import model_of, trained, trained_teacher
+from mmkd_core.runs import model_of, trained, trained_teachers
 
 SHORT = FitConfig(epochs=2, batch_size=256, lr=0.01, evaluate_every=1)
 
@@ -223,14 +223,14 @@ def test_running_leaves_the_global_generator_as_it_was(toy, tmp_path):
 
 
 def test_the_teacher_of_an_experiment_is_trained_once_and_starts_its_student(toy, tmp_path, monkeypatch):
-    assert trained_teacher(lightgcn(), tmp_path, toy) is None
-    trained = trained_teacher(mmkd(), tmp_path, toy)
+    assert trained_teachers(lightgcn(), tmp_path, toy) == {}
+    trained = trained_teachers(mmkd(), tmp_path, toy)["teacher"]
     monkeypatch.setattr(runs, "fit", no_training)
-    again = trained_teacher(mmkd(), tmp_path, toy)
+    again = trained_teachers(mmkd(), tmp_path, toy)["teacher"]
     assert isinstance(trained, Teacher)
     assert isinstance(again, Teacher)
     assert all(torch.equal(one, other) for one, other in zip(trained.embed(), again.embed(), strict=True))
-    student = model_of(mmkd(hparams={"dim": 4, "layers": 0}), toy, trained)
+    student = model_of(mmkd(hparams={"dim": 4, "layers": 0}), toy, teacher=trained)
     torch.testing.assert_close(torch.cat([*student.embed()]), torch.cat([*trained.embed()]))
 
 

@@ -63,6 +63,8 @@ class Recommender(nn.Module):
     citation: str  # its key in book/references.bib
     reads_content: bool = False
     deterministic: bool = False  # the same with every seed
+    teachers: tuple[str, ...] = ()  # the models that it learns from, as they are planned unless others are given
+    any_teacher: bool = False  # whether others may be of another kind
     negatives: int = 1
     candidates: int = 0  # items that all rows of a batch share
     joint: bool = False  # its loss compares the rows of a batch with each other

@@ -2,8 +2,8 @@
 
     L = -log(exp(s(u, i+) / t) / (exp(s(u, i+) / t) + sum over c of exp(s(u, c) / t))) + l2 term
 
-with `candidates` uniform items c that a batch shares, those aside that the user is known to like. With `cosine` the
-tables that serve are unit vectors, and s is the cosine. The teacher is LightGCN (He et al., SIGIR 2020) whose items
+with `candidates` uniform items c that a batch shares, i+ aside. With `cosine` the tables that serve are unit vectors, and
+s is the cosine. The teacher is LightGCN (He et al., SIGIR 2020) whose items
 also get half of what their neighbours by content are:
 
     E^(l+1) = D^-1/2 A D^-1/2 E^(l)     e_u = (mean over l of E^(l))_u     e_i = (mean over l of E^(l))_i + w (C E^(0))_i
@@ -13,7 +13,7 @@ of the content, so no reduction layer can overfit. Without a modality, or with w
 
 Loss: Wu et al., On the Effectiveness of Sampled Softmax Loss for Item Recommendation, TOIS 2024.
 Differs from that paper: 1. Uniform candidates of their own, shared by a batch; there other positives of the batch or
-items per row. 2. Known positives are no candidates.
+items per row. 2. All rows that a batch uses are regularised, those of the candidates too.
 Differs from MMKD's teacher (Eq. 1, 4, 13): 1. This loss in place of BPR. 2. The content graph in place of Eq. 1 to 4.
 """
 
@@ -27,7 +27,20 @@ from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import AtRows, bipartite, content_graph, propagate, propagate_at
 from mmkd_core.layers import unit_rows
-from mmkd_core.models.base import IdModel, rows_of
+from mmkd_core.models.base import IdModel
+
+
+def shared(batch: Batch) -> Int[Tensor, " candidate"]:
+    """The candidates of a batch; raises `ValueError` for one that was drawn without."""
+    if batch.candidates is None:
+        raise ValueError("a batch without candidates; expected one of a `Sampler` that was asked for some")
+    return batch.candidates
+
+
+def softmax_term(served: Float[Tensor, "row dim"], batch: Batch, temperature: float) -> Float[Tensor, ""]:
+    """Sampled softmax of a batch from the rows that serve of its users, its positives and its candidates, in a stack."""
+    users, pos, others = served.tensor_split((len(batch.users), 2 * len(batch.users)))
+    return losses.sampled_softmax(users, pos, others, batch.pos[:, None] == shared(batch), temperature)
 
 
 class SoftmaxTeacher(IdModel):
@@ -77,10 +90,31 @@ class SoftmaxTeacher(IdModel):
         return AtRows(self.served(served), ids)
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        assert batch.candidates is not None
-        rows = len(batch.users)
-        items = self.num_users + torch.cat([batch.pos, batch.candidates.items])
-        served, ids = self.at(torch.cat([batch.users, items]), rows)
-        users, pos, others = served.tensor_split((rows, 2 * rows))
-        terms = {"softmax": losses.sampled_softmax(users, pos, others, batch.candidates.known, self.temperature)}
-        return terms | ({"l2": self.l2 * losses.l2(ids[:rows], ids[rows : 2 * rows])} if self.l2 else {})
+        rows, candidates = len(batch.users), shared(batch)
+        nodes = torch.cat([batch.users, self.num_users + batch.pos, self.num_users + candidates])
+        served, ids = self.at(nodes, rows)
+        terms = {"softmax": softmax_term(served, batch, self.temperature)}
+        return terms | ({"l2": self.l2 * losses.l2(ids[:rows], ids[rows:])} if self.l2 else {})
+
+
+class SoftmaxFactors(SoftmaxTeacher):
+    """The same without a graph of users, on inner products: it errs elsewhere, and two that do make a better teacher."""
+
+    title = "Softmax factors"
+    usual_fit: ClassVar[dict[str, Any]] = {"lr": 5e-3, "evaluate_every": 2}
+
+    def __init__(
+        self,
+        data: Dataset,
+        *,
+        dim: int = 64,
+        layers: int = 0,
+        content_weight: float = 0.5,
+        neighbours: int = 10,
+        cosine: bool = False,
+        temperature: float = 1.0,
+        candidates: int = 2048,
+        l2: float = 0.3,
+    ) -> None:
+        settings = {"layers": layers, "content_weight": content_weight, "neighbours": neighbours, "cosine": cosine}
+        super().__init__(data, dim=dim, temperature=temperature, candidates=candidates, l2=l2, **settings)
