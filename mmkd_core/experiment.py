@@ -49,8 +49,8 @@ class Experiment:
         if not isinstance(self.dataset, str) or not self.dataset:
             raise ValueError(f"data set {settings.quoted(self.dataset)}; expected a name or the path of a folder")
         object.__setattr__(self, "hparams", all_settings(self.model, self.hparams))
-        kinds = {"fit": (FitConfig,), "teacher": (Experiment, type(None)), "second": (Experiment, type(None))}
-        for name, kinds in kinds.items():
+        nested = [(name, (Experiment, type(None))) for name in TEACHERS]
+        for name, kinds in (("fit", (FitConfig,)), *nested):
             if not isinstance(value := getattr(self, name), kinds):
                 raise ValueError(f"{name}={settings.quoted(value)} of {self.model}; expected a {kinds[0].__name__}")
         object.__setattr__(self, "fit", replace(self.fit, seed=self.seed))
@@ -142,9 +142,10 @@ def plan(
     """The experiment with the settings of `hparams/<model>.toml` for `dataset`, changed by what is given.
 
     A setting that is in neither has the default of the model's signature, or that of its `usual_fit` and `FitConfig`.
-    The `teacher` of "mmkd" is planned too unless it is given, and so are those of any model that learns from others. A
-    variant has the settings of what it varies, unless there is a file of its own. A folder is the same data set however its path is written. Raises `ValueError` for an unknown model or setting, for what is
-    no value of one, and for a teacher of another data set, seed or options.
+    The `teacher` of "mmkd" is planned too unless it is given, as are the teachers of any model that learns from others.
+    A variant has the settings of what it varies, where it has no file of its own. A folder is the same data set however
+    its path is written. Raises `ValueError` for an unknown model or setting, for what is no value of one, and for a
+    teacher of another data set, seed or options.
     """
     dataset = canonical_name(dataset)
     chosen = chosen_for(model, dataset)

@@ -1,4 +1,4 @@
-"""Losses as pure functions of tensors: Eq. 5-13 of the paper, each erratum resolved, and softmax over shared candidates.
+"""Losses as pure functions of tensors: Eq. 5-13 of the paper, each erratum resolved, and softmax over candidates.
 
 The teacher always comes first. Each function says what it averages over and what it replaces in the paper.
 """
@@ -154,10 +154,11 @@ class _ListKL(torch.autograd.Function):
 def softmax_kd(
     teacher: Float[Tensor, "batch candidate"], student: Float[Tensor, "batch candidate"], temperature: float = 1.0
 ) -> Float[Tensor, ""]:
-    """List-wise distillation without a positive: mean over the rows of KL(softmax(teacher / t) || softmax(student / t)).
+    """List-wise distillation without a positive: how far the student's shares of the candidates are from the teacher's.
 
-    The gradient with respect to the student is (softmax(student / t) - softmax(teacher / t)) / (t x batch); the teacher
-    gets none. `list_kd` at alpha = beta = 1, but for its factor of t^2.
+    Mean over the rows of KL(softmax(teacher / t) || softmax(student / t)). The gradient with respect to the student is
+    (softmax(student / t) - softmax(teacher / t)) / (t x batch); the teacher gets none. `list_kd` at alpha = beta = 1, but
+    for its factor of t^2.
     Raises `ValueError` for unequal shapes or a temperature that is not positive.
     """
     _check_pair("softmax_kd", teacher, student, temperature)

@@ -25,9 +25,10 @@ class Group(NamedTuple):
     size: int
 
     def part(self, batch: Batch) -> tuple[float, Batch]:
-        """This process's share of the rows of a batch, and those rows; distinct ids and candidates stay the whole batch's.
+        """This process's share of the rows of a batch, and those rows.
 
-        A tail of fewer rows than there are processes is trained on whole by each, which counts for an equal share.
+        Distinct ids and candidates stay those of the whole batch. A tail of fewer rows than there are processes is
+        trained on whole by each, which counts for an equal share.
         """
         rows = len(batch.users)
         if rows < self.size:

@@ -38,11 +38,11 @@ def run(
 ) -> Record:
     """The record of `experiment`: read if the store holds it, else trained, selected on validation, tested once, saved.
 
-    Nested teachers are run first, in the same store, and their weights are kept there for the next student. Each keeps a
-    checkpoint beside its record-to-be, from which the next call goes on, bit for bit, should this one be ended. A
+    Nested teachers are run first, in the same store, and their weights are kept there for the next student. Each keeps
+    a checkpoint beside its record-to-be, from which the next call goes on, bit for bit, should this one be ended. A
     record of the same data under another place is saved again with this one.
-    `data` spares loading the data set again; `on_epoch(experiment, epoch, history)` reports progress, those of
-    the teachers' stages as well, where `fit` calls its own with (epoch, history) alone. What else is given, `capture` and
+    `data` spares loading the data set again; `on_epoch(experiment, epoch, history)` reports progress, that of the
+    teachers' stages as well, where `fit` calls its own with (epoch, history) alone. What else is given, `capture` and
     `compile`, goes to `fit`. Of a group of processes (`parallel.joined`) the first writes.
     """
     if data is None:

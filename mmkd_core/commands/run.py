@@ -132,10 +132,8 @@ def in_force(stage: Experiment) -> str:
     def flat(settings: Mapping[str, Any], fit: Mapping[str, Any]) -> dict[str, Any]:
         return {**settings, **{f"fit.{name}": value for name, value in fit.items() if name != "seed"}}
 
-    now, usual = (
-        flat(stage.hparams, asdict(stage.fit)),
-        flat(defaults_of(stage.model), asdict(FitConfig()) | usual_fit(stage.model)),
-    )
+    training = asdict(FitConfig()) | usual_fit(stage.model)
+    now, usual = flat(stage.hparams, asdict(stage.fit)), flat(defaults_of(stage.model), training)
     chosen = chosen_for(stage.model, stage.dataset)
     fit = chosen.pop("fit", {})
     searched = {name: now[name] for name, value in flat(chosen, fit).items() if now[name] == value}

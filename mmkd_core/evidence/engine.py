@@ -1,8 +1,8 @@
 """Carries out the jobs of cases that a store lacks: one after another, or spread over a Ray cluster.
 
-Jobs are independent but for this: a student's teachers are jobs of their own and come first. Each result is a file named
-by its job, so carrying out twice is carrying out once, and a worker that dies costs its own job alone, which is run
-again.
+Jobs are independent but for this: a student's teachers are jobs of their own and come first. Each result is a file
+named by its job, so carrying out twice is carrying out once, and a worker that dies costs its own job alone, which is
+run again.
 """
 
 import json

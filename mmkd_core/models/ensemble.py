@@ -2,8 +2,8 @@
 
     s(u, i) = (1 - share) s_A(u, i) / sigma_A + share s_B(u, i) / sigma_B
 
-sigma is the mean over the users of the standard deviation of a user's scores of all items. The sum is served as one pair
-of tables, both teachers' side by side, and is the better the more unlike they err. `share` is chosen on validation
+sigma is the mean over the users of the standard deviation of a user's scores of all items. The sum is served as one
+pair of tables, both teachers' side by side, and is the better the more unlike they err. `share` is chosen on validation
 unless it is given; 0 and 1, one teacher alone, are among the choices.
 
 Rank fusion by normalised scores: Fox & Shaw, Combination of Multiple Searches, TREC-2 1994 (CombSUM). Differs from it:

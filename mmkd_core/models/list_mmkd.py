@@ -10,8 +10,8 @@ one. The student has no graph and reads no content.
 
 Lists: Wei et al., PromptMM, WWW 2024, Eq. 6 to 10; the start: Eckart & Young, 1936.
 Differs from MMKD: 1. No positive is singled out, and nothing is disentangled. 2. Lists are of a thousand items, of all
-scores and not those of each modality. 3. Neither BPR of the data nor PairKD nor EmbKD; l2 is 0. 4. The start is the best
-for all scores, not the teacher's tables. 5. The student is a factorisation. 6. No prompt is tuned.
+scores and not those of each modality. 3. Neither BPR of the data nor PairKD nor EmbKD; l2 is 0. 4. The start is the
+best for all scores, not the teacher's tables. 5. The student is a factorisation. 6. No prompt is tuned.
 """
 
 from collections.abc import Callable

@@ -2,11 +2,12 @@
 
     L = -log(exp(s(u, i+) / t) / (exp(s(u, i+) / t) + sum over c of exp(s(u, c) / t))) + l2 term
 
-with `candidates` uniform items c that a batch shares, i+ aside. With `cosine` the tables that serve are unit vectors, and
-s is the cosine. The teacher is LightGCN (He et al., SIGIR 2020) whose items
-also get half of what their neighbours by content are:
+with `candidates` uniform items c that a batch shares, i+ aside. With `cosine` the tables that serve are unit vectors,
+and s is the cosine. The teacher is LightGCN (He et al., SIGIR 2020), to whose items some of what their neighbours by
+content are is added, with w = `content_weight`:
 
-    E^(l+1) = D^-1/2 A D^-1/2 E^(l)     e_u = (mean over l of E^(l))_u     e_i = (mean over l of E^(l))_i + w (C E^(0))_i
+    E^(l+1) = D^-1/2 A D^-1/2 E^(l)          E = mean over l = 0..L of E^(l)
+    e_u = E_u                                e_i = E_i + w (C E^(0))_i
 
 C (`graph.content_graph`) is the mean over the modalities of the mean over an item's nearest by each; nothing is learned
 of the content, so no reduction layer can overfit. Without a modality, or with w = 0, it is LightGCN with softmax.
@@ -38,7 +39,7 @@ def shared(batch: Batch) -> Int[Tensor, " candidate"]:
 
 
 def softmax_term(served: Float[Tensor, "row dim"], batch: Batch, temperature: float) -> Float[Tensor, ""]:
-    """Sampled softmax of a batch from the rows that serve of its users, its positives and its candidates, in a stack."""
+    """Sampled softmax of a batch from the rows that serve: of its users, its positives and its candidates, stacked."""
     users, pos, others = served.tensor_split((len(batch.users), 2 * len(batch.users)))
     return losses.sampled_softmax(users, pos, others, batch.pos[:, None] == shared(batch), temperature)
 
@@ -98,7 +99,7 @@ class SoftmaxTeacher(IdModel):
 
 
 class SoftmaxFactors(SoftmaxTeacher):
-    """The same without a graph of users, on inner products: it errs elsewhere, and two that do make a better teacher."""
+    """The same without a graph of users, on inner products: it errs elsewhere, so that both together teach better."""
 
     title = "Softmax factors"
     usual_fit: ClassVar[dict[str, Any]] = {"lr": 5e-3, "evaluate_every": 2}
