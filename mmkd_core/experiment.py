@@ -88,7 +88,9 @@ class Experiment:
         """
         hparams = settings.completed(values["hparams"], settings_of(values["model"]), values["model"])
         fit = FitConfig(**settings.completed(values["fit"], SETTINGS, TRAINING))
-        teachers = {name: values[name] and cls.from_dict(values[name]) for name in TEACHERS if name in values}
+        teachers: dict[str, Any] = {
+            name: values[name] and cls.from_dict(values[name]) for name in TEACHERS if name in values
+        }
         return cls(**{**values, "hparams": hparams, "fit": fit} | teachers)
 
     @cached_property

@@ -76,8 +76,8 @@ def content_graph(data: Dataset, neighbours: int) -> Graph:
     rows = [own[:, None].expand_as(kept)[kept] for _, kept in near]
     values = [share[row] for share, row in zip(shares, rows, strict=False)]
     cols = [items[kept] for items, kept in near]
-    entries = [torch.cat(parts) if parts else own[:0] for parts in (rows, cols, values)]
-    return Graph(*entries, (data.num_items, data.num_items))
+    rows, cols, values = (torch.cat([own[:0], *parts]) for parts in (rows, cols, values))
+    return Graph(rows, cols, values, (data.num_items, data.num_items))
 
 
 def _others(near: Neighbours, neighbours: int) -> tuple[Tensor, Tensor]:

@@ -156,9 +156,8 @@ def softmax_kd(
 ) -> Float[Tensor, ""]:
     """List-wise distillation without a positive: how far the student's shares of the candidates are from the teacher's.
 
-    Mean over the rows of KL(softmax(teacher / t) || softmax(student / t)). The gradient with respect to the student is
-    (softmax(student / t) - softmax(teacher / t)) / (t x batch); the teacher gets none. `list_kd` at alpha = beta = 1, but
-    for its factor of t^2.
+    Mean over the rows of KL(softmax(teacher / t) || softmax(student / t)); `list_kd` at alpha = beta = 1, but for its
+    factor of t^2. The teacher gets no gradient.
     Raises `ValueError` for unequal shapes or a temperature that is not positive.
     """
     _check_pair("softmax_kd", teacher, student, temperature)
