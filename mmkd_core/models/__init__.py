@@ -20,8 +20,9 @@ from mmkd_core.models.ngcf import NGCF
 from mmkd_core.models.simple import ItemKNN, Popularity
 from mmkd_core.models.slmrec import SLMRec
 from mmkd_core.models.softmax import SoftmaxFactors, SoftmaxTeacher
+from mmkd_core.models.softmax_baselines import SOFTMAX_BASELINES
 from mmkd_core.models.teacher import Teacher
-from mmkd_core.models.variants import VARIANTS
+from mmkd_core.models.variants import VARIANTS_OF_MMKD
 from mmkd_core.models.vbpr import VBPR
 
 MODELS: dict[str, type[Recommender]] = {
@@ -44,6 +45,7 @@ MODELS: dict[str, type[Recommender]] = {
     "ensemble": Ensemble,
     "mmkd-lists": ListMMKD,
 }
+VARIANTS: dict[str, type[Recommender]] = VARIANTS_OF_MMKD | SOFTMAX_BASELINES
 
 
 def defaults_of(name: str) -> dict[str, Any]:

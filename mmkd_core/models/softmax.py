@@ -12,7 +12,7 @@ content are is added, with w = `content_weight`:
 C (`graph.content_graph`) is the mean over the modalities of the mean over an item's nearest by each; nothing is learned
 of the content, so no reduction layer can overfit. Without a modality, or with w = 0, it is LightGCN with softmax.
 
-Loss: Wu et al., On the Effectiveness of Sampled Softmax Loss for Item Recommendation, TOIS 2024.
+Loss: Wu et al., On the Effectiveness of Sampled Softmax Loss for Item Recommendation, 2022 (arXiv:2201.02327).
 Differs from that paper: 1. Uniform candidates of their own, shared by a batch; there other positives of the batch or
 items per row. 2. All rows that a batch uses are regularised, those of the candidates too.
 Differs from MMKD's teacher (Eq. 1, 4, 13): 1. This loss in place of BPR. 2. The content graph in place of Eq. 1 to 4.
@@ -44,10 +44,29 @@ def softmax_term(served: Float[Tensor, "row dim"], batch: Batch, temperature: fl
     return losses.sampled_softmax(users, pos, others, batch.pos[:, None] == shared(batch), temperature)
 
 
+def stacked(batch: Batch, num_users: int) -> Int[Tensor, " row"]:
+    """The users, the positives and the candidates of a batch as nodes of the stack of users and items."""
+    return torch.cat([batch.users, num_users + batch.pos, num_users + shared(batch)])
+
+
+def softmax_terms(
+    rows: AtRows, batch: Batch, *, cosine: bool, temperature: float, l2: float
+) -> dict[str, Float[Tensor, ""]]:
+    """The loss of the rows of `stacked` nodes: softmax, and L2 of all of them in layer 0, per row of the batch."""
+    terms = {"softmax": softmax_term(unit_if(cosine, rows.served), batch, temperature)}
+    users, items = rows.ids.tensor_split((len(batch.users),))
+    return terms | ({"l2": l2 * losses.l2(users, items)} if l2 else {})
+
+
+def unit_if(cosine: bool, rows: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:
+    """Rows as they serve: of unit length where scores are cosines."""
+    return unit_rows(rows) if cosine else rows
+
+
 class SoftmaxTeacher(IdModel):
     """The teacher; `layers=0` is factorisation with the content of neighbours. `l2` keeps rows of layer 0 small."""
 
-    title, citation = "Softmax teacher", "wu2024samplesoftmax"
+    title, citation = "Softmax teacher", "wu2022softmax"
     reads_content = True
     negatives = 0
     usual_fit: ClassVar[dict[str, Any]] = {"lr": 2e-3, "evaluate_every": 2}
@@ -69,33 +88,26 @@ class SoftmaxTeacher(IdModel):
         self.layers, self.content_weight = layers, content_weight
         self.cosine, self.temperature, self.candidates = cosine, temperature, candidates
         self.graph = bipartite(data.train, data.num_users, data.num_items)
-        self.content = content_graph(data, neighbours)
+        self.content = content_graph(data, neighbours) if content_weight and data.features else None
 
     def embed(self) -> Embeddings:
         users, items = self.split(propagate(self.graph, self.nodes.weight, self.layers))
-        if self.content_weight:
-            items = items + self.content_weight * self.content(self.split(self.nodes.weight).items)
-        return Embeddings(*(self.served(table) for table in (users, items)))
-
-    def served(self, rows: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:
-        """Rows as they serve: of unit length where scores are cosines."""
-        return unit_rows(rows) if self.cosine else rows
+        if self.content is not None:
+            items = items.add(self.content(self.split(self.nodes.weight).items), alpha=self.content_weight)
+        return Embeddings(unit_if(self.cosine, users), unit_if(self.cosine, items))
 
     def at(self, nodes: Int[Tensor, " row"], users: int = 0) -> AtRows:
-        """Rows of the tables that serve and of layer 0; the first `users` of `nodes` are users, the others items."""
+        """Rows, not yet of unit length, and those of layer 0; the first `users` of `nodes` are users, others items."""
         served, ids = propagate_at(self.graph, self.nodes.weight, self.layers, nodes)
-        if self.content_weight:
-            items = self.split(self.nodes.weight).items
-            near = self.content(items, nodes[users:] - self.num_users)
-            served = torch.cat([served[:users], served[users:].add(near, alpha=self.content_weight)])
-        return AtRows(self.served(served), ids)
+        if self.content is None:
+            return AtRows(served, ids)
+        near = self.content(self.split(self.nodes.weight).items, nodes[users:] - self.num_users)
+        items = served[users:].add(near, alpha=self.content_weight)
+        return AtRows(torch.cat([served[:users], items]), ids)
 
     def loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        rows, candidates = len(batch.users), shared(batch)
-        nodes = torch.cat([batch.users, self.num_users + batch.pos, self.num_users + candidates])
-        served, ids = self.at(nodes, rows)
-        terms = {"softmax": softmax_term(served, batch, self.temperature)}
-        return terms | ({"l2": self.l2 * losses.l2(ids[:rows], ids[rows:])} if self.l2 else {})
+        rows = self.at(stacked(batch, self.num_users), len(batch.users))
+        return softmax_terms(rows, batch, cosine=self.cosine, temperature=self.temperature, l2=self.l2)
 
 
 class SoftmaxFactors(SoftmaxTeacher):

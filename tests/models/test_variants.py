@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from mmkd_core import Dataset, Experiment, FitConfig, plan, run
-from mmkd_core.models import MODELS, base_of, build, defaults_of
-from mmkd_core.models.variants import VARIANTS, misordered
+from mmkd_core.models import MODELS, VARIANTS, base_of, build, defaults_of
+from mmkd_core.models.variants import misordered
 from mmkd_core.runs import restore
 
 STUDENTS = [name for name in VARIANTS if base_of(name) == "mmkd"]
