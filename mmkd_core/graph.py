@@ -77,7 +77,9 @@ def content_graph(data: Dataset, neighbours: int) -> Graph:
     values = [share[row] for share, row in zip(shares, rows, strict=False)]
     cols = [items[kept] for items, kept in near]
     rows, cols, values = (torch.cat([own[:0], *parts]) for parts in (rows, cols, values))
-    return Graph(rows, cols, values, (data.num_items, data.num_items))
+    shape = (data.num_items, data.num_items)
+    merged = torch.sparse_coo_tensor(torch.stack([rows, cols]), values, shape).coalesce()  # near by more than one
+    return Graph(*merged.indices().unbind(), merged.values(), shape)
 
 
 def _others(near: Neighbours, neighbours: int) -> tuple[Tensor, Tensor]:

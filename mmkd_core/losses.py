@@ -35,7 +35,7 @@ def list_bpr(scores: Float[Tensor, "batch list"]) -> Float[Tensor, ""]:
     return bpr(pos.squeeze(1), neg)
 
 
-def l2(*rows: Float[Tensor, "... dim"]) -> Float[Tensor, ""]:
+def l2(*rows: Float[Tensor, "..."]) -> Float[Tensor, ""]:
     """Half the squared norm of all rows that a batch uses, divided by the batch's size (of the first argument)."""
     halves = [_HalfSquares.apply(part, rows[0].shape[-2]) for part in rows]
     return halves[0] if len(halves) == 1 else torch.stack(halves).sum()  # pyright: ignore[reportReturnType]

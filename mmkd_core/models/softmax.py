@@ -58,13 +58,22 @@ def softmax_terms(
     return terms | ({"l2": l2 * losses.l2(users, items)} if l2 else {})
 
 
+def interactions_per_user(data: Dataset) -> float:
+    """The mean number of training interactions of the users who have any."""
+    return len(data.train) / len(data.train[:, 0].unique())
+
+
 def unit_if(cosine: bool, rows: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:
     """Rows as they serve: of unit length where scores are cosines."""
     return unit_rows(rows) if cosine else rows
 
 
 class SoftmaxTeacher(IdModel):
-    """The teacher; `layers=0` is factorisation with the content of neighbours. `l2` keeps rows of layer 0 small."""
+    """The teacher; `layers=0` is factorisation with the content of neighbours.
+
+    `prior` is the weight of L2 in interactions: it is divided by how many a user has in training, on average, so that
+    it means the same on sparse and on dense data.
+    """
 
     title, citation = "Softmax teacher", "wu2022softmax"
     reads_content = True
@@ -82,9 +91,9 @@ class SoftmaxTeacher(IdModel):
         cosine: bool = True,
         temperature: float = 0.2,
         candidates: int = 1024,
-        l2: float = 0.01,
+        prior: float = 0.1,
     ) -> None:
-        super().__init__(data, dim=dim, l2=l2)
+        super().__init__(data, dim=dim, l2=prior / interactions_per_user(data))
         self.layers, self.content_weight = layers, content_weight
         self.cosine, self.temperature, self.candidates = cosine, temperature, candidates
         self.graph = bipartite(data.train, data.num_users, data.num_items)
@@ -127,7 +136,7 @@ class SoftmaxFactors(SoftmaxTeacher):
         cosine: bool = False,
         temperature: float = 1.0,
         candidates: int = 2048,
-        l2: float = 0.3,
+        prior: float = 2.0,
     ) -> None:
         settings = {"layers": layers, "content_weight": content_weight, "neighbours": neighbours, "cosine": cosine}
-        super().__init__(data, dim=dim, temperature=temperature, candidates=candidates, l2=l2, **settings)
+        super().__init__(data, dim=dim, temperature=temperature, candidates=candidates, prior=prior, **settings)
