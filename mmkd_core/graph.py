@@ -79,7 +79,8 @@ def content_graph(data: Dataset, neighbours: int) -> Graph:
     rows, cols, values = (torch.cat([own[:0], *parts]) for parts in (rows, cols, values))
     shape = (data.num_items, data.num_items)
     merged = torch.sparse_coo_tensor(torch.stack([rows, cols]), values, shape).coalesce()  # near by more than one
-    return Graph(*merged.indices().unbind(), merged.values(), shape)
+    rows, cols = merged.indices()
+    return Graph(rows, cols, merged.values(), shape)
 
 
 def _others(near: Neighbours, neighbours: int) -> tuple[Tensor, Tensor]:

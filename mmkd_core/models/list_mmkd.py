@@ -71,7 +71,7 @@ class ListMMKD(IdModel):
         own, others = ids.tensor_split((len(users),))
         known = rows_of(self.taught.users, users) @ rows_of(self.taught.items, items).T
         terms = {"softmax_kd": losses.softmax_kd(known, own @ others.T, self.temperature)}
-        return terms | ({"l2": self.l2 * losses.l2(own, others)} if self.l2 else {})
+        return terms | ({"l2": self.l2 * (losses.l2(own) + losses.l2(others))} if self.l2 else {})
 
     @torch.no_grad()
     def monitor(self, score: Callable[[Scorer], float]) -> dict[str, float]:

@@ -52,10 +52,14 @@ def stacked(batch: Batch, num_users: int) -> Int[Tensor, " row"]:
 def softmax_terms(
     rows: AtRows, batch: Batch, *, cosine: bool, temperature: float, l2: float
 ) -> dict[str, Float[Tensor, ""]]:
-    """The loss of the rows of `stacked` nodes: softmax, and L2 of all of them in layer 0, per row of the batch."""
+    """The loss of the rows of `stacked` nodes: softmax, and L2 of the same rows of layer 0.
+
+    L2 is a mean over the batch's pairs and one over the candidates, so that every item counts as if it were as popular
+    as the mean, and once more as it is; no part of the loss depends on how a batch is divided.
+    """
     terms = {"softmax": softmax_term(unit_if(cosine, rows.served), batch, temperature)}
-    users, items = rows.ids.tensor_split((len(batch.users),))
-    return terms | ({"l2": l2 * losses.l2(users, items)} if l2 else {})
+    pairs, candidates = rows.ids.tensor_split((2 * len(batch.users),))
+    return terms | ({"l2": l2 * (losses.l2(*pairs.chunk(2)) + losses.l2(candidates))} if l2 else {})
 
 
 def interactions_per_user(data: Dataset) -> float:

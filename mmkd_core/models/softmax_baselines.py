@@ -100,12 +100,13 @@ class SoftmaxVBPR(VBPR):
         return Embeddings(unit_if(self.cosine, users), unit_if(self.cosine, items))
 
     def loss(self, batch: Batch) -> dict[str, Float[torch.Tensor, ""]]:
-        tables, items = self.embed(), torch.cat([batch.pos, shared(batch)])
+        tables, candidates = self.embed(), shared(batch)
+        items = torch.cat([batch.pos, candidates])
         rows = torch.cat([rows_of(tables.users, batch.users), rows_of(tables.items, items)])
         terms = {"softmax": softmax_term(rows, batch, self.temperature)}
         if self.l2:
-            users, own = self.users(batch.users), self.items(items)
-            terms["l2"] = self.l2 * losses.l2(users, own)
+            pairs = losses.l2(self.users(batch.users), self.items(batch.pos))
+            terms["l2"] = self.l2 * (pairs + losses.l2(self.items(candidates)))
         if self.content_l2:
             terms["content_l2"] = self.content_l2 * 0.5 * self.projection.weight.square().sum()
         return terms

@@ -30,8 +30,7 @@ def batch_of(model, data):
 
 def neighbours_of(data, item, count):
     """For each modality the other items of the largest positive cosine."""
-    for x in data.features.values():
-        x = standardise(x).double()
+    for x in (standardise(x).double() for x in data.features.values()):
         cosines = torch.stack([F.cosine_similarity(x[item], row, dim=0) for row in x])
         cosines[item] = -1
         yield [j for j in cosines.argsort(descending=True).tolist()[:count] if cosines[j] > 0]
@@ -95,16 +94,16 @@ def test_the_loss_is_the_softmax_of_the_tables_that_serve_and_l2_of_all_rows_use
     model = started(kind, data, dim=6, neighbours=4, candidates=9, prior=0.5, **settings)
     batch = batch_of(model, data)
     users, items = tables(model, data)
-    losses, squares, start = [], 0.0, model.nodes.weight.detach().double()
+    losses, pairs, start = [], 0.0, model.nodes.weight.detach().double()
     for user, pos in zip(batch.users.tolist(), batch.pos.tolist(), strict=True):
         others = [item for item in batch.candidates.tolist() if item != pos]
         logits = torch.stack([users[user] @ items[item] for item in (pos, *others)]) / model.temperature
         losses.append(-logits.log_softmax(0)[0])
-        squares += float(start[user].square().sum() + start[data.num_users + pos].square().sum())
-    squares += float(start[data.num_users + batch.candidates].square().sum())
+        pairs += float(start[user].square().sum() + start[data.num_users + pos].square().sum())
+    shared = float(start[data.num_users + batch.candidates].square().sum()) / 9
     terms = model.loss(batch)
     torch.testing.assert_close(terms["softmax"], torch.stack(losses).mean().float(), atol=1e-5, rtol=1e-5)
-    expected = 0.5 / interactions_per_user(data) * 0.5 * squares / len(batch.users)
+    expected = 0.5 / interactions_per_user(data) * 0.5 * (pairs / len(batch.users) + shared)
     assert terms["l2"].item() == pytest.approx(expected, rel=1e-4)
 
 
