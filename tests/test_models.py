@@ -15,8 +15,7 @@ from mmkd_core.experiment import TEACHERS
 from mmkd_core.models import build, defaults_of
 from mmkd_core.models.teacher import Teacher
 
-COUNTING = [name for name, kind in MODELS.items() if kind.deterministic]
-UNTRAINED = [*COUNTING, "ensemble"]  # nothing is trained
+UNTRAINED = [name for name, kind in MODELS.items() if not kind.trained]
 TRAINED = [name for name in MODELS if name not in UNTRAINED]
 TOLERANT = ("softmax-teacher", "softmax-factors", "ensemble", "mmkd-lists")  # of content, they take what there is
 REFERENCES = Path(__file__).parents[1] / "book" / "references.bib"

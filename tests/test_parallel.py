@@ -15,7 +15,7 @@ from mmkd_core.models import MODELS, VARIANTS, build, defaults_of
 from mmkd_core.parallel import Group
 from mmkd_core.training import Trainer
 
-TRAINED = [name for name in (*MODELS, *VARIANTS) if name not in ("popularity", "itemknn", "ensemble")]
+TRAINED = [name for name, kind in (MODELS | VARIANTS).items() if kind.trained]
 JOINT = [name for name in TRAINED if MODELS.get(name) and MODELS[name].joint]
 
 

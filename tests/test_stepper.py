@@ -11,7 +11,7 @@ from mmkd_core.models import MODELS, VARIANTS, build
 from mmkd_core.steps import WARM_UP, cloned, tensors_of
 from mmkd_core.training import Trainer
 
-TRAINED = [name for name in (*MODELS, *VARIANTS) if name not in ("popularity", "itemknn", "ensemble")]
+TRAINED = [name for name, kind in (MODELS | VARIANTS).items() if kind.trained]
 
 
 class Played:

@@ -14,7 +14,7 @@ from mmkd_core.models import MODELS, VARIANTS, build
 from mmkd_core.steps import tensors_of
 from mmkd_core.training import FitConfig, Trainer
 
-TRAINED = [name for name in (*MODELS, *VARIANTS) if name not in ("popularity", "itemknn", "ensemble")]
+TRAINED = [name for name, kind in (MODELS | VARIANTS).items() if kind.trained]
 
 # Kernels of a step with two modalities: forward, backward and optimiser; what only looks at memory in another way or
 # allocates it is none. A step may not take more. The library's own operators are opened and what is inside them counts,

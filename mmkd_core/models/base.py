@@ -63,6 +63,7 @@ class Recommender(nn.Module):
     citation: str  # its key in book/references.bib
     reads_content: bool = False
     deterministic: bool = False  # the same with every seed
+    trained: bool = True  # False where nothing is
     teachers: tuple[str, ...] = ()  # the models that it learns from, as they are planned unless others are given
     any_teacher: bool = False  # whether others may be of another kind
     negatives: int = 1

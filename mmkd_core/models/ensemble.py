@@ -29,6 +29,7 @@ class Ensemble(Recommender):
     reads_content = True
     teachers = ("softmax-teacher", "softmax-factors")
     any_teacher = True
+    trained = False
 
     def __init__(
         self,
