@@ -82,7 +82,7 @@ class SoftmaxTeacher(IdModel):
     title, citation = "Softmax teacher", "wu2022softmax"
     reads_content = True
     negatives = 0
-    usual_fit: ClassVar[dict[str, Any]] = {"lr": 2e-3, "evaluate_every": 2}
+    usual_fit: ClassVar[dict[str, Any]] = {"lr": 2e-3, "evaluate_every": 2, "patience": 8}
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class SoftmaxFactors(SoftmaxTeacher):
     """The same without a graph of users, on inner products: it errs elsewhere, so that both together teach better."""
 
     title = "Softmax factors"
-    usual_fit: ClassVar[dict[str, Any]] = {"lr": 5e-3, "evaluate_every": 2}
+    usual_fit: ClassVar[dict[str, Any]] = {"lr": 5e-3, "evaluate_every": 2, "patience": 8}
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class SoftmaxFactors(SoftmaxTeacher):
         neighbours: int = 10,
         cosine: bool = False,
         temperature: float = 1.0,
-        candidates: int = 2048,
+        candidates: int = 1024,
         prior: float = 2.0,
     ) -> None:
         settings = {"layers": layers, "content_weight": content_weight, "neighbours": neighbours, "cosine": cosine}

@@ -21,7 +21,7 @@ class SoftmaxLightGCN(LightGCN):
     """LightGCN with sampled softmax; `cosine`, `temperature` and `candidates` are those of the softmax teacher."""
 
     negatives = 0
-    usual_fit: ClassVar[dict[str, Any]] = {"lr": 2e-3, "evaluate_every": 2}
+    usual_fit: ClassVar[dict[str, Any]] = {"lr": 2e-3, "evaluate_every": 2, "patience": 8}
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class SoftmaxMF(BPRMF):
     """Matrix factorisation with sampled softmax."""
 
     negatives = 0
-    usual_fit: ClassVar[dict[str, Any]] = {"lr": 5e-3, "evaluate_every": 2}
+    usual_fit: ClassVar[dict[str, Any]] = {"lr": 5e-3, "evaluate_every": 2, "patience": 8}
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class SoftmaxVBPR(VBPR):
     """VBPR with sampled softmax; a cosine is of whole rows, the biases' column among them."""
 
     negatives = 0
-    usual_fit: ClassVar[dict[str, Any]] = {"lr": 5e-3, "evaluate_every": 2}
+    usual_fit: ClassVar[dict[str, Any]] = {"lr": 5e-3, "evaluate_every": 2, "patience": 8}
 
     def __init__(
         self,
