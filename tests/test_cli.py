@@ -294,6 +294,9 @@ def test_settings_of_every_teacher_reach_the_experiment_by_the_names_that_lead_t
         0.25,
     )
     assert {json.dumps(stage.options) for stage in experiment.stages} == {'{"noise": 0.3}'}
+    assert in_force(second) == "fit.lr=0.25 data.noise=0.3 (--set); the rest defaults"
+    usual = planned("mmkd-lists", "some/folder", 0, [])  # how a model is usually trained is a default as well
+    assert [in_force(stage) for stage in usual.stages] == ["all defaults"] * 4
     one = planned("mmkd-lists", "some/folder", 0, ["teacher.model=vbpr", "teacher.dim=8"])
     assert [(stage.model, stage.hparams["dim"]) for stage in one.stages] == [("vbpr", 8), ("mmkd-lists", 64)]
 
@@ -311,6 +314,22 @@ def test_settings_of_every_teacher_reach_the_experiment_by_the_names_that_lead_t
 def test_settings_of_a_teacher_that_there_is_not_are_refused(change, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         planned("mmkd", "some/folder", 0, [change])
+
+
+def test_a_run_prints_the_settings_of_every_teacher(folder, tmp_path, capsys):
+    quick = [
+        part for front in ("", "teacher.teacher.", "teacher.second.") for part in ("--set", f"{front}fit.epochs=1")
+    ]
+    status, out, err = call(capsys, "run", "mmkd-lists", "--data", folder, "--store", tmp_path, *quick)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[:4] == [
+        "settings    fit.epochs=1 (--set); the rest defaults",
+        "teacher     all defaults",
+        "teacher.teacher fit.epochs=1 (--set); the rest defaults",
+        "teacher.second fit.epochs=1 (--set); the rest defaults",
+    ]
+    kinds = sorted(path.parent.name for path in tmp_path.rglob("*.json"))
+    assert kinds == ["ensemble", "mmkd-lists", "softmax-factors", "softmax-teacher"]
 
 
 def test_settings_of_model_training_and_teacher_reach_the_record(folder, tmp_path, capsys):
