@@ -6,8 +6,9 @@ import torch
 from torch._library.custom_ops import OPDEFS
 from torch.utils._python_dispatch import TorchDispatchMode
 
-# What only allocates memory, or names it anew.
+# What only allocates memory, names it anew, or asks for its kind.
 ALLOCATES = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "lift_fresh", "detach", "alias"}
+ALLOCATES |= {"promote_types"}
 
 
 class Kernels(TorchDispatchMode):

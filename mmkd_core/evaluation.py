@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mmkd_core.data import Dataset, Embeddings
-from mmkd_core.kernels import ranges
+from mmkd_core.kernels import dense, ranges
 from mmkd_core.metrics import ndcg, recall
 
 KS = (20, 50)  # the cut-offs of records and tables
@@ -17,7 +17,6 @@ BLOCK = 256  # users ranked at once: 256 x 20,000 scores are 20 MB
 CACHED = 64  # the same where only the processor's cache holds the scores
 NARROW = 192  # up to this width a product has the same bits in blocks of either size, by torch and by oneDNN
 GROUP = 8  # items that compete as one, by the best of them, until the best groups are known
-ONEDNN = torch.backends.cpu.get_cpu_capability() == "AVX512" and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 @runtime_checkable
@@ -81,10 +80,7 @@ def _scoring(tables: Scorer) -> tuple[Callable[[Tensor], Tensor], int]:
         return tables.scores, BLOCK
     if any(table.dtype != torch.float32 or table.device.type != "cpu" for table in tables):
         return tables.scores, BLOCK
-    if not ONEDNN:
-        return tables.scores, CACHED
-    product = torch.ops.mkldnn._linear_pointwise
-    return lambda users: product(tables.users[users], tables.items, None, "none", [], ""), CACHED
+    return lambda users: dense(tables.users[users], tables.items.T), CACHED
 
 
 def _top(scores: Float[Tensor, "batch item"], k: int) -> tuple[Tensor, Tensor]:

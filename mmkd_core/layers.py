@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mmkd_core.data import DataError, Dataset
+from mmkd_core.kernels import affine
 
 
 def embedding(rows: int, dim: int) -> nn.Embedding:
@@ -18,9 +19,16 @@ def embedding(rows: int, dim: int) -> nn.Embedding:
     return table
 
 
-def linear(width: int, dim: int) -> nn.Linear:
+class Linear(nn.Linear):
+    """torch's linear layer, sooner on a CPU."""
+
+    def forward(self, input: Float[Tensor, "*rows width"]) -> Float[Tensor, "*rows dim"]:
+        return affine(input, self.weight, self.bias)
+
+
+def linear(width: int, dim: int) -> Linear:
     """A linear layer whose weight starts Xavier-uniform and whose bias starts at zero."""
-    layer = nn.Linear(width, dim)
+    layer = Linear(width, dim)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
@@ -118,20 +126,11 @@ class Reduction(nn.Module):
             nn.init.xavier_uniform_(nn.Parameter(torch.empty(width, dim))) for width in self.features.widths
         )
         self.bias = nn.Parameter(torch.zeros(len(self.features) * dim))
-        self.register_buffer("constant", None, persistent=False)
 
     def project(self) -> Float[Tensor, "item feat"]:
-        """XW of all modalities side by side, (item, modalities x dim); the stored one if it was frozen."""
-        if self.constant is not None:
-            return self.constant
-        parts = [x @ weight for x, weight in zip(self.features, self.weights, strict=True)]
+        """XW of all modalities side by side, (item, modalities x dim)."""
+        parts = [affine(x, weight.T) for x, weight in zip(self.features, self.weights, strict=True)]
         return torch.cat(parts, dim=1)
-
-    @torch.no_grad()
-    def freeze(self) -> None:
-        """Computes XW once more and keeps it: right as long as the weights do not change."""
-        self.constant = None
-        self.constant = self.project()
 
     def forward(self, prompt: Float[Tensor, "item dim"] | None, rate: float) -> Float[Tensor, "item feat"]:
         """f of all modalities side by side, (item, modalities x dim); without a prompt plain linear reduction."""

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mmkd_core.kernels import dense
 from mmkd_core.layers import unit_rows
 
 
@@ -199,7 +200,7 @@ def log_sum_exp(
 class _LogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, anchors: Tensor, candidates: Tensor, excluded: Tensor) -> Tensor:
-        logits = anchors @ candidates.T
+        logits = dense(anchors, candidates.T)
         dtype = torch.promote_types(logits.dtype, torch.float32)  # under autocast products are of fewer bits
         logits = logits.to(dtype).masked_fill_(excluded, torch.finfo(dtype).min)  # -inf makes NaN gradients
         top, shares = logits.amax(1), logits.softmax(1)
@@ -210,7 +211,7 @@ class _LogSumExp(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:
         anchors, candidates, shares = ctx.saved_tensors
         grad = grad_outputs[0][:, None]
-        return grad * (shares @ candidates), shares.T @ (grad * anchors), None
+        return grad * dense(shares, candidates), dense(shares.T, grad * anchors), None
 
 
 def scaled_cosine_error(

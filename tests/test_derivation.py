@@ -7,8 +7,8 @@ import sympy as sp
 import torch
 
 from mmkd_core import losses
-from mmkd_core.evidence.questions import derivation
-from mmkd_core.evidence.questions.derivation import divergence, equal, printed_eq9, printed_eq10, shares, symbols, value
+from mmkd_core.evidence import derivation
+from mmkd_core.evidence.derivation import divergence, equal, printed_eq9, printed_eq10, shares, symbols, value
 
 
 @pytest.fixture(params=[3, 4])

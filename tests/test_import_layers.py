@@ -30,7 +30,7 @@ LAYERS = [
 ]
 EVIDENCE = PACKAGE / "evidence"
 EVIDENCE_LAYERS = [  # the rows within it
-    {"paper", "shapes"},
+    {"paper", "shapes", "derivation"},
     {"measurement", "counts", "meters"},
     {"cases"},
     {"store"},

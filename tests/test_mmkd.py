@@ -1,5 +1,7 @@
 """Teacher, prompt and student: Eq. 1-4, Eq. 12, and what must not move in the student's stage."""
 
+from copy import deepcopy
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from mmkd_core import MODELS, DataError, FitConfig, evaluate, fit
 from mmkd_core.layers import Reduction, standardise, unit_features, unit_rows
+from mmkd_core.models import build
 from mmkd_core.models.teacher import Prompt, Teacher
 
 SHORT = FitConfig(epochs=3, batch_size=64, lr=0.01, evaluate_every=1)
@@ -118,16 +121,6 @@ def test_reduction_is_equation_4_computed_naively(modalities, make_data):
         bias = reduction.bias.view(modalities, 6)[place]
         parts.append((x + rate * kernel @ x / data.num_items) @ reduction.weights[place] + bias)
     torch.testing.assert_close(reduction(prompt, rate), torch.cat(parts, 1), atol=1e-5, rtol=1e-4)
-
-
-def test_freezing_the_reduction_changes_nothing_but_the_weights_gradient(data):
-    reduction = Reduction(data, 6, dropout=0.0)
-    prompt = torch.randn(data.num_items, 6, requires_grad=True)
-    before = reduction(prompt, 1.0)
-    (gradient,) = torch.autograd.grad(before.square().sum(), prompt)
-    reduction.freeze()
-    assert torch.equal(reduction(prompt, 1.0), before)
-    assert torch.equal(torch.autograd.grad(reduction(prompt, 1.0).square().sum(), prompt)[0], gradient)
 
 
 def test_dropout_acts_in_training_alone(data):
@@ -257,6 +250,38 @@ def test_at_rate_zero_the_teacher_does_not_depend_on_the_prompt(data, make_batch
     assert torch.equal(model.embed().users, without.users)
     sum(model.loss(make_batch(data)).values()).backward()
     assert not any(p.grad.any() for p in model.prompt.parameters())
+
+
+def weighed(know):
+    """A number in which every cell of the content counts in a way of its own."""
+    tables = know.user_content, know.item_content
+    return sum((x * torch.linspace(-1, 1, x.numel()).view(x.shape)).sum() for x in tables)
+
+
+@pytest.mark.parametrize("name", ["teacher", "teacher+xavier"])
+@pytest.mark.parametrize("modalities", [1, 2])
+def test_a_frozen_teacher_knows_what_it_knew_with_the_same_gradient_of_the_prompt(name, modalities, make_data):
+    """Also where a user or an item has no edge; and after the prompt has moved."""
+    data = make_data(modalities=modalities)
+    train = data.train[(data.train[:, 0] != 1) & (data.train[:, 1] != 2)]
+    teacher = build(name, replace(data, train=train), {"dim": 8, "prompt_rate": 3.0}).eval()
+    torch.nn.init.normal_(teacher.reduction.bias)
+    with torch.no_grad():
+        frozen = deepcopy(teacher)
+        frozen.freeze()
+        frozen.prompt.requires_grad_(True)
+        for model in (teacher, frozen):
+            model.prompt.linear.weight.add_(0.3)
+    assert (frozen.content is None) == (name == "teacher+xavier")
+    for how in ({}, {"rows": torch.tensor([3, 1, 3])}, {"with_prompt": False}):
+        expected, found = teacher.know(**how), frozen.know(**how)
+        torch.testing.assert_close(found, expected)
+        if how != {"with_prompt": False}:
+            gradients = [
+                torch.autograd.grad(weighed(know), list(model.prompt.parameters()))
+                for model, know in ((teacher, expected), (frozen, found))
+            ]
+            torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
 
 
 def test_a_teacher_planned_without_a_prompt_has_none(data):

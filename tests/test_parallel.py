@@ -8,12 +8,13 @@ import sys
 
 import pytest
 import torch
+import torch.distributed as dist
 from made_up_folder import write_folder
 
 from mmkd_core import FitConfig
 from mmkd_core.models import MODELS, VARIANTS, build, defaults_of
-from mmkd_core.parallel import Group
-from mmkd_core.training import Trainer
+from mmkd_core.parallel import Group, group, is_first, joined
+from mmkd_core.training import Trainer, train_epoch
 
 TRAINED = [name for name, kind in (MODELS | VARIANTS).items() if kind.trained]
 JOINT = [name for name in TRAINED if MODELS.get(name) and MODELS[name].joint]
@@ -72,6 +73,74 @@ def test_such_a_loss_is_no_sum_over_parts(name, data):
     (first, _), (second, _) = (gradients(copy.deepcopy(model), *Group(rank, 2).part(batch)) for rank in range(2))
     together = added(first, second)
     assert any(abs(together[term] - whole[term]) > 1e-3 * abs(whole[term]) for term in whole)
+
+
+@pytest.fixture
+def two_alike(monkeypatch):
+    """This process and another one that has the same numbers: what they sum is doubled."""
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(dist, "get_rank", lambda: 1)
+    monkeypatch.setattr(dist, "all_reduce", lambda values: values.mul_(2))
+
+
+def test_gradients_and_terms_are_summed_in_one_piece_each(two_alike):
+    together = group()
+    assert together == Group(1, 2)
+    assert not is_first()
+    model = torch.nn.Linear(3, 2)
+    model.bias.requires_grad_(False)
+    model.weight.grad = torch.arange(6.0).view(2, 3)
+    together.sum_gradients(model)
+    assert torch.equal(model.weight.grad, 2 * torch.arange(6.0).view(2, 3))
+    assert model.bias.grad is None
+    assert together.sum({"bpr": torch.tensor(1.5), "l2": torch.tensor(0.5)}) == {"bpr": 3.0, "l2": 1.0}
+
+
+def test_a_trainer_of_two_takes_its_part_of_a_batch_and_the_sums_of_terms(two_alike, data):
+    """The other has the same rows here, so a step is that of these rows twice, each with its share of the batch."""
+    torch.manual_seed(0)
+    model = build("lightgcn", data, {})
+    trainer = Trainer(model, data, FitConfig(batch_size=64))
+    batches = list(trainer.batches())
+    share, part = Group(1, 2).part(batches[0])
+    expected = 2 * share * float(model(part)["bpr"].detach())
+    losses = train_epoch(trainer.stepper, iter(batches[:1]))
+    assert losses["bpr"] == pytest.approx(expected)
+
+
+def test_one_process_is_no_group_and_the_first():
+    assert group() is None
+    assert is_first()
+    with joined(torch.device("cpu")) as device:
+        assert device == torch.device("cpu")
+
+
+def test_another_process_that_has_ended_is_an_error_of_a_connection(two_alike, monkeypatch):
+    def refuses(values):
+        raise RuntimeError("Connection closed by peer")
+
+    monkeypatch.setattr(dist, "all_reduce", refuses)
+    with pytest.raises(ConnectionError, match="another process of this training has ended"):
+        group().sum({"bpr": torch.tensor(1.0)})
+
+
+def test_processes_are_joined_and_parted_again(monkeypatch):
+    called = []
+    monkeypatch.setattr(dist, "init_process_group", called.append)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: called.append("end"))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ZeroDivisionError), joined(torch.device("cpu")):
+        raise ZeroDivisionError
+    assert called == ["gloo", "end"]
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    for name, value in {"WORLD_SIZE": "3", "LOCAL_WORLD_SIZE": "3", "LOCAL_RANK": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match="3 processes for 1 GPUs; expected one per GPU"), joined(torch.device("cuda")):
+        pass
 
 
 @pytest.fixture(scope="module")

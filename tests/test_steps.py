@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._library.custom_ops import OPDEFS
+from torch._subclasses import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from benchmarks.kernels import Kernels
-from mmkd_core.kernels import rows
+from mmkd_core.kernels import linear, rows
 from mmkd_core.models import MODELS, VARIANTS, build
 from mmkd_core.steps import tensors_of
 from mmkd_core.training import FitConfig, Trainer
@@ -66,6 +70,36 @@ def test_a_step_takes_no_more_kernels_than_its_budget(name, data, monkeypatch):
     with Kernels() as kernels:
         step(model, trainer, batches[1])
     assert kernels.counts.total() <= KERNELS[name], kernels.counts.most_common()
+
+
+class Foretold(TorchDispatchMode):
+    """Compares what each operator of the library gives with what it tells a tracer that it will give."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        given = func(*args, **(kwargs or {}))
+        if func.namespace == "mmkd":
+            self.seen.add(func._schema.name)
+            fakes = FakeTensorMode()
+            arguments = tree_map_only(torch.Tensor, lambda x: fakes.from_tensor(x.detach()), args)
+            with fakes:
+                told = func(*arguments)
+            pairs = zip(tree_leaves(given), tree_leaves(told), strict=True)
+            for x, fake in pairs:
+                assert (x.shape, x.dtype, x.stride()) == (fake.shape, fake.dtype, fake.stride()), func
+        return given
+
+
+def test_each_operator_of_the_library_gives_what_it_tells_a_tracer(data, monkeypatch):
+    monkeypatch.setattr(linear, "LARGE", 1)
+    starts = [begun(name, data) for name in TRAINED if name in MODELS]
+    with Foretold() as mode:
+        for model, trainer, batches in starts:
+            step(model, trainer, batches[1])
+    assert mode.seen == {name for name in OPDEFS if name.startswith("mmkd::")}
 
 
 @pytest.fixture(scope="module")

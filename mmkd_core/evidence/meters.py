@@ -43,13 +43,14 @@ SPARSE: dict[Any, Callable[..., int]] = {
     ours.listed_users: lambda grad, x, y, rows, lists, **_: 2 * lists[0] * lists[1] * y[1] + _of_sums(x, rows),
     ours.listed_items: lambda grad, x, y, rows, lists, **_: 2 * lists[0] * lists[1] * y[1],
 }
+DENSE: dict[Any, Any] = dict.fromkeys((ours.affine, ours.dense), lambda a, b, *_, **__: 2 * a[0] * b[0] * b[1])
 
 
 @contextmanager
 def counted() -> Iterator[dict[str, int]]:
     """Fills the yielded dict at the end: operations of "sparse" and of "dense" products inside."""
     counts: dict[str, int] = {}
-    with FlopCounterMode(display=False, custom_mapping=SPARSE) as counter:
+    with FlopCounterMode(display=False, custom_mapping=SPARSE | DENSE) as counter:
         yield counts
     by_operator = counter.get_flop_counts().get("Global", {})
     counts["sparse"] = sum(count for operator, count in by_operator.items() if operator in SPARSE)
@@ -65,8 +66,7 @@ def alone(call: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any
 def peak_memory(device: torch.device) -> dict[str, int]:
     """The highest resident MiB, and on a GPU the highest allocated, since the last call.
 
-    Since the start of the process where the system cannot forget a peak. `ru_maxrss` would do for one process, but on
-    Linux a child begins with its parent's.
+    Since the process began where the system cannot forget a peak. A child's `ru_maxrss` begins with its parent's.
     """
     if STATUS.exists():
         line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))

@@ -24,6 +24,7 @@ from torch import Tensor
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.evaluation import Scorer
+from mmkd_core.kernels import affine
 from mmkd_core.models.base import IdModel, Recommender, rows_of
 from mmkd_core.models.ensemble import Ensemble, standardised, tables_of
 from mmkd_core.models.softmax import shared
@@ -69,8 +70,8 @@ class ListMMKD(IdModel):
         users, items = batch.users, shared(batch)
         ids = rows_of(self.nodes.weight, torch.cat([users, self.num_users + items]))
         own, others = ids.tensor_split((len(users),))
-        known = rows_of(self.taught.users, users) @ rows_of(self.taught.items, items).T
-        terms = {"softmax_kd": losses.softmax_kd(known, own @ others.T, self.temperature)}
+        known = affine(rows_of(self.taught.users, users), rows_of(self.taught.items, items))
+        terms = {"softmax_kd": losses.softmax_kd(known, affine(own, others), self.temperature)}
         return terms | ({"l2": self.l2 * (losses.l2(own) + losses.l2(others))} if self.l2 else {})
 
     @torch.no_grad()

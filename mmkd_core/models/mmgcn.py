@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import both_directions, neighbour_mean
-from mmkd_core.layers import Features, embedding, unit_rows
+from mmkd_core.kernels import affine_each
+from mmkd_core.layers import Features, Linear, embedding, unit_rows
 from mmkd_core.models.base import IdModel, row_l2, rows_of, scores_of
 from mmkd_core.sparse import Graph
 
@@ -50,18 +51,18 @@ def combined(
     ids: Float[Tensor, "row dim"],
 ) -> Float[Tensor, "modality row dim"]:
     """x^(l+1) of each modality, whose layers stand in order; rows of the three tables belong to the same nodes."""
-    aggregate = torch.stack([layer.aggregate.weight for layer in layers]).mT
+    aggregate = torch.stack([layer.aggregate.weight for layer in layers])
     own, combine = (_stacked([getattr(layer, name) for layer in layers]) for name in ("own", "combine"))
-    h = F.leaky_relu(torch.bmm(means, aggregate), inplace=True)  # the mean of the products is the product of the mean
-    xhat = F.leaky_relu(torch.baddbmm(own[1], x, own[0]), inplace=True) + ids
-    left, right = combine[0].split([h.shape[2], xhat.shape[2]], dim=1)  # spares [h | xhat]
-    return F.leaky_relu(torch.baddbmm(torch.baddbmm(combine[1], xhat, right), h, left), inplace=True)
+    h = F.leaky_relu(affine_each(means, aggregate), inplace=True)  # the mean of the products is the product of the mean
+    xhat = F.leaky_relu(affine_each(x, *own), inplace=True) + ids
+    left, right = combine[0].split([h.shape[2], xhat.shape[2]], dim=2)  # spares [h | xhat]
+    return F.leaky_relu(affine_each(h, left, affine_each(xhat, right, combine[1])), inplace=True)
 
 
 def _stacked(linears: Sequence[nn.Linear]) -> tuple[Tensor, Tensor]:
-    """Transposed weights, (modality, width, dim), and biases, (modality, 1, dim)."""
+    """Weights, (modality, dim, width), and biases, (modality, dim)."""
     weights, biases = (torch.stack([getattr(linear, name) for linear in linears]) for name in ("weight", "bias"))
-    return weights.mT, biases[:, None]
+    return weights, biases
 
 
 class Branch(nn.Module):
@@ -69,7 +70,7 @@ class Branch(nn.Module):
 
     def __init__(self, width: int, latent: int, dim: int, layers: int) -> None:
         super().__init__()
-        self.project = nn.Linear(width, latent)
+        self.project = Linear(width, latent)
         self.layers = nn.ModuleList(Layer(dim if index else latent, dim) for index in range(layers))
         for module in self.modules():
             if isinstance(module, nn.Linear):

@@ -113,10 +113,10 @@ class Lesson(NamedTuple):
     """What the distillation terms of a step share: both sides and the student's scores of the batch."""
 
     know: Knowledge
+    batch: Batch  # its users are rows of `know`
     student: Embeddings
     scores: Float[Tensor, "batch list"]  # the student's, each row's positive in column 0
     margins: Float[Tensor, " batch"]  # of these, the positive's over the first negative's
-    batch: Batch
 
 
 STUDENTS = {"lightgcn": LightGCNStudent, "gcn": GCNStudent}
@@ -202,6 +202,13 @@ class MMKD(Recommender):
         """What the teacher hands on now: computed afresh while the prompt is live, else the stored constants."""
         return self._compute_knowledge() if self.prompt_is_live else self._stored("known_")
 
+    def _knowledge_at(self, batch: Batch) -> tuple[Knowledge, Batch]:
+        """The same for a step: while the prompt is live of the batch's users alone, who are numbered as its rows."""
+        if not self.prompt_is_live:
+            return self._stored("known_"), batch
+        rows = torch.arange(len(batch.users), device=batch.users.device)
+        return self.teacher.know(batch.users), batch._replace(users=rows)
+
     def train(self, mode: bool = True) -> "MMKD":
         """Sets the student's mode; the teacher stays in evaluation mode, or dropout would blur its targets."""
         super().train(mode)
@@ -226,7 +233,7 @@ class MMKD(Recommender):
         terms |= row_l2(self.student.regularised(nodes), self.num_users, batch, self.l2)
         weights = {name: weight for name, weight in self.weights.items() if weight}
         if weights:
-            lesson = Lesson(self.knowledge(), student, scores, margins, batch)
+            lesson = Lesson(*self._knowledge_at(batch), student, scores, margins)
             distillation = {"pair_kd": self.pair_kd, "list_kd": self.list_kd, "embed_kd": self.embed_kd}
             terms |= {name: weight * distillation[name](lesson) for name, weight in weights.items()}
         return terms

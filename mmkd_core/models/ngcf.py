@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import bipartite
+from mmkd_core.kernels import affine
 from mmkd_core.layers import unit_rows
 from mmkd_core.models.base import IdModel, rows_of
 
@@ -76,7 +77,7 @@ class NGCF(IdModel):
 
     def _layer(self, x: Tensor, neighbours: Tensor, weights: Tensor) -> Tensor:
         first, second = weights.unbind()
-        message = ((neighbours + x) @ first).addmm_(neighbours * x, second)
+        message = affine(neighbours * x, second.T, affine(neighbours + x, first.T))
         return F.dropout(F.leaky_relu(message, self.slope), self.dropout, self.training)
 
     def _concatenate(self, blocks: list[Tensor]) -> Tensor:

@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import bipartite, layers_at, propagate
+from mmkd_core.kernels import affine, own_scores
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
 from mmkd_core.losses import log_sum_exp
 from mmkd_core.models.base import IdModel, infonce, rows_of
@@ -70,9 +71,9 @@ class SLMRec(IdModel):
         self.fuse_users, self.fuse_items = (linear((len(features) + 1) * dim, dim) for _ in range(2))
         self.from_chain = nn.ModuleList(linear(a, b) for a, b in zip([dim, *spaces], spaces, strict=False))
         self.from_modality = nn.ModuleList(linear(dim, space) for space in spaces)
-        content = torch.cat([F.pad(x, (0, 1), value=1) for x in features], dim=1)
-        content = propagate(self.graph, F.pad(content, (0, 0, data.num_users, 0)), layers)
-        self.register_buffer("content", content, persistent=False)
+        for m, x in enumerate(features):
+            content = F.pad(F.pad(x, (0, 1), value=1), (0, 0, data.num_users, 0))
+            self.register_buffer(f"content_{m}", propagate(self.graph, content, layers), persistent=False)
 
     def _channels(self, nodes: Int[Tensor, " batch"] | None = None, users: int | None = None) -> list[Tensor]:
         """z^0, z^1, ..., z^M of the named nodes, of which the first `users` are users, or of all: (batch, dim) each."""
@@ -82,12 +83,11 @@ class SLMRec(IdModel):
         layers = layers_at(self.graph, self.nodes.weight / (self.layers + 1), self.layers, nodes)
         of_users, of_items = layers.split([users, len(nodes) - users], dim=1)
         from_users = torch.cat([of_users[::2].sum(0), of_items[1::2].sum(0)])
-        ids, content = layers.sum(0), rows_of(self.get_buffer("content"), nodes)
-        parts = content.split([weight.shape[1] for weight in self.projections], dim=1)
         contents = [
-            torch.addmm(from_users, part, weight.T) for part, weight in zip(parts, self.projections, strict=True)
+            affine(rows_of(self.get_buffer(f"content_{m}"), nodes), weight, from_users)
+            for m, weight in enumerate(self.projections)
         ]
-        return [ids, *contents]
+        return [layers.sum(0), *contents]
 
     def embed(self) -> Embeddings:
         users, items = self.split(torch.cat(self._channels(), dim=1))
@@ -115,15 +115,15 @@ class SLMRec(IdModel):
         for h, g, channel in zip(self.from_chain, self.from_modality, channels[1:], strict=True):
             x = h(x)
             chain, content = unit_rows(torch.stack([x, g(channel)])).unbind()
-            logits = torch.addmm(absent, chain / self.ssl_temperature, content.T)
+            logits = affine(chain / self.ssl_temperature, content, absent)
             terms.append(F.cross_entropy(logits, itself))
-        return torch.stack(terms).sum()
+        return sum(terms[1:], terms[0])
 
     def _infonce(self, x: Tensor, y: Tensor, row: Tensor, column: Tensor, unreal: Tensor) -> Tensor:
         """InfoNCE of the pairs (x[row], y[column]); the candidates of a pair are the rows of y that are real."""
         x, y = unit_rows(torch.cat([x, y])).split([len(x), len(y)])
         x = x / self.temperature
-        scores = (rows_of(x, row) * rows_of(y, column)).sum(1)
+        scores = own_scores(rows_of(x, row), rows_of(y, column)[:, None]).squeeze(1)
         excluded = unreal.repeat(len(x), 1)
         excluded[row, column] = True
         return infonce(scores, log_sum_exp(x, y, excluded), row)

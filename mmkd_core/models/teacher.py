@@ -21,15 +21,16 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import bipartite, neighbour_mean, propagate, propagate_at
-from mmkd_core.kernels import listed_scores
-from mmkd_core.layers import Reduction, standardise, unit_rows
+from mmkd_core.kernels import affine, listed_scores
+from mmkd_core.layers import Linear, Reduction, standardise, unit_rows
 from mmkd_core.models.base import IdModel, nodes_of, rows_of, scores_of
 
 
@@ -94,10 +95,18 @@ class Prompt(nn.Module):
         super().__init__()
         scores = torch.stack([_semantic_scores(x, dim) for _, x in sorted(data.features.items())])
         self.register_buffer("semantics", scores.mean(0), persistent=False)
-        self.linear = nn.Linear(dim, dim)
+        self.linear = Linear(dim, dim)
 
     def forward(self) -> Float[Tensor, "item dim"]:
         return self.linear(self.get_buffer("semantics"))
+
+    def inputs(self) -> Float[Tensor, "item inputs"] | None:
+        """What the prompt is a linear image of: the scores and a column of ones. None where that is trained."""
+        return F.pad(self.get_buffer("semantics"), (0, 1), value=1)
+
+    def image(self) -> Float[Tensor, "inputs dim"]:
+        """The matrix that makes the prompt of its `inputs`."""
+        return torch.cat([self.linear.weight.T, self.linear.bias[None]])
 
 
 def _semantic_scores(x: Tensor, dim: int) -> Tensor:
@@ -112,6 +121,35 @@ def _semantic_scores(x: Tensor, dim: int) -> Tensor:
     padded = x.new_zeros(len(x), dim)
     padded[:, : len(deviation)] = torch.from_numpy(np.where(varies, scores / np.where(varies, deviation, 1), 0))
     return padded
+
+
+class FrozenContent(nn.Module):
+    """F^m of a teacher of which the prompt alone still changes, without a product with a graph or with features.
+
+    With the prompt p = SV, S its `inputs`, f = XW + b + SQ where Q = prompt_rate / I V V^T (S^T XW) is a small matrix;
+    and the graph is linear: it has passed XW + b and S already.
+    """
+
+    def __init__(self, teacher: "Teacher", inputs: Float[Tensor, "item inputs"]) -> None:
+        super().__init__()
+        projected = teacher.reduction.project()
+        self.register_buffer("gram", teacher.prompt_rate / len(inputs) * (inputs.T @ projected), persistent=False)
+        for name, x in (("plain", projected + teacher.reduction.bias), ("inputs", inputs)):
+            of_users = teacher.item_to_user(x)
+            self.register_buffer(f"{name}_users", of_users, persistent=False)
+            self.register_buffer(f"{name}_items", teacher.user_to_item(of_users), persistent=False)
+
+    def forward(self, prompt: Prompt | None, users: Int[Tensor, " user"] | None) -> Embeddings:
+        """F_u of the named users, or of all, and F_i of all items."""
+        names = [f"{name}_{side}" for name in ("plain", "inputs") for side in ("users", "items")]
+        plain_users, plain_items, inputs_users, inputs_items = (self.get_buffer(name) for name in names)
+        if users is not None:
+            plain_users, inputs_users = rows_of(plain_users, users), rows_of(inputs_users, users)
+        if prompt is None:
+            return Embeddings(plain_users, plain_items)
+        image = prompt.image()
+        mixed = image @ (image.T @ self.get_buffer("gram"))
+        return Embeddings(affine(inputs_users, mixed.T, plain_users), affine(inputs_items, mixed.T, plain_items))
 
 
 class Teacher(IdModel):
@@ -142,12 +180,22 @@ class Teacher(IdModel):
         self.item_to_user = neighbour_mean(users, items, (data.num_users, data.num_items))
         self.user_to_item = neighbour_mean(items, users, (data.num_items, data.num_users))
         self.register_buffer("collaborative", None, persistent=False)
+        self.content: FrozenContent | None = None
 
-    def know(self, *, with_prompt: bool = True) -> Knowledge:
-        """E^T and F^m; `with_prompt=False` computes them as if the prompt were not there."""
-        user_content = self._user_content(self.prompt if with_prompt else None)
-        item_content = self.user_to_item(user_content)
+    def know(self, rows: Int[Tensor, " user"] | None = None, *, with_prompt: bool = True) -> Knowledge:
+        """E^T and F^m, of the users `rows` alone where they are given.
+
+        `with_prompt=False` computes them as if the prompt were not there.
+        """
+        prompt = self.prompt if with_prompt else None
         users, items = self.split(self.collaborate())
+        users = users if rows is None else rows_of(users, rows)
+        if self.content is not None:
+            of_users, of_items = self.content(prompt, rows)
+            return Knowledge(users, items, of_users, of_items, self.content_weight)
+        user_content = self._user_content(prompt)
+        item_content = self.user_to_item(user_content)
+        user_content = user_content if rows is None else rows_of(user_content, rows)
         return Knowledge(users, items, user_content, item_content, self.content_weight)
 
     def _user_content(self, prompt: Prompt | None) -> Float[Tensor, "user feat"]:
@@ -180,8 +228,9 @@ class Teacher(IdModel):
 
     @torch.no_grad()
     def freeze(self) -> None:
-        """Keeps all but the prompt from training, and stores what no longer changes: XW and LightGCN's part."""
+        """Keeps all but the prompt from training, and stores what no longer changes."""
         self.requires_grad_(False)
         self.collaborative = None
         self.collaborative = self.collaborate()
-        self.reduction.freeze()
+        inputs = None if self.prompt is None else self.prompt.inputs()
+        self.content = None if inputs is None else FrozenContent(self, inputs)

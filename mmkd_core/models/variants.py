@@ -37,6 +37,9 @@ class XavierPrompt(Prompt):
     def forward(self) -> Float[Tensor, "item dim"]:
         return self.linear(self.table.weight)
 
+    def inputs(self) -> None:
+        return None
+
 
 class XavierTeacher(Teacher):
     """The teacher with the plain start of a prompt that Sec. 3.1.2 argues against."""

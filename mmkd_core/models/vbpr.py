@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
-from mmkd_core.layers import Features, embedding
+from mmkd_core.layers import Features, Linear, embedding
 from mmkd_core.models.base import Recommender, rows_of
 
 
@@ -36,7 +36,7 @@ class VBPR(Recommender):
         self.register_buffer("content", content / content.shape[1] ** 0.5, persistent=False)
         self.users = embedding(data.num_users, dim + content_dim)  # gamma_u | theta_u
         self.items = embedding(data.num_items, dim + 1)  # gamma_i | b_i
-        self.projection = nn.Linear(content.shape[1], content_dim + 1, bias=False)  # W, and beta as its last row
+        self.projection = Linear(content.shape[1], content_dim + 1, bias=False)  # W, and beta as its last row
         nn.init.xavier_uniform_(self.projection.weight)
         with torch.no_grad():
             self.items.weight[:, -1] = 0
