@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmkd_core import MODELS, Dataset, Embeddings, FitConfig, evaluation, fit, rank
-from mmkd_core.evaluation import GROUP, NARROW, _scoring, _top
+from mmkd_core.evaluation import GROUP, NARROW, ScoreError, _scoring, _top
 
 NONE = torch.empty(0, 2, dtype=torch.int64)
 
@@ -123,3 +123,32 @@ def test_training_ranks_the_users_with_validation_items_as_far_as_twenty_and_no_
     some = Dataset("some", data.num_users, data.num_items, data.train, data.val[data.val[:, 0] < 9], data.test)
     fit(MODELS["bpr-mf"](some, dim=4), some, FitConfig(epochs=4, evaluate_every=2))
     assert asked == [(some.val[:, 0].unique().tolist(), 20)] * 3
+
+
+@pytest.fixture
+def two_threads():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_threads_share_the_users_and_change_no_list(data, two_threads):
+    generator = torch.Generator().manual_seed(0)
+    users = torch.arange(data.num_users).repeat(30)  # several blocks, the last one shorter
+    tables = Embeddings(*(torch.randn(size, 8, generator=generator) for size in (data.num_users, data.num_items)))
+    by_two = rank(tables, users, data, 5)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    alone = rank(tables, users, data, 5)
+    assert torch.equal(by_two.items, alone.items)
+    assert torch.equal(by_two.scores, alone.scores)
+
+
+def test_a_score_that_is_no_number_ends_all_threads_with_the_error_of_the_first_block(data, two_threads):
+    users = torch.arange(data.num_users).repeat(30)
+    tables = Embeddings(torch.ones(data.num_users, 8), torch.ones(data.num_items, 8))
+    tables.users[3] = torch.nan
+    with pytest.raises(ScoreError, match=r"user 3 \(row 3"):
+        rank(tables, users, data, 5)
+    assert torch.get_num_threads() == 2
