@@ -34,7 +34,7 @@ class Line(NamedTuple):
 
 def rows() -> list[Line]:
     """Every model that is trained, MMKD with its prompt frozen and tuned."""
-    trained = {name: TITLES.get(name, kind.title) for name, kind in MODELS.items() if not kind.deterministic}
+    trained = {name: TITLES.get(name, kind.title) for name, kind in MODELS.items() if kind.trained}
     lines = [Line(title, name) for name, title in trained.items() if name != "mmkd"]
     return lines + [Line(f"{trained['mmkd']}, {prompt}", "mmkd", settings) for prompt, settings in PROMPTS.items()]
 

@@ -26,7 +26,7 @@ from mmkd_core import Dataset, History, load, plan
 from mmkd_core.cost import environment, metered
 from mmkd_core.experiment import tables_of
 from mmkd_core.files import write_json, write_whole
-from mmkd_core.runs import model_of, trained_teacher
+from mmkd_core.runs import model_of, trained_teachers
 from mmkd_core.training import choose_device, fit
 
 ROOT = Path(__file__).parents[1]
@@ -64,12 +64,12 @@ def suggest(trial: optuna.Trial, space: dict[str, Any], prefix: str = "") -> dic
 def one_trial(
     trial: optuna.Trial, arguments: argparse.Namespace, space: dict[str, Any], budget: dict[str, Any], data: Dataset
 ) -> float:
-    """Best validation Recall@20 of one setting; the teacher of a student is trained once and kept in the store."""
+    """Best validation Recall@20 of one setting; the teachers of a student are trained once and kept in the store."""
     hparams, chosen = suggest(trial, space), suggest(trial, space.get("fit", {}), "fit.")
     trial.set_user_attr("settings", hparams | ({"fit": chosen} if chosen else {}))
     training = {"epochs": budget["epochs"], "patience": budget["patience"]} | chosen
     experiment = plan(arguments.model, arguments.data, hparams=hparams, fit=training)
-    teacher = trained_teacher(experiment, Path(arguments.store), data)
+    teachers = trained_teachers(experiment, Path(arguments.store), data)
 
     def report(epoch: int, history: History) -> None:
         last = history.validation[-1]
@@ -80,7 +80,7 @@ def one_trial(
                 raise optuna.TrialPruned
 
     torch.manual_seed(0)
-    history = fit(model_of(experiment, data, teacher), data, experiment.fit, on_epoch=report)
+    history = fit(model_of(experiment, data, **teachers), data, experiment.fit, on_epoch=report)
     trial.set_user_attr("best_epoch", history.best_epoch)
     return history.best["recall@20"]
 

@@ -22,6 +22,7 @@ examples:
   mmkd data list                                   data sets that can be had, and where from
   mmkd run lightgcn --data demo                    train on the embedded demo, test once, write a record
   mmkd run mmkd --data tiktok --seed 1             teacher first, then the student that learns from it
+  mmkd run mmkd-lists --data tiktok                two teachers, the two as one, then a student of long lists
   mmkd run mmkd --data demo --set list=0.1 --set teacher.layers=3 --set fit.lr=0.002 --set data.noise=0.3
   mmkd recommend RECORD --user 7                   what the trained model would show to user 7
   mmkd table 4                                     the committed records beside the paper's Table 4

@@ -53,12 +53,14 @@ class Batch(NamedTuple):
     """Training triples: in training `users[b]` interacted with `pos[b]` and with none of `neg[b]`, all int64 ids.
 
     `drawn` holds the distinct ids of some fields: what depends on the data is found when the epoch is drawn.
+    `candidates` are distinct items that all rows share, whoever likes them, for models that ask for some.
     """
 
     users: Int[Tensor, " batch"]
     pos: Int[Tensor, " batch"]
     neg: Int[Tensor, "batch negatives"]
     drawn: Mapping[str, Distinct] = {}
+    candidates: Int[Tensor, " candidate"] | None = None
 
     def distinct(self, field: str) -> Distinct:
         """The distinct ids of "users", "pos", "neg" or "lists": those drawn with the epoch, else found now."""

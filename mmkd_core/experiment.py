@@ -10,6 +10,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 from importlib import resources
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,22 @@ from mmkd_core import settings
 from mmkd_core.datasets import canonical_name, non_default_options
 from mmkd_core.files import check_named, read_json, write_json
 from mmkd_core.history import pack_history, unpack_history
-from mmkd_core.models import all_settings, base_of, settings_of
+from mmkd_core.models import all_settings, base_of, may_teach, settings_of, teachers_of, usual_fit
 from mmkd_core.training import SETTINGS, TRAINING, FitConfig
+
+TEACHERS = ("teacher", "second")  # the parameters of a model, and the fields of its experiment, that hold a teacher
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that decides a result: data (with the options of `load`), model, settings, training, seed, teacher.
+    """All that decides a result: data (with the options of `load`), model, settings, training, seed, teachers.
 
     `hparams` holds every setting of the model, so that a later change of a default cannot change a record's meaning;
     but MMKD's `layers=None` stands for the `usual_layers` of its student, which are therefore frozen. `fit.seed` is
     always `seed`. `options`, `--set data.NAME` on the command line, holds those that are not at their default.
     `dataset` is a name, or a folder; `plan` makes that the absolute path. Raises `ValueError` for what is no value of a
-    setting or option, and for MMKD without a teacher.
+    setting or option, and for a teacher too few, too many or of a kind that the model cannot learn from. Few models
+    have a `second`; where there is none, neither a record nor a key has a line of it.
     """
 
     dataset: str
@@ -39,25 +43,42 @@ class Experiment:
     fit: FitConfig = field(default_factory=FitConfig)
     teacher: Experiment | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    second: Experiment | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.dataset, str) or not self.dataset:
             raise ValueError(f"data set {settings.quoted(self.dataset)}; expected a name or the path of a folder")
         object.__setattr__(self, "hparams", all_settings(self.model, self.hparams))
-        for name, kinds in (("fit", (FitConfig,)), ("teacher", (Experiment, type(None)))):
+        nested = [(name, (Experiment, type(None))) for name in TEACHERS]
+        for name, kinds in (("fit", (FitConfig,)), *nested):
             if not isinstance(value := getattr(self, name), kinds):
                 raise ValueError(f"{name}={settings.quoted(value)} of {self.model}; expected a {kinds[0].__name__}")
-        if self.teacher is not None and (base_of(self.model), base_of(self.teacher.model)) != ("mmkd", "teacher"):
-            raise ValueError(f"{self.model} cannot be taught by {self.teacher.model}; expected mmkd and teacher")
         object.__setattr__(self, "fit", replace(self.fit, seed=self.seed))
         object.__setattr__(self, "options", non_default_options(self.options, self.dataset))
-        if self.teacher is None and base_of(self.model) == "mmkd":
+        self._check_teachers()
+
+    def _check_teachers(self) -> None:
+        usual = dict(zip(TEACHERS, teachers_of(self.model), strict=False))
+        for name, teacher in self.teachers.items():
+            if name not in usual or not may_teach(teacher.model, self.model, usual[name]):
+                raise ValueError(f"{self.model} cannot be taught by {teacher.model}; expected mmkd and teacher")
+        if lacking := [name for name in usual if name not in self.teachers]:
             raise ValueError(
-                f"teacher=None of {self.model}, which learns from one; expected a teacher, as `plan` gives"
+                f"{lacking[0]}=None of {self.model}, which learns from one; expected a teacher, as `plan` gives"
             )
 
+    @property
+    def teachers(self) -> dict[str, Experiment]:
+        """The experiments that train what its model learns from, by the names of the parameters that take them."""
+        return {name: teacher for name in TEACHERS if (teacher := getattr(self, name)) is not None}
+
+    @property
+    def stages(self) -> list[Experiment]:
+        """All trainings, its own as the last: those that a training learns from come before it."""
+        return [*(stage for teacher in self.teachers.values() for stage in teacher.stages), self]
+
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self, dict_factory=lambda items: {key: x for key, x in items if (key, x) != ("second", None)})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Experiment:
@@ -67,8 +88,10 @@ class Experiment:
         """
         hparams = settings.completed(values["hparams"], settings_of(values["model"]), values["model"])
         fit = FitConfig(**settings.completed(values["fit"], SETTINGS, TRAINING))
-        teacher = values["teacher"] and cls.from_dict(values["teacher"])
-        return cls(**{**values, "hparams": hparams, "fit": fit, "teacher": teacher})
+        teachers: dict[str, Any] = {
+            name: values[name] and cls.from_dict(values[name]) for name in TEACHERS if name in values
+        }
+        return cls(**{**values, "hparams": hparams, "fit": fit} | teachers)
 
     @cached_property
     def canonical(self) -> str:
@@ -76,10 +99,12 @@ class Experiment:
         return json.dumps(self._without_neutral(), sort_keys=True)
 
     def _without_neutral(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)} | {
+        names = [f.name for f in fields(self) if f.name not in TEACHERS]
+        return {name: getattr(self, name) for name in names} | {
             "hparams": settings.without_neutral(self.hparams, settings_of(self.model)),
             "fit": settings.without_neutral(asdict(self.fit), SETTINGS),
-            "teacher": self.teacher and self.teacher._without_neutral(),
+            "teacher": None,
+            **{name: teacher._without_neutral() for name, teacher in self.teachers.items()},
         }
 
     def key(self, fingerprint: str) -> str:
@@ -101,7 +126,8 @@ class Experiment:
 
     def at(self, dataset: str) -> Experiment:
         """The same on the data set of another name or place."""
-        return replace(self, dataset=dataset, teacher=self.teacher and self.teacher.at(dataset))
+        teachers = {name: teacher.at(dataset) for name, teacher in self.teachers.items()}
+        return replace(self, dataset=dataset, **teachers)
 
 
 def plan(
@@ -112,28 +138,33 @@ def plan(
     hparams: Mapping[str, Any] | None = None,
     fit: Mapping[str, Any] | None = None,
     teacher: Experiment | None = None,
+    second: Experiment | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Experiment:
     """The experiment with the settings of `hparams/<model>.toml` for `dataset`, changed by what is given.
 
-    A setting that is in neither has the default of the model's signature or of `FitConfig`.
-    The `teacher` of "mmkd" is planned too unless it is given. A variant has the settings of what it varies. A folder
-    is the same data set however its path is written. Raises `ValueError` for an unknown model or setting, for what is
-    no value of one, and for a teacher of another data set, seed or options.
+    A setting that is in neither has the default of the model's signature, or that of its `usual_fit` and `FitConfig`.
+    The `teacher` of "mmkd" is planned too unless it is given, as are the teachers of any model that learns from others.
+    A variant has the settings of what it varies, where it has no file of its own. A folder is the same data set however
+    its path is written. Raises `ValueError` for an unknown model or setting, for what is no value of one, and for a
+    teacher of another data set, seed or options.
     """
     dataset = canonical_name(dataset)
     chosen = chosen_for(model, dataset)
-    training = settings.mapping(chosen.pop("fit", {}), "setting", TRAINING)
-    if teacher is None and base_of(model) == "mmkd":
-        teacher = plan("teacher", dataset, seed=seed, options=options)
+    training = usual_fit(model) | settings.mapping(chosen.pop("fit", {}), "setting", TRAINING)
+    given = zip(TEACHERS, (teacher, second), strict=True)
+    teachers = {name: one for name, one in given if one is not None}
+    for name, usual in zip(TEACHERS, teachers_of(model), strict=False):
+        if name not in teachers:
+            teachers[name] = plan(usual, dataset, seed=seed, options=options)
     described = {name: setting for name, setting in SETTINGS.items() if name != "seed"}
     training |= settings.mapping({} if fit is None else fit, "setting", TRAINING)
     training = settings.checked(training, described, TRAINING)
     chosen |= settings.mapping({} if hparams is None else hparams, "setting", model)
     options = {} if options is None else options
-    experiment = Experiment(dataset, model, seed, chosen, FitConfig(**training), teacher, options)
-    for name in ("dataset", "seed", "options") if teacher is not None else ():
-        ours, theirs = getattr(experiment, name), getattr(teacher, name)
+    experiment = Experiment(dataset, model, seed, chosen, FitConfig(**training), options=options, **teachers)
+    for name, one in product(("dataset", "seed", "options"), teachers.values()):
+        ours, theirs = getattr(experiment, name), getattr(one, name)
         if ours != theirs:
             raise ValueError(f"{name} of {model}: got {ours!r}, and {theirs!r} of its teacher; expected the same")
     return experiment
@@ -152,8 +183,14 @@ def tables_of(model: str) -> dict[str, dict[str, Any]]:
 
 
 def _tables_of(model: str) -> dict[str, dict[str, Any]]:
-    file = resources.files("mmkd_core") / "hparams" / f"{base_of(model)}.toml"
+    file = resources.files("mmkd_core") / "hparams" / file_of(model)
     return _parsed(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def file_of(model: str) -> str:
+    """The name of the file that has a model's settings: a variant's own, or that of the model that it varies."""
+    names = [f"{name}.toml" for name in (model, base_of(model))]
+    return names[not (resources.files("mmkd_core") / "hparams" / names[0]).is_file()]
 
 
 _parsed = lru_cache(tomllib.loads)  # the ledger plans a thousand experiments with the settings of a few models

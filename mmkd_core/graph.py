@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mmkd_core import kernels
-from mmkd_core.layers import unit_features
+from mmkd_core.data import Dataset
+from mmkd_core.layers import standardise, unit_features
 from mmkd_core.sparse import Graph
 
 
@@ -59,6 +60,33 @@ def item_knn(x: Float[Tensor, "item feat"], neighbours: int, block: int = 256) -
     x = unit_features(x)
     top = [(rows @ x.T).topk(min(neighbours, len(x)), dim=1) for rows in x.split(block)]
     return Neighbours(torch.cat([part.indices for part in top]), torch.cat([part.values for part in top]))
+
+
+def content_graph(data: Dataset, neighbours: int) -> Graph:
+    """Each item's row becomes the mean of its nearest items by content: a graph of shape (items, items).
+
+    By each modality these are the `neighbours` other items of the largest cosine of standardised features, of those
+    above zero. The mean is taken over them, then over the modalities that give the item any; a row is empty where none
+    does, and all are where the data have no modality.
+    """
+    own = torch.arange(data.num_items)
+    near = [_others(item_knn(standardise(x), neighbours + 1), neighbours) for _, x in sorted(data.features.items())]
+    degrees = torch.stack([kept.sum(1) for _, kept in near] or [torch.zeros_like(own)])  # (modality, item)
+    shares = (degrees * (degrees > 0).sum(0)).double().reciprocal()
+    rows = [own[:, None].expand_as(kept)[kept] for _, kept in near]
+    values = [share[row] for share, row in zip(shares, rows, strict=False)]
+    cols = [items[kept] for items, kept in near]
+    rows, cols, values = (torch.cat([own[:0], *parts]) for parts in (rows, cols, values))
+    shape = (data.num_items, data.num_items)
+    merged = torch.sparse_coo_tensor(torch.stack([rows, cols]), values, shape).coalesce()  # near by more than one
+    rows, cols = merged.indices()
+    return Graph(rows, cols, merged.values(), shape)
+
+
+def _others(near: Neighbours, neighbours: int) -> tuple[Tensor, Tensor]:
+    """Nearest items, and which of them are kept: the first `neighbours` but for the item itself, above zero."""
+    other = near.items != torch.arange(len(near.items))[:, None]
+    return near.items, other & (near.cosines > 0) & (other.cumsum(1) <= neighbours)
 
 
 def propagate(graph: Graph, x: Float[Tensor, "node dim"], layers: int) -> Float[Tensor, "node dim"]:

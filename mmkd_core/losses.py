@@ -1,4 +1,4 @@
-"""The losses of MMKD as pure functions of tensors: Eq. 5-13 of the paper, each erratum resolved.
+"""Losses as pure functions of tensors: Eq. 5-13 of the paper, each erratum resolved, and softmax over candidates.
 
 The teacher always comes first. Each function says what it averages over and what it replaces in the paper.
 """
@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mmkd_core.kernels import dense
 from mmkd_core.layers import unit_rows
 
 
@@ -35,7 +36,7 @@ def list_bpr(scores: Float[Tensor, "batch list"]) -> Float[Tensor, ""]:
     return bpr(pos.squeeze(1), neg)
 
 
-def l2(*rows: Float[Tensor, "*parts batch dim"]) -> Float[Tensor, ""]:
+def l2(*rows: Float[Tensor, "..."]) -> Float[Tensor, ""]:
     """Half the squared norm of all rows that a batch uses, divided by the batch's size (of the first argument)."""
     halves = [_HalfSquares.apply(part, rows[0].shape[-2]) for part in rows]
     return halves[0] if len(halves) == 1 else torch.stack(halves).sum()  # pyright: ignore[reportReturnType]
@@ -151,6 +152,68 @@ class _ListKL(torch.autograd.Function):
         return of_t, of_s, None, None
 
 
+def softmax_kd(
+    teacher: Float[Tensor, "batch candidate"], student: Float[Tensor, "batch candidate"], temperature: float = 1.0
+) -> Float[Tensor, ""]:
+    """List-wise distillation without a positive: how far the student's shares of the candidates are from the teacher's.
+
+    Mean over the rows of KL(softmax(teacher / t) || softmax(student / t)); `list_kd` at alpha = beta = 1, but for its
+    factor of t^2. The teacher gets no gradient.
+    Raises `ValueError` for unequal shapes or a temperature that is not positive.
+    """
+    _check_pair("softmax_kd", teacher, student, temperature)
+    known, learned = (x / temperature for x in (teacher.detach(), student))
+    return F.kl_div(learned.log_softmax(1), known.log_softmax(1), reduction="batchmean", log_target=True)
+
+
+def sampled_softmax(
+    users: Float[Tensor, "batch dim"],
+    pos: Float[Tensor, "batch dim"],
+    candidates: Float[Tensor, "candidate dim"],
+    same: Bool[Tensor, "batch candidate"],
+    temperature: float = 1.0,
+) -> Float[Tensor, ""]:
+    """Softmax over a positive and sampled candidates: how unlikely each row's positive is among what it competes with.
+
+    Mean over the rows of -log(exp(u . p / t) / (exp(u . p / t) + sum over c of exp(u . c / t))), where p is the row's
+    positive and c runs over the candidates, which all rows share, but for those that are the `same` item as p.
+    A row without a candidate adds 0. Raises `ValueError` for a temperature that is not positive.
+    """
+    _check_temperature("sampled_softmax", temperature)
+    scores, others = (users * pos).sum(1), log_sum_exp(users / temperature, candidates, same)
+    return F.softplus(others - scores / temperature).mean()
+
+
+def log_sum_exp(
+    anchors: Float[Tensor, "anchor dim"],
+    candidates: Float[Tensor, "candidate dim"],
+    excluded: Bool[Tensor, "anchor candidate"],
+) -> Float[Tensor, " anchor"]:
+    """log of the sum of exp(anchor . candidate) over the candidates of each anchor that are not `excluded`.
+
+    The smallest number, without a gradient, where all are. One exponential per pair serves both passes: what is kept
+    is each candidate's share of the sum, and both gradients are products with these shares.
+    """
+    return _LogSumExp.apply(anchors, candidates, excluded)  # pyright: ignore[reportReturnType]
+
+
+class _LogSumExp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchors: Tensor, candidates: Tensor, excluded: Tensor) -> Tensor:
+        logits = dense(anchors, candidates.T)
+        dtype = torch.promote_types(logits.dtype, torch.float32)  # under autocast products are of fewer bits
+        logits = logits.to(dtype).masked_fill_(excluded, torch.finfo(dtype).min)  # -inf makes NaN gradients
+        top, shares = logits.amax(1), logits.softmax(1)
+        ctx.save_for_backward(anchors.to(dtype), candidates.to(dtype), shares)
+        return top - shares.amax(1).log_()  # the largest share is exp(top - what is sought)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:
+        anchors, candidates, shares = ctx.saved_tensors
+        grad = grad_outputs[0][:, None]
+        return grad * dense(shares, candidates), dense(shares.T, grad * anchors), None
+
+
 def scaled_cosine_error(
     teacher: Float[Tensor, "*rows dim"], student: Float[Tensor, "*#rows dim"], gamma: float = 2.0
 ) -> Float[Tensor, ""]:
@@ -174,6 +237,10 @@ def _divided(temperature: float, *logits: Tensor) -> tuple[Tensor, ...]:
 
 def _check_pair(name: str, teacher: Tensor, student: Tensor, temperature: float) -> None:
     _check(name, teacher.shape == student.shape, f"{tuple(teacher.shape)}, {tuple(student.shape)}", "equal shapes")
+    _check_temperature(name, temperature)
+
+
+def _check_temperature(name: str, temperature: float) -> None:
     _check(name, temperature > 0, f"temperature={temperature}", "temperature > 0")
 
 

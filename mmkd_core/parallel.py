@@ -25,16 +25,18 @@ class Group(NamedTuple):
     size: int
 
     def part(self, batch: Batch) -> tuple[float, Batch]:
-        """This process's share of the rows of a batch, and those rows; distinct ids stay those of the whole batch.
+        """This process's share of the rows of a batch, and those rows.
 
-        A tail of fewer rows than there are processes is trained on whole by each, which counts for an equal share.
+        Distinct ids and candidates stay those of the whole batch. A tail of fewer rows than there are processes is
+        trained on whole by each, which counts for an equal share.
         """
         rows = len(batch.users)
         if rows < self.size:
             return 1 / self.size, batch
         part = slice(rows * self.rank // self.size, rows * (self.rank + 1) // self.size)
         drawn = {name: distinct._replace(place=distinct.place[part]) for name, distinct in batch.drawn.items()}
-        return (part.stop - part.start) / rows, Batch(batch.users[part], batch.pos[part], batch.neg[part], drawn)
+        own = (batch.users[part], batch.pos[part], batch.neg[part])
+        return (part.stop - part.start) / rows, Batch(*own, drawn, batch.candidates)
 
     def sum_gradients(self, model: nn.Module) -> None:
         """Replaces each gradient by its sum over the processes, the same bits in all of them."""

@@ -38,11 +38,11 @@ def run(
 ) -> Record:
     """The record of `experiment`: read if the store holds it, else trained, selected on validation, tested once, saved.
 
-    A nested teacher is run first, in the same store, and its weights are kept there for the next student. Each keeps a
-    checkpoint beside its record-to-be, from which the next call goes on, bit for bit, should this one be ended. A
+    Nested teachers are run first, in the same store, and their weights are kept there for the next student. Each keeps
+    a checkpoint beside its record-to-be, from which the next call goes on, bit for bit, should this one be ended. A
     record of the same data under another place is saved again with this one.
     `data` spares loading the data set again; `on_epoch(experiment, epoch, history)` reports progress, that of the
-    teacher's stage as well, where `fit` calls its own with (epoch, history) alone. What else is given, `capture` and
+    teachers' stages as well, where `fit` calls its own with (epoch, history) alone. What else is given, `capture` and
     `compile`, goes to `fit`. Of a group of processes (`parallel.joined`) the first writes.
     """
     if data is None:
@@ -59,17 +59,17 @@ def run(
     return trained(experiment, Path(store), data, device=device, on_epoch=on_epoch, **execution)[1]
 
 
-def model_of(experiment: Experiment, data: Dataset, teacher: Recommender | None = None) -> Recommender:
+def model_of(experiment: Experiment, data: Dataset, **teachers: Recommender | None) -> Recommender:
     """The model of an experiment as it starts.
 
-    If `teacher` is not given, an untrained one is built from `experiment.teacher`.
+    Of its `teachers`, by name, one that is not given is built, untrained, from the experiment that trains it.
     """
-    if teacher is None and experiment.teacher is not None:
-        teacher = model_of(experiment.teacher, data)
-    return build(experiment.model, data, experiment.hparams, teacher=teacher)
+    missing = {name: stage for name, stage in experiment.teachers.items() if teachers.get(name) is None}
+    teachers |= {name: model_of(stage, data) for name, stage in missing.items()}
+    return build(experiment.model, data, experiment.hparams, **teachers)
 
 
-def trained_teacher(
+def trained_teachers(
     experiment: Experiment,
     store: Path,
     data: Dataset,
@@ -77,14 +77,13 @@ def trained_teacher(
     device: str | torch.device | None = None,
     on_epoch: OnTraining | None = None,
     **execution: Any,
-) -> Recommender | None:
-    """The trained teacher of an experiment, from the store if it is there; None where the experiment names none.
+) -> dict[str, Recommender]:
+    """The trained teachers of an experiment by name, from the store if they are there.
 
-    It lies on the CPU, as if restored, so that all students start from the same numbers.
+    They lie on the CPU, as if restored, so that all students start from the same numbers.
     """
-    if experiment.teacher is None:
-        return None
-    return trained(experiment.teacher, store, data, device=device, on_epoch=on_epoch, **execution)[0].cpu()
+    how = {"device": device, "on_epoch": on_epoch} | execution
+    return {name: trained(one, store, data, **how)[0].cpu() for name, one in experiment.teachers.items()}
 
 
 def trained(
@@ -105,13 +104,12 @@ def trained(
     if len(data.test) == 0:
         raise ValueError(f"{data.name}: no test interaction, and a record holds test metrics; `fit` needs none")
     target = choose_device(device)
-    for stage in (experiment, experiment.teacher):  # the student's too before its teacher is trained
-        if stage is not None:
-            check_memory(stage.model, stage.hparams, data)
-    teacher = trained_teacher(experiment, store, data, device=target, on_epoch=on_epoch, **execution)
+    for stage in reversed(experiment.stages):  # the student's too before its teachers are trained
+        check_memory(stage.model, stage.hparams, data)
+    teachers = trained_teachers(experiment, store, data, device=target, on_epoch=on_epoch, **execution)
     checkpoint = checkpoint_beside(record_file)
     with metered(target) as cost, seeded(experiment.seed, target):
-        model = model_of(experiment, data, teacher).to(target)
+        model = model_of(experiment, data, **teachers).to(target)
         report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
         earlier = read_header(checkpoint).get("cost", {})
         try:
@@ -150,17 +148,22 @@ def checkpoint_beside(record_file: Path) -> Path:
 
 
 def resumes(experiment: Experiment, store: str | Path, data: Dataset) -> list[tuple[Experiment, Path, int]]:
-    """The stages, teacher first, that `run` would train: each with its checkpoint and the epoch that it goes on after.
+    """The stages, teachers first, that `run` would train: each with its checkpoint and the epoch that it goes on after.
 
     That epoch is 0 where there is no checkpoint, or one of the untrained model alone. Raises `ValueError` for a
     checkpoint that is damaged.
     """
     if experiment.file(store, data.fingerprint).exists():
         return []
-    stages = [stage for stage in (experiment.teacher, experiment) if stage is not None]
-    files = [stage.file(store, data.fingerprint) for stage in stages]
-    left = [(stage, checkpoint_beside(file)) for stage, file in zip(stages, files, strict=True) if not _is_whole(file)]
+    left = [(stage, checkpoint_beside(stage.file(store, data.fingerprint))) for stage in _left(experiment, store, data)]
     return [(stage, file, read_header(file).get("epoch", 0)) for stage, file in left]
+
+
+def _left(experiment: Experiment, store: str | Path, data: Dataset) -> list[Experiment]:
+    """The stages that are not in the store; a teacher that is there needs none of its own."""
+    if _is_whole(experiment.file(store, data.fingerprint)):
+        return []
+    return [*(stage for teacher in experiment.teachers.values() for stage in _left(teacher, store, data)), experiment]
 
 
 def _is_whole(record_file: Path) -> bool:

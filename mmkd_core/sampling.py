@@ -15,7 +15,8 @@ class Sampler:
 
     A user who has every item in the training set has no negative; such a user's pairs are left out.
     With `pairs`, some of `train`, an epoch visits those alone; negatives stay outside the whole of `train`.
-    `distinct` names the fields of a batch whose distinct ids are drawn with it.
+    `distinct` names the fields of a batch whose distinct ids are drawn with it; `candidates` is how many
+    distinct uniform items, shared by its rows, come with a batch (all items, where there are fewer).
     Raises `ValueError` if nothing is left to draw.
     """
 
@@ -26,6 +27,7 @@ class Sampler:
         negatives: int = 1,
         pairs: Int[Tensor, "_ 2"] | None = None,
         distinct: Sequence[str] = (),
+        candidates: int = 0,
     ) -> None:
         keys = train[:, 0] * num_items + train[:, 1]
         self.keys = keys.sort().values
@@ -40,6 +42,7 @@ class Sampler:
         self.num_items = num_items
         self.negatives = negatives
         self.distinct = distinct
+        self.candidates = min(candidates, num_items)
         self.sizes = dict.fromkeys(distinct, 0)  # of the largest batch so far: they seldom change after one epoch
 
     def _is_positive(self, users: Tensor, items: Tensor) -> Tensor:
@@ -59,7 +62,7 @@ class Sampler:
             fresh = torch.randint(self.num_items, clash.shape, generator=generator, device=device)
             neg[clash] = fresh
             clash = clash[self._is_positive(owners[clash], fresh)]
-        neg = neg.view(-1, self.negatives)
+        neg = neg.view(len(users), self.negatives)
         whole = Batch(users, pos, neg)
         drawn = {field: self._distinct(field, getattr(whole, field), batch_size) for field in self.distinct}
         for batch, start in enumerate(range(0, len(users), batch_size)):
@@ -67,7 +70,14 @@ class Sampler:
             found = {
                 field: Distinct(ids[batch], place[part], real[batch]) for field, (ids, place, real) in drawn.items()
             }
-            yield Batch(users[part], pos[part], neg[part], found)
+            yield Batch(users[part], pos[part], neg[part], found, self._candidates(generator))
+
+    def _candidates(self, generator: torch.Generator) -> Tensor | None:
+        """Distinct uniform items for one batch; None where no model asks for them, and then nothing is drawn."""
+        if not self.candidates:
+            return None
+        shuffled = torch.randperm(self.num_items, generator=generator, device=self.edges.device)
+        return shuffled[: self.candidates].clone()  # not a view, which would keep the whole catalogue
 
     def _distinct(self, field: str, ids: Tensor, batch_size: int) -> Distinct:
         """The distinct ids of each batch of an epoch, a row per batch, all found by one sort."""

@@ -36,10 +36,10 @@ POSITIVE = Range("more than 0", lambda number: number >= SMALLEST)
 SHARE = Range("0 to 1", lambda number: 0 <= number <= 1)
 NOT_WHOLE_SHARE = Range("at least 0 and less than 1", lambda number: 0 <= number < 1)
 RANGES: dict[str, Range] = {  # where it is not NOT_NEGATIVE
-    **dict.fromkeys(("dim", "latent", "negatives", "neighbours", "gamma"), AT_LEAST_1),
+    **dict.fromkeys(("dim", "latent", "negatives", "candidates", "neighbours", "gamma"), AT_LEAST_1),
     **dict.fromkeys(("batch_size", "patience", "evaluate_every"), AT_LEAST_1),
     **dict.fromkeys(("temperature", "ssl_temperature", "lr"), POSITIVE),
-    **dict.fromkeys(("raw_weight", "contrast", "replaced"), SHARE),
+    **dict.fromkeys(("raw_weight", "contrast", "replaced", "share"), SHARE),
     "dropout": NOT_WHOLE_SHARE,
 }
 

@@ -158,10 +158,13 @@ def place_of(model: Recommender) -> torch.device:
 
 def tensors_of(batch: Batch) -> list[Tensor]:
     """All tensors of a batch, in one order."""
-    return [batch.users, batch.pos, batch.neg, *(x for drawn in batch.drawn.values() for x in drawn)]
+    drawn = (x for parts in batch.drawn.values() for x in parts)
+    shared = () if batch.candidates is None else (batch.candidates,)
+    return [batch.users, batch.pos, batch.neg, *drawn, *shared]
 
 
 def cloned(batch: Batch) -> Batch:
     """A batch of the same content in memory of its own."""
     drawn: dict[str, Any] = {name: Distinct(*(x.clone() for x in parts)) for name, parts in batch.drawn.items()}
-    return Batch(batch.users.clone(), batch.pos.clone(), batch.neg.clone(), drawn)
+    candidates = None if batch.candidates is None else batch.candidates.clone()
+    return Batch(batch.users.clone(), batch.pos.clone(), batch.neg.clone(), drawn, candidates)

@@ -158,7 +158,9 @@ class Trainer:
             model, self.optimizer, capture=capture, compile=compile, precision=config.precision, group=group()
         )
         visited = None if pairs is None else pairs.to(device)
-        self.sampler = Sampler(data.train.to(device), data.num_items, model.negatives, visited, model.distinct)
+        self.sampler = Sampler(
+            data.train.to(device), data.num_items, model.negatives, visited, model.distinct, model.candidates
+        )
         self.generator = torch.Generator(device).manual_seed(config.seed)
 
     def batches(self) -> Iterator[Batch]:

@@ -76,11 +76,13 @@ def checkerboard():
 
 @pytest.fixture(scope="session")
 def make_batch():
-    def make(data, negatives=1, size=16, seed=0):
+    def make(data, negatives=1, size=16, seed=0, candidates=0):
         """Training pairs with uniform items as negatives (whether they are positives does not matter to a loss)."""
         generator = torch.Generator().manual_seed(seed)
         pairs = data.train[torch.randint(len(data.train), (size,), generator=generator)]
-        return Batch(*pairs.T, torch.randint(data.num_items, (size, negatives), generator=generator))
+        neg = torch.randint(data.num_items, (size, negatives), generator=generator)
+        shared = torch.randperm(data.num_items, generator=generator)[:candidates] if candidates else None
+        return Batch(*pairs.T, neg, candidates=shared)
 
     return make
 
@@ -105,7 +107,7 @@ def unchecked():
     config.update("jaxtyping_disable", False)
 
 
-IN_FORCE = ("settings    ", "teacher     ")  # how the lines begin that `mmkd run` prints before it trains
+IN_FORCE = ("settings    ", "teacher")  # how the lines begin that `mmkd run` prints before it trains
 
 
 @pytest.fixture

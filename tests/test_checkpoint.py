@@ -15,7 +15,7 @@ from mmkd_core.cost import added
 from mmkd_core.models import VARIANTS
 
 CONFIG = FitConfig(epochs=7, batch_size=64, lr=0.01, evaluate_every=2, seed=3)
-TRAINED = [name for name in (*MODELS, *VARIANTS) if name not in ("popularity", "itemknn")]
+TRAINED = [name for name, kind in (MODELS | VARIANTS).items() if kind.trained]
 SETTINGS = {  # what a model has to keep beside its defaults' state
     "mmkd frozen prompt": ("mmkd", {"prompt_mode": "frozen"}),
     "mmkd without prompt": ("mmkd", {"prompt_mode": "off"}),

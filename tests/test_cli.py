@@ -281,6 +281,57 @@ def test_a_run_first_prints_the_settings_in_force_and_where_they_come_from(folde
         assert re.fullmatch(rf"cost        \d+ s{' for this stage' if model == 'mmkd' else ''}, [\d,]+ param.*", cost)
 
 
+def test_settings_of_every_teacher_reach_the_experiment_by_the_names_that_lead_to_it():
+    changes = ["temperature=0.5", "teacher.share=0.5", "teacher.teacher.layers=1", "teacher.second.fit.lr=0.25",
+               "fit.epochs=3", "teacher.second.model=lightgcn", "data.noise=0.3"]  # fmt: skip
+    experiment = planned("mmkd-lists", "some/folder", 1, changes)
+    first, second, both, own = experiment.stages
+    assert (own.hparams["temperature"], own.fit.epochs, both.hparams["share"]) == (0.5, 3, 0.5)
+    assert (first.model, first.hparams["layers"], second.model, second.fit.lr) == (
+        "softmax-teacher",
+        1,
+        "lightgcn",
+        0.25,
+    )
+    assert {json.dumps(stage.options) for stage in experiment.stages} == {'{"noise": 0.3}'}
+    assert in_force(second) == "fit.lr=0.25 data.noise=0.3 (--set); the rest defaults"
+    usual = planned("mmkd-lists", "some/folder", 0, [])  # how a model is usually trained is a default as well
+    assert [in_force(stage) for stage in usual.stages] == ["all defaults"] * 4
+    one = planned("mmkd-lists", "some/folder", 0, ["teacher.model=vbpr", "teacher.dim=8"])
+    assert [(stage.model, stage.hparams["dim"]) for stage in one.stages] == [("vbpr", 8), ("mmkd-lists", 64)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("second.dim=8", "mmkd has no second, so settings {'dim': '8'} of one mean nothing"),
+        ("teacher.teacher.dim=8", "teacher has no teacher, so settings {'dim': '8'} of one mean nothing"),
+        ("teachers.dim=8", "--set 'teachers.dim=8': expected NAME=VALUE, NAME with one of"),
+        ("teacher.=8", "--set 'teacher.=8': expected NAME=VALUE, NAME with one of"),
+        ("teacher.fit=8", "--set 'teacher.fit=8': expected NAME=VALUE, NAME with one of"),
+    ],
+)
+def test_settings_of_a_teacher_that_there_is_not_are_refused(change, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        planned("mmkd", "some/folder", 0, [change])
+
+
+def test_a_run_prints_the_settings_of_every_teacher(folder, tmp_path, capsys):
+    quick = [
+        part for front in ("", "teacher.teacher.", "teacher.second.") for part in ("--set", f"{front}fit.epochs=1")
+    ]
+    status, out, err = call(capsys, "run", "mmkd-lists", "--data", folder, "--store", tmp_path, *quick)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[:4] == [
+        "settings    fit.epochs=1 (--set); the rest defaults",
+        "teacher     all defaults",
+        "teacher.teacher fit.epochs=1 (--set); the rest defaults",
+        "teacher.second fit.epochs=1 (--set); the rest defaults",
+    ]
+    kinds = sorted(path.parent.name for path in tmp_path.rglob("*.json"))
+    assert kinds == ["ensemble", "mmkd-lists", "softmax-factors", "softmax-teacher"]
+
+
 def test_settings_of_model_training_and_teacher_reach_the_record(folder, tmp_path, capsys):
     changes = ["dim=4", "teacher.dim=4", "teacher.fit.epochs=1", "teacher.fit.lr=0.5", "pair=0", "init=random"]
     arguments = [part for change in changes for part in ("--set", change)]

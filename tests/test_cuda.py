@@ -16,7 +16,7 @@ from mmkd_core.sparse import Pattern
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
-UNTRAINED = ("popularity", "itemknn")
+UNTRAINED = [name for name, kind in MODELS.items() if not kind.trained]
 ON_CPU_ALONE = "mmkd+released-tables"
 NAMES = [name for name in (*MODELS, *VARIANTS) if name != ON_CPU_ALONE]
 TRAINED = [name for name in NAMES if name not in UNTRAINED]
@@ -34,7 +34,8 @@ def made(name, data, device):
 
 
 def on(batch, device):
-    return type(batch)(*(part.to(device) for part in batch[:3]))
+    shared = None if batch.candidates is None else batch.candidates.to(device)
+    return type(batch)(*(part.to(device) for part in batch[:3]), candidates=shared)
 
 
 @pytest.mark.parametrize("name", NAMES)

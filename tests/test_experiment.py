@@ -17,7 +17,7 @@ from mmkd_core.hits import read_hits, save_hits
 from mmkd_core.models import defaults_of
 from mmkd_core.models.mmkd import MMKD, STUDENTS
 from mmkd_core.models.teacher import Teacher
-from mmkd_core.runs import model_of, trained, trained_teacher
+from mmkd_core.runs import model_of, resumes, trained, trained_teachers
 
 SHORT = FitConfig(epochs=2, batch_size=256, lr=0.01, evaluate_every=1)
 
@@ -37,6 +37,17 @@ def teacher(**changes):
 
 def mmkd(**changes):
     return lightgcn(**{"model": "mmkd", "teacher": teacher()} | changes)
+
+
+def ensemble(**changes):
+    return lightgcn(**{"model": "ensemble", "hparams": {}, "teacher": lightgcn(), "second": teacher()} | changes)
+
+
+def lists(**changes):
+    return lightgcn(**{"model": "mmkd-lists", "teacher": ensemble()} | changes)
+
+
+KINDS = {"mmkd": mmkd, "ensemble": ensemble, "mmkd-lists": lists}
 
 
 def no_training(*_, **__):
@@ -173,7 +184,7 @@ def test_a_record_survives_saving_and_reading(finished, tmp_path):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_restoring_a_record_reproduces_its_metrics(name, toy, tmp_path):
-    experiment = mmkd() if name == "mmkd" else lightgcn(model=name, hparams={})
+    experiment = KINDS.get(name, lambda: lightgcn(model=name, hparams={}))()
     record = run(experiment, tmp_path, data=toy)
     model = restore(record.file(tmp_path), toy)
     assert not model.training
@@ -223,15 +234,72 @@ def test_running_leaves_the_global_generator_as_it_was(toy, tmp_path):
 
 
 def test_the_teacher_of_an_experiment_is_trained_once_and_starts_its_student(toy, tmp_path, monkeypatch):
-    assert trained_teacher(lightgcn(), tmp_path, toy) is None
-    trained = trained_teacher(mmkd(), tmp_path, toy)
+    assert trained_teachers(lightgcn(), tmp_path, toy) == {}
+    trained = trained_teachers(mmkd(), tmp_path, toy)["teacher"]
     monkeypatch.setattr(runs, "fit", no_training)
-    again = trained_teacher(mmkd(), tmp_path, toy)
+    again = trained_teachers(mmkd(), tmp_path, toy)["teacher"]
     assert isinstance(trained, Teacher)
     assert isinstance(again, Teacher)
     assert all(torch.equal(one, other) for one, other in zip(trained.embed(), again.embed(), strict=True))
-    student = model_of(mmkd(hparams={"dim": 4, "layers": 0}), toy, trained)
+    student = model_of(mmkd(hparams={"dim": 4, "layers": 0}), toy, teacher=trained)
     torch.testing.assert_close(torch.cat([*student.embed()]), torch.cat([*trained.embed()]))
+
+
+def test_teachers_are_nested_as_deep_as_they_are_and_each_is_trained_once(toy, tmp_path, monkeypatch):
+    assert [stage.model for stage in lists().stages] == ["lightgcn", "teacher", "ensemble", "mmkd-lists"]
+    record = run(lists(), tmp_path, data=toy)
+    made = {path.parent.name: Record.read(path) for path in tmp_path.rglob("*.json")}
+    assert {name: made[name].experiment for name in made} == {stage.model: stage for stage in lists().stages}
+    assert made["ensemble"].cost["epochs"] == 0
+    assert made["ensemble"].history["validation"][0].keys() >= {"share", "recall@20"}
+    recall = made["ensemble"].validation["recall@20"]
+    assert record.history["validation"][0]["teacher_recall"] == pytest.approx(recall, abs=1e-6)
+    monkeypatch.setattr(runs, "fit", no_training)
+    assert trained_teachers(lists(seed=0, hparams={"dim": 5}), tmp_path, toy)["teacher"].embed().users.shape == (20, 8)
+
+
+def test_the_stages_that_are_left_end_where_a_teacher_is_there(toy, tmp_path):
+    assert [stage.model for stage, *_ in resumes(lists(), tmp_path, toy)] == [stage.model for stage in lists().stages]
+    run(ensemble(), tmp_path, data=toy)
+    next(tmp_path.rglob("lightgcn/*.safetensors")).unlink()  # nobody needs it any more
+    assert [stage.model for stage, *_ in resumes(lists(), tmp_path, toy)] == ["mmkd-lists"]
+
+
+def test_a_second_teacher_has_a_line_in_records_and_keys_where_there_is_one_alone():
+    assert "second" not in mmkd().canonical
+    assert "second" not in json.dumps(mmkd().as_dict())
+    for experiment in (ensemble(), lists()):
+        assert Experiment.from_dict(json.loads(json.dumps(experiment.as_dict()))) == experiment
+    assert ensemble().as_dict()["second"] == teacher().as_dict()
+    swapped = ensemble(teacher=teacher(), second=lightgcn())
+    assert len({one.key("data") for one in (ensemble(), swapped, ensemble(second=lightgcn()))}) == 3
+    there = lists().at("there")
+    assert {stage.dataset for stage in there.stages} == {"there"}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: lists(teacher=None), "teacher=None of mmkd-lists, which learns from one; expected a teacher"),
+        (lambda: ensemble(second=None), "second=None of ensemble, which learns from one; expected a teacher"),
+        (lambda: mmkd(second=teacher()), "mmkd cannot be taught by teacher; expected mmkd and teacher"),
+        (lambda: mmkd(teacher=lightgcn()), "mmkd cannot be taught by lightgcn; expected mmkd and teacher"),
+    ],
+)
+def test_teachers_too_few_too_many_or_of_another_kind_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_plan_of_the_list_student_nests_its_two_teachers_and_their_usual_training():
+    experiment = plan("mmkd-lists", "some/folder", seed=2)
+    first, second, both, own = experiment.stages
+    assert [first.model, second.model, both.model] == ["softmax-teacher", "softmax-factors", "ensemble"]
+    assert {stage.seed for stage in experiment.stages} == {2}
+    assert (first.fit.lr, second.fit.lr, own.fit.lr) == (2e-3, 5e-3, 1e-3)
+    assert plan("softmax-teacher", "some/folder", fit={"lr": 0.5}).fit.lr == 0.5
+    one = plan("mmkd-lists", "some/folder", seed=2, teacher=first)
+    assert [stage.model for stage in one.stages] == ["softmax-teacher", "mmkd-lists"]
 
 
 def test_the_teacher_of_a_model_is_untrained_and_has_its_own_settings_unless_one_is_given(toy):
@@ -458,7 +526,7 @@ def test_a_plan_overlays_the_defaults_of_the_signature_with_the_data_sets_block_
 
 def test_settings_are_kept_for_data_sets_and_searches_alone():
     assert all({*tables_of(name)} <= {"search", "demo", *REAL} for name in MODELS)
-    assert all({*tables_of(name)} >= {*REAL} for name in MODELS if defaults_of(name))
+    assert all({*tables_of(name)} >= {*REAL} for name in MODELS if defaults_of(name) and name != "ensemble")
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmkd_core.losses import bpr, l2, list_kd, pair_kd, scaled_cosine_error
+from mmkd_core.losses import bpr, l2, list_kd, pair_kd, sampled_softmax, scaled_cosine_error, softmax_kd
 
 
 def sigmoid(x):
@@ -301,3 +301,78 @@ def test_scaled_cosine_error_names_wrong_arguments():
         scaled_cosine_error(torch.zeros(3, 4), torch.zeros(3, 5))
     with pytest.raises(ValueError, match=r"scaled_cosine_error: got gamma=0\.5; expected gamma >= 1"):
         scaled_cosine_error(torch.zeros(3, 4), torch.zeros(3, 4), 0.5)
+
+
+# --- softmax over shared candidates ---
+
+
+def slow_softmax(users, pos, candidates, same, temperature):
+    """The equation of sampled softmax, row by row."""
+    total = 0.0
+    for user, own, row in zip(users, pos, same.tolist(), strict=True):
+        positive = math.exp(float(user @ own) / temperature)
+        others = [
+            math.exp(float(user @ c) / temperature) for c, is_own in zip(candidates, row, strict=True) if not is_own
+        ]
+        total -= math.log(positive / (positive + sum(others)))
+    return total / len(users)
+
+
+SAME = torch.tensor([[False, True, False], [False, False, False], [True, True, True], [False, False, True]])
+
+
+@pytest.mark.parametrize("temperature", [0.2, 1.0, 3.0])
+def test_sampled_softmax_is_the_mean_of_its_equation(temperature):
+    rows = normal(4, 5), normal(4, 5, seed=1), normal(3, 5, seed=2)
+    expected = slow_softmax(*rows, SAME, temperature)
+    assert sampled_softmax(*rows, SAME, temperature).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_sampled_softmax_has_the_gradients_of_its_equation():
+    rows = [x.requires_grad_() for x in (normal(4, 5), normal(4, 5, seed=1), normal(3, 5, seed=2))]
+    assert torch.autograd.gradcheck(lambda *x: sampled_softmax(*x, SAME, 0.5), rows)
+
+
+def test_a_row_whose_candidates_are_all_the_positive_adds_nothing():
+    users, pos, candidates = normal(1, 5), normal(1, 5, seed=1), normal(3, 5, seed=2)
+    assert sampled_softmax(users, pos, candidates, SAME[2:3]).item() == 0
+
+
+def test_sampled_softmax_of_large_scores_is_finite():
+    users = torch.full((2, 4), 1e4, requires_grad=True)
+    loss = sampled_softmax(users, -users.detach(), users.detach(), torch.zeros(2, 2, dtype=torch.bool), 0.1)
+    loss.backward()
+    assert loss.isfinite()
+    assert users.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 5.0])
+def test_softmax_kd_is_the_mean_kl_divergence_of_both_softmaxes(temperature):
+    teacher, student = normal(4, 6), normal(4, 6, seed=1)
+    pairs = zip((teacher / temperature).tolist(), (student / temperature).tolist(), strict=True)
+    expected = sum(kl(softmax(t), softmax(s)) for t, s in pairs) / 4
+    assert softmax_kd(teacher, student, temperature).item() == pytest.approx(expected, rel=1e-9)
+    whole = list_kd(teacher, student, 1.0, 1.0, temperature) / temperature**2
+    torch.testing.assert_close(softmax_kd(teacher, student, temperature), whole)
+
+
+def test_softmax_kd_has_the_gradient_of_its_equation_and_none_for_the_teacher():
+    teacher, student = normal(3, 5).requires_grad_(), normal(3, 5, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: softmax_kd(teacher.detach(), x, 0.7), [student])
+    softmax_kd(teacher, student).backward()
+    assert teacher.grad is None
+
+
+def test_softmax_kd_is_zero_where_scores_differ_by_a_constant():
+    teacher = normal(3, 5)
+    assert softmax_kd(teacher, teacher + 2.0).item() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_softmax_losses_name_wrong_arguments():
+    with pytest.raises(ValueError, match=r"softmax_kd: got \(2, 3\), \(2, 4\); expected equal shapes"):
+        softmax_kd(torch.zeros(2, 3), torch.zeros(2, 4))
+    with pytest.raises(ValueError, match=r"softmax_kd: got temperature=0; expected temperature > 0"):
+        softmax_kd(torch.zeros(2, 3), torch.zeros(2, 3), 0)
+    with pytest.raises(ValueError, match=r"sampled_softmax: got temperature=-1; expected temperature > 0"):
+        sampled_softmax(*(torch.zeros(2, 3) for _ in range(3)), torch.zeros(2, 2, dtype=torch.bool), -1)

@@ -11,12 +11,15 @@ from torch import nn
 
 from mmkd_core import MODELS, DataError, FitConfig, evaluate, fit, rank, recommend
 from mmkd_core.cost import parameters
+from mmkd_core.experiment import TEACHERS
 from mmkd_core.models import build, defaults_of
 from mmkd_core.models.teacher import Teacher
 
-UNTRAINED = [name for name, kind in MODELS.items() if kind.deterministic]  # they count; nothing is trained
+UNTRAINED = [name for name, kind in MODELS.items() if not kind.trained]
 TRAINED = [name for name in MODELS if name not in UNTRAINED]
+TOLERANT = ("softmax-teacher", "softmax-factors", "ensemble", "mmkd-lists")  # of content, they take what there is
 REFERENCES = Path(__file__).parents[1] / "book" / "references.bib"
+NARROW = {"mmkd-lists": {"dim": 8}}  # as wide as there are items it starts at its teacher, and nothing is left to learn
 SHORT = FitConfig(epochs=2, batch_size=64, lr=0.01, evaluate_every=1)
 
 
@@ -34,7 +37,7 @@ def test_a_model_has_a_title_of_its_own_and_a_citation_in_the_bibliography(name)
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_that_reads_content_needs_some_and_the_others_do_without(name, make_data):
     bare = make_data(modalities=0)
-    if MODELS[name].reads_content:
+    if MODELS[name].reads_content and name not in TOLERANT:
         with pytest.raises(DataError, match="random: no modality; this model needs item features"):
             make(name, bare)
     else:
@@ -48,14 +51,14 @@ def scores_of(model, data):
 
 
 @pytest.mark.parametrize("name", UNTRAINED)
-def test_models_that_count_have_no_parameter(name, data):
+def test_models_that_are_not_trained_have_no_parameter(name, data):
     assert not list(make(name, data).parameters())
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_every_parameter_that_requires_a_gradient_gets_one_from_one_loss(name, data, make_batch):
-    model = make(name, data).train()
-    terms = model(make_batch(data, model.negatives))
+    model = make(name, data, **NARROW.get(name, {})).train()
+    terms = model(make_batch(data, model.negatives, candidates=model.candidates))
     sum(terms.values()).backward()
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     assert trained
@@ -64,8 +67,8 @@ def test_every_parameter_that_requires_a_gradient_gets_one_from_one_loss(name, d
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_loss_terms_are_finite_scalars_by_name(name, data, make_batch):
-    model = make(name, data)
-    terms = model(make_batch(data, model.negatives))
+    model = make(name, data, **NARROW.get(name, {}))
+    terms = model(make_batch(data, model.negatives, candidates=model.candidates))
     assert next(iter(terms.values())) > 0  # the first is what ranks
     assert all(term.shape == () and term.isfinite() for term in terms.values())
 
@@ -110,10 +113,18 @@ def test_the_search_for_hidden_tensors_finds_one(hide, data):
     assert bare_tensors(model) == ["graph.hidden"]
 
 
+def taught(name, data, config):
+    """A trained model: one that learns from any teachers from trained ones, MMKD from an untrained teacher."""
+    usual = MODELS[name].teachers if MODELS[name].any_teacher else ()
+    teachers = {place: taught(kind, data, config) for place, kind in zip(TEACHERS, usual, strict=False)}
+    model = make(name, data, **teachers)
+    fit(model, data, config)
+    return model
+
+
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "popularity"])  # one list for all users
 def test_solves_a_checkerboard(name, checkerboard):
-    model = make(name, checkerboard)
-    fit(model, checkerboard, FitConfig(epochs=12, batch_size=128, lr=0.05, evaluate_every=4))
+    model = taught(name, checkerboard, FitConfig(epochs=12, batch_size=128, lr=0.05, evaluate_every=4))
     with torch.no_grad():
         values = evaluate(model.embed(), checkerboard, "test", (4,), mask_validation=True)
     # 34 candidates, of which exactly the 4 test items are of the user's colour; chance is 0.12
@@ -266,7 +277,8 @@ def test_a_model_is_built_with_its_own_defaults(name, data):
 
 def test_the_names_that_callers_rely_on():
     baselines = "bpr-mf ngcf lightgcn vbpr mmgcn grcn lattice clcrec slmrec bm3"
-    assert list(MODELS) == ["popularity", "itemknn", *baselines.split(), "teacher", "mmkd"]
+    ours = "softmax-teacher softmax-factors ensemble mmkd-lists"
+    assert list(MODELS) == ["popularity", "itemknn", *baselines.split(), "teacher", "mmkd", *ours.split()]
     assert "teacher" not in defaults_of("mmkd")
     assert {"student", "init", "prompt_mode", "pair", "list", "embed"} <= set(defaults_of("mmkd"))
     assert (defaults_of("mmkd")["prompt_mode"], defaults_of("mmkd")["init"]) == ("kd", "teacher")

@@ -16,7 +16,7 @@ from mmkd_core.models import MODELS, VARIANTS, build, defaults_of
 from mmkd_core.parallel import Group, group, is_first, joined
 from mmkd_core.training import Trainer, train_epoch
 
-TRAINED = [name for name in (*MODELS, *VARIANTS) if name not in ("popularity", "itemknn")]
+TRAINED = [name for name, kind in (MODELS | VARIANTS).items() if kind.trained]
 JOINT = [name for name in TRAINED if MODELS.get(name) and MODELS[name].joint]
 
 
@@ -46,7 +46,7 @@ def test_terms_and_gradients_of_the_parts_add_up_to_those_of_the_batch(name, row
     model(batches[0])  # LATTICE mines its items in the first step of an epoch
     batch = batches[1]
     if rows < 64:  # a tail
-        batch = type(batch)(*(part[:rows] for part in batch[:3]))
+        batch = type(batch)(*(part[:rows] for part in batch[:3]), candidates=batch.candidates)
     whole = gradients(model, 1, batch)
     parts = [Group(rank, 2).part(batch) for rank in range(2)]
     assert sum(share for share, _ in parts) == pytest.approx(1)

@@ -100,3 +100,49 @@ def test_batches_hold_int64_ids(data):
     assert isinstance(batch, Batch)
     assert [part.dtype for part in batch[:3]] == [torch.int64] * 3
     assert batch.neg.shape == (4, 2)
+
+
+# --- candidates ---
+
+
+def test_candidates_are_distinct_items_of_one_number_and_differ_from_batch_to_batch(data):
+    drawn = [batch.candidates for batch in epoch(Sampler(data.train, data.num_items, 1, candidates=7), 16)]
+    assert all(len(items.unique()) == 7 and items.dtype == torch.int64 for items in drawn)
+    assert all(int(items.min()) >= 0 and int(items.max()) < data.num_items for items in drawn)
+    assert len({tuple(items.tolist()) for items in drawn}) == len(drawn)
+
+
+def test_where_there_are_fewer_items_all_are_candidates():
+    train = torch.tensor([[0, 0], [1, 1]])
+    (batch,) = epoch(Sampler(train, 5, 1, candidates=100))
+    assert batch.candidates.sort().values.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_candidates_are_uniform_over_all_items_whoever_likes_them():
+    train = torch.tensor([[user, 0] for user in range(4000)] + [[0, 9]])
+    drawn = torch.cat([batch.candidates for batch in epoch(Sampler(train, 10, 1, candidates=3), 4)])
+    counts = torch.bincount(drawn, minlength=10)
+    assert ((counts - len(drawn) / 10).abs() < 5 * (len(drawn) * 0.09) ** 0.5).all()
+
+
+def test_who_asks_for_no_candidates_draws_what_was_drawn_before(data):
+    """The generator is not touched for them: pinned numbers of an epoch without."""
+    plain = Sampler(data.train, data.num_items, 2)
+    generator, other = (torch.Generator().manual_seed(5) for _ in range(2))
+    batches = list(plain.epoch(16, generator))
+    assert all(batch.candidates is None for batch in batches)
+    order = torch.randperm(len(plain.edges), generator=other)
+    assert torch.equal(torch.cat([batch.users for batch in batches]), plain.edges[order, 0])
+    first = torch.randint(data.num_items, (2 * len(order),), generator=other)
+    with_some = Sampler(data.train, data.num_items, 2, candidates=5)
+    assert triples(epoch(with_some, 16, seed=5))[:16] == triples(batches)[:16]
+    neg = torch.cat([batch.neg for batch in batches]).flatten()
+    owners = torch.cat([batch.users for batch in batches]).repeat_interleave(2)
+    right = ~plain._is_positive(owners, first)
+    assert torch.equal(neg[right], first[right])
+
+
+def test_a_model_may_do_without_negatives(data):
+    batches = epoch(Sampler(data.train, data.num_items, 0, candidates=3), 16)
+    assert {batch.neg.shape[1] for batch in batches} == {0}
+    assert sum(len(batch.users) for batch in batches) == len(data.train)

@@ -15,9 +15,10 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from benchmarks.kernels import Kernels
 from mmkd_core.kernels import linear, rows
 from mmkd_core.models import MODELS, VARIANTS, build
+from mmkd_core.steps import tensors_of
 from mmkd_core.training import FitConfig, Trainer
 
-TRAINED = [name for name in (*MODELS, *VARIANTS) if name not in ("popularity", "itemknn")]
+TRAINED = [name for name, kind in (MODELS | VARIANTS).items() if kind.trained]
 
 # Kernels of a step with two modalities: forward, backward and optimiser; what only looks at memory in another way or
 # allocates it is none. A step may not take more. The library's own operators are opened and what is inside them counts,
@@ -36,6 +37,12 @@ KERNELS = {
     "teacher": 100,
     "mmkd": 220,
     "mmkd, prompt frozen": 150,
+    "softmax-teacher": 110,
+    "softmax-factors": 95,
+    "mmkd-lists": 40,
+    "lightgcn+softmax": 95,
+    "bpr-mf+softmax": 75,
+    "vbpr+softmax": 90,
 }
 
 
@@ -117,7 +124,7 @@ def test_a_compiled_training_has_the_losses_of_one_that_is_not(traced):
 def test_all_whole_batches_of_an_epoch_have_one_shape(name, data):
     """So that one graph serves them all; only the tail of an epoch is shorter."""
     *whole, tail = begun(name, data)[2]
-    shapes = [[x.shape for x in (*batch[:3], *(y for drawn in batch.drawn.values() for y in drawn))] for batch in whole]
+    shapes = [[x.shape for x in tensors_of(batch)] for batch in whole]
     assert len(whole) >= 2
     assert all(shape == shapes[0] for shape in shapes)
     assert len(tail.users) <= len(whole[0].users)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -68,6 +69,7 @@ def _models() -> str:
         "models and their default settings; hparams/MODEL.toml overrides them for the named data sets:\n"
         f"{models}\n\n--set NAME=VALUE takes these, fit.NAME ({training}),\n"
         "teacher.NAME and teacher.fit.NAME (for mmkd; teacher.model=teacher+xavier is the teacher's variant),\n"
+        "second.NAME where there are two, teacher.second.NAME for a teacher's own,\n"
         "and data.NAME (options of the data set, such as data.noise)."
     )
 
@@ -92,8 +94,8 @@ def _run_on(device: torch.device, arguments: argparse.Namespace) -> int:
     experiment = planned(arguments.model, arguments.data, arguments.seed, arguments.set)
     data = load(experiment.dataset, **experiment.options)
     print(f"settings    {in_force(experiment)}")
-    if experiment.teacher is not None:
-        print(f"teacher     {in_force(experiment.teacher)}")
+    for name, stage in _teachers(experiment).items():
+        print(f"{name:<11} {in_force(stage)}")
     sys.stdout.flush()  # before the bars, also into a pipe
     for stage, file, epoch in resumes(experiment, arguments.store, data):
         if epoch:
@@ -107,7 +109,7 @@ def _run_on(device: torch.device, arguments: argparse.Namespace) -> int:
     print(f"{arguments.model} on {arguments.data}, seed {arguments.seed}, epoch {record.history['best_epoch']} kept")
     print("test        " + "  ".join(f"{name} {value:.4f}" for name, value in record.metrics.items()))
     print("validation  " + "  ".join(f"{name} {value:.4f}" for name, value in record.validation.items()))
-    of = "" if experiment.teacher is None else " for this stage"
+    of = " for this stage" if experiment.teachers else ""
     print(
         f"cost        {record.cost['seconds']:.0f} s{of}, {record.cost['parameters']['trained']:,} parameters trained"
     )
@@ -115,22 +117,29 @@ def _run_on(device: torch.device, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _teachers(experiment: Experiment, front: str = "") -> dict[str, Experiment]:
+    """The experiments nested in one by the names that `--set` knows them by: "teacher", "teacher.second"."""
+    own = {front + name: teacher for name, teacher in experiment.teachers.items()}
+    return own | {deep: one for name, teacher in own.items() for deep, one in _teachers(teacher, f"{name}.").items()}
+
+
 def in_force(stage: Experiment) -> str:
     """The settings that are not at a signature's default, by what they come from."""
-    from mmkd_core.experiment import chosen_for
-    from mmkd_core.models import base_of, defaults_of
+    from mmkd_core.experiment import chosen_for, file_of
+    from mmkd_core.models import defaults_of, usual_fit
     from mmkd_core.training import FitConfig
 
     def flat(settings: Mapping[str, Any], fit: Mapping[str, Any]) -> dict[str, Any]:
         return {**settings, **{f"fit.{name}": value for name, value in fit.items() if name != "seed"}}
 
-    now, usual = flat(stage.hparams, asdict(stage.fit)), flat(defaults_of(stage.model), asdict(FitConfig()))
+    training = asdict(FitConfig()) | usual_fit(stage.model)
+    now, usual = flat(stage.hparams, asdict(stage.fit)), flat(defaults_of(stage.model), training)
     chosen = chosen_for(stage.model, stage.dataset)
     fit = chosen.pop("fit", {})
     searched = {name: now[name] for name, value in flat(chosen, fit).items() if now[name] == value}
     given = {name: value for name, value in now.items() if name not in searched and value != usual[name]}
     given |= {f"data.{name}": value for name, value in stage.options.items()}
-    origins = {f"hparams/{base_of(stage.model)}.toml [{stage.dataset}]": searched, "--set": given}
+    origins = {f"hparams/{file_of(stage.model)} [{stage.dataset}]": searched, "--set": given}
     told = [
         f"{' '.join(f'{name}={value}' for name, value in settings.items())} ({origin})"
         for origin, settings in origins.items()
@@ -152,47 +161,49 @@ def _what_is_kept(experiment: Experiment, arguments: argparse.Namespace, data: D
     return f"stopped; {file} keeps {stage.model} up to epoch {epoch} of {stage.fit.epochs}; to go on: {arguments.again}"
 
 
+FRONTS = re.compile(r"fit|data|(?:teacher|second)(?:\.(?:teacher|second))*(?:\.fit)?")  # of the names of settings
+
+
 def planned(model: str, dataset: str, seed: int, settings: Sequence[str]) -> Experiment:
     """The experiment that `--set NAME=VALUE` arguments ask for."""
-    from mmkd_core.experiment import plan
-    from mmkd_core.models import base_of
+    from mmkd_core.datasets import OPTIONS
 
-    groups: dict[str, dict[str, str]] = {"": {}, "fit": {}, "teacher": {}, "teacher.fit": {}, "data": {}}
+    told: dict[str, str] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
-        group, _, leaf = name.rpartition(".")
-        if not equals or not leaf or group not in groups or name in groups:
-            fronts = [group for group in groups if group]
+        front, _, leaf = name.rpartition(".")
+        if not equals or not leaf or (front and not FRONTS.fullmatch(front)) or FRONTS.fullmatch(name):
+            fronts = ["fit", "teacher", "teacher.fit", "data"]
             raise ValueError(f"--set {quoted(setting)}: expected NAME=VALUE, NAME with one of {fronts} in front")
-        groups[group][leaf] = text
-    given = _values(model, groups)
-    teacher = None
-    common: dict[str, Any] = {"seed": seed, "options": given["data"]}
-    if inner := given["teacher"] | given["teacher.fit"]:
-        if base_of(model) != "mmkd":
-            raise ValueError(f"{model} has no teacher, so settings {quoted(inner)} of one mean nothing")
-        kind = given["teacher"].pop("model", "teacher")
-        teacher = plan(kind, dataset, hparams=given["teacher"], fit=given["teacher.fit"], **common)
-    return plan(model, dataset, hparams=given[""], fit=given["fit"], teacher=teacher, **common)
+        told[name] = text
+    options = _read(_below("data", told), OPTIONS)
+    return _stage(model, told, dataset=dataset, seed=seed, options=options)
 
 
-def _values(model: str, groups: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
-    """The values that the texts of `--set` stand for, each read as its setting's kind."""
-    from mmkd_core.datasets import OPTIONS
-    from mmkd_core.models import settings_of
+def _stage(model: str, told: Mapping[str, str], **common: Any) -> Experiment:
+    """The experiment of a model with the settings that texts by name stand for, those of its teachers among them."""
+    from mmkd_core.experiment import TEACHERS, plan
+    from mmkd_core.models import settings_of, teachers_of
     from mmkd_core.training import SETTINGS
 
-    kinds: dict[str, dict[str, Setting]] = {
-        "": settings_of(model),
-        "fit": SETTINGS,
-        "teacher": settings_of(groups["teacher"].get("model", "teacher")),
-        "teacher.fit": SETTINGS,
-        "data": OPTIONS,
-    }
-    return {
-        group: {name: read(text, kinds[group].get(name)) for name, text in texts.items()}
-        for group, texts in groups.items()
-    }
+    own = {name: text for name, text in told.items() if "." not in name}
+    hparams, fit = _read(own, settings_of(model)), _read(_below("fit", told), SETTINGS)
+    usual, teachers = dict(zip(TEACHERS, teachers_of(model), strict=False)), {}
+    for name in TEACHERS:
+        if inner := _below(name, told):
+            if name not in usual:
+                raise ValueError(f"{model} has no {name}, so settings {quoted(inner)} of one mean nothing")
+            teachers[name] = _stage(inner.pop("model", usual[name]), inner, **common)
+    return plan(model, hparams=hparams, fit=fit, **teachers, **common)
+
+
+def _below(front: str, told: Mapping[str, str]) -> dict[str, str]:
+    return {name[len(front) + 1 :]: text for name, text in told.items() if name.startswith(f"{front}.")}
+
+
+def _read(texts: Mapping[str, str], kinds: Mapping[str, Setting]) -> dict[str, Any]:
+    """The values that texts stand for, each read as its setting's kind."""
+    return {name: read(text, kinds.get(name)) for name, text in texts.items()}
 
 
 def _recommend(arguments: argparse.Namespace) -> int:

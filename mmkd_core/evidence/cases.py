@@ -9,8 +9,8 @@ from mmkd_core import datasets as data_sets
 from mmkd_core.datasets import DATASETS
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.shapes import SHAPES, shape_of
-from mmkd_core.experiment import Experiment, plan
-from mmkd_core.models import base_of
+from mmkd_core.experiment import TEACHERS, Experiment, plan
+from mmkd_core.models import teachers_of
 
 Job = Experiment | Measurement
 
@@ -46,13 +46,14 @@ Seeds = Sequence[int] | int | None
 
 @dataclass(frozen=True)
 class Variant:
-    """What a row of a table trains: a model, and how it and its teacher differ from the settings in force."""
+    """What a row of a table trains: a model, and how it and its teachers differ from the settings in force."""
 
     model: str = "mmkd"
     hparams: Mapping[str, Any] = field(default_factory=dict)
     fit: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     teacher: "Variant | None" = None
+    second: "Variant | None" = None
 
 
 Variants = Iterable[tuple[dict[str, Any], Variant]]  # labels, and what is trained
@@ -105,14 +106,16 @@ class Asked:
         ]
 
     def planned(self, dataset: str, seed: int, variant: Variant) -> Experiment:
-        """The experiment of a row: every training in it, its teacher's too, has the budget's settings."""
-        teacher = None
-        if base_of(variant.model) == "mmkd":
-            own = variant.teacher or Variant("teacher")
-            teacher = self.planned(dataset, seed, replace(own, options=variant.options))
+        """The experiment of a row: every training in it, those of its teachers too, has the budget's settings."""
+        teachers = {
+            name: self.planned(
+                dataset, seed, replace(getattr(variant, name) or Variant(usual), options=variant.options)
+            )
+            for name, usual in zip(TEACHERS, teachers_of(variant.model), strict=False)
+        }
         fit = {**BUDGETS[self.budget].fit, **variant.fit}
-        return plan(variant.model, dataset, seed=seed, hparams=variant.hparams, fit=fit, teacher=teacher,
-                    options=variant.options)  # fmt: skip
+        return plan(variant.model, dataset, seed=seed, hparams=variant.hparams, fit=fit,
+                    options=variant.options, **teachers)  # fmt: skip
 
 
 Cases = Sequence[Case] | Callable[[], Sequence[Case]]  # a question's cases, or the function that makes them

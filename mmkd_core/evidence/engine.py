@@ -1,8 +1,8 @@
 """Carries out the jobs of cases that a store lacks: one after another, or spread over a Ray cluster.
 
-Jobs are independent but for this: a student's teacher is a job of its own and comes first. Each result is a file named
-by its job, so carrying out twice is carrying out once, and a worker that dies costs its own job alone, which is run
-again.
+Jobs are independent but for this: a student's teachers are jobs of their own and come first. Each result is a file
+named by its job, so carrying out twice is carrying out once, and a worker that dies costs its own job alone, which is
+run again.
 """
 
 import json
@@ -71,12 +71,19 @@ def run_all(
 
 
 def in_waves(jobs: Iterable[Job]) -> Iterator[list[Job]]:
-    """Each job once: first those that others need (the teachers of students), then the others."""
+    """Each job once: first those that need no other, then those that learn from these, and so on."""
     wanted = {job.canonical: job for job in jobs}
-    teachers = {name: job.teacher for name, job in wanted.items() if isinstance(job, Experiment) and job.teacher}
-    first = {t.canonical: t for t in teachers.values()} | {n: job for n, job in wanted.items() if n not in teachers}
-    yield [*first.values()]
-    yield [job for name, job in wanted.items() if name not in first]
+    stages = [stage for job in wanted.values() if isinstance(job, Experiment) for stage in job.stages[:-1]]
+    every = {job.canonical: job for job in (*stages, *wanted.values())}
+    depths = {name: _depth(job) for name, job in every.items()}
+    for depth in range(max(depths.values(), default=-1) + 1):
+        yield [job for name, job in every.items() if depths[name] == depth]
+
+
+def _depth(job: Job) -> int:
+    """How many trainings must come before a job, one after another."""
+    teachers = job.teachers.values() if isinstance(job, Experiment) else ()
+    return max((1 + _depth(teacher) for teacher in teachers), default=0)
 
 
 def one(job: Job, store: Path) -> None:

@@ -103,7 +103,7 @@ class Store:
             if isinstance(job, Experiment):
                 row, path = {**labels, "model": job.model, "record": None}, self._by_experiment.get(job.canonical)
                 if path is not None:
-                    trainings = [path] if job.teacher is None else [path, self._taught_by(job.teacher, path)]
+                    trainings = [path, *(self._taught_by(stage, path) for stage in job.stages[:-1])]
                     capped = any(is_capped(self.records[file]) for file in trainings)
                     row |= _of_record(path, self.records[path]) | {"capped": capped}
                 rows.append(row)

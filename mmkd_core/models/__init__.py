@@ -9,16 +9,20 @@ from mmkd_core.models.base import Recommender
 from mmkd_core.models.bm3 import BM3
 from mmkd_core.models.bpr_mf import BPRMF
 from mmkd_core.models.clcrec import CLCRec
+from mmkd_core.models.ensemble import Ensemble
 from mmkd_core.models.grcn import GRCN
 from mmkd_core.models.lattice import LATTICE
 from mmkd_core.models.lightgcn import LightGCN
+from mmkd_core.models.list_mmkd import ListMMKD
 from mmkd_core.models.mmgcn import MMGCN
 from mmkd_core.models.mmkd import MMKD
 from mmkd_core.models.ngcf import NGCF
 from mmkd_core.models.simple import ItemKNN, Popularity
 from mmkd_core.models.slmrec import SLMRec
+from mmkd_core.models.softmax import SoftmaxFactors, SoftmaxTeacher
+from mmkd_core.models.softmax_baselines import SOFTMAX_BASELINES
 from mmkd_core.models.teacher import Teacher
-from mmkd_core.models.variants import VARIANTS
+from mmkd_core.models.variants import VARIANTS_OF_MMKD
 from mmkd_core.models.vbpr import VBPR
 
 MODELS: dict[str, type[Recommender]] = {
@@ -36,7 +40,12 @@ MODELS: dict[str, type[Recommender]] = {
     "bm3": BM3,
     "teacher": Teacher,
     "mmkd": MMKD,
+    "softmax-teacher": SoftmaxTeacher,
+    "softmax-factors": SoftmaxFactors,
+    "ensemble": Ensemble,
+    "mmkd-lists": ListMMKD,
 }
+VARIANTS: dict[str, type[Recommender]] = VARIANTS_OF_MMKD | SOFTMAX_BASELINES
 
 
 def defaults_of(name: str) -> dict[str, Any]:
@@ -57,10 +66,28 @@ def all_settings(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return defaults_of(name) | settings.checked(given, settings_of(name), name)
 
 
-def build(name: str, data: Dataset, settings: Mapping[str, Any], *, teacher: Recommender | None = None) -> Recommender:
-    """The model `name` with `settings`; raises `ValueError` as `all_settings` does."""
-    taught = {} if teacher is None else {"teacher": teacher}
+def build(name: str, data: Dataset, settings: Mapping[str, Any], **teachers: Recommender | None) -> Recommender:
+    """The model `name` with `settings`; raises `ValueError` as `all_settings` does.
+
+    `teachers`, `teacher` and where it has two `second`, are what it learns from; one that is None is not given.
+    """
+    taught = {parameter: teacher for parameter, teacher in teachers.items() if teacher is not None}
     return _kind(name)(data, **all_settings(name, settings), **taught)
+
+
+def teachers_of(name: str) -> tuple[str, ...]:
+    """The models that a model learns from unless others are given. Raises `ValueError` for an unknown model."""
+    return _kind(name).teachers
+
+
+def may_teach(teacher: str, name: str, usual: str) -> bool:
+    """Whether a model may stand in the place of the `usual` teacher of another."""
+    return _kind(name).any_teacher or base_of(teacher) == usual
+
+
+def usual_fit(name: str) -> dict[str, Any]:
+    """How a model is trained where nothing else is said, as far as it differs from `FitConfig`."""
+    return dict(_kind(name).usual_fit)
 
 
 def check_memory(name: str, settings: Mapping[str, Any], data: Dataset) -> None:

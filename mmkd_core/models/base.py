@@ -1,18 +1,18 @@
 """The one protocol of all models: `embed()` and `loss(batch)`; `refresh()` and `monitor()` for those that need them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mmkd_core import losses, memory, settings
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.evaluation import Ranking, Scorer, rank
 from mmkd_core.graph import AtRows
-from mmkd_core.kernels import dense, own_scores
+from mmkd_core.kernels import own_scores
 from mmkd_core.layers import embedding
 
 
@@ -37,41 +37,11 @@ def infonce(
 ) -> Float[Tensor, ""]:
     """`weight` times the mean of InfoNCE over the pairs of a batch, whose anchors share their candidates.
 
-    `scores` are the pairs' own, `others` the `log_sum_exp` of each anchor's candidates, both divided by the
+    `scores` are the pairs' own, `others` the `losses.log_sum_exp` of each anchor's candidates, both divided by the
     temperature; `row` is the anchor of a pair.
     """
     values = F.softplus(rows_of(others[:, None], row).squeeze(1) - scores)
     return values.mean() if weight == 1 else values.sum() * (weight / len(values))
-
-
-def log_sum_exp(
-    anchors: Float[Tensor, "anchor dim"],
-    candidates: Float[Tensor, "candidate dim"],
-    excluded: Bool[Tensor, "anchor candidate"],
-) -> Float[Tensor, " anchor"]:
-    """log of the sum of exp(anchor . candidate) over the candidates of each anchor that are not `excluded`.
-
-    The smallest number, without a gradient, where all are. One exponential per pair serves both passes: what is kept
-    is each candidate's share of the sum, and both gradients are products with these shares.
-    """
-    return _LogSumExp.apply(anchors, candidates, excluded)  # pyright: ignore[reportReturnType]
-
-
-class _LogSumExp(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, anchors: Tensor, candidates: Tensor, excluded: Tensor) -> Tensor:
-        logits = dense(anchors, candidates.T)
-        dtype = torch.promote_types(logits.dtype, torch.float32)  # under autocast products are of fewer bits
-        logits = logits.to(dtype).masked_fill_(excluded, torch.finfo(dtype).min)  # -inf makes NaN gradients
-        top, shares = logits.amax(1), logits.softmax(1)
-        ctx.save_for_backward(anchors.to(dtype), candidates.to(dtype), shares)
-        return top - shares.amax(1).log_()  # the largest share is exp(top - what is sought)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:
-        anchors, candidates, shares = ctx.saved_tensors
-        grad = grad_outputs[0][:, None]
-        return grad * dense(shares, candidates), dense(shares.T, grad * anchors), None
 
 
 def row_l2(table: Float[Tensor, "node dim"], num_users: int, batch: Batch, weight: float) -> dict[str, Tensor]:
@@ -93,10 +63,15 @@ class Recommender(nn.Module):
     citation: str  # its key in book/references.bib
     reads_content: bool = False
     deterministic: bool = False  # the same with every seed
+    trained: bool = True  # False where nothing is
+    teachers: tuple[str, ...] = ()  # the models that it learns from, as they are planned unless others are given
+    any_teacher: bool = False  # whether others may be of another kind
     negatives: int = 1
+    candidates: int = 0  # items that all rows of a batch share
     joint: bool = False  # its loss compares the rows of a batch with each other
     distinct: tuple[str, ...] = ()  # fields of a batch whose distinct ids it asks for
     squares: int = 0  # matrices of dim x dim that it trains, at least
+    usual_fit: Mapping[str, Any] = {}  # how it is trained where no file says it, beside `FitConfig`
     settings: dict[str, Any]
 
     def __new__(cls, *arguments: Any, **keywords: Any) -> Any:

@@ -22,6 +22,6 @@ class BPRMF(IdModel):
     def embed(self) -> Embeddings:
         return self.split(self.nodes.weight)
 
-    def at(self, nodes: Int[Tensor, "batch row"]) -> AtRows:
+    def at(self, nodes: Int[Tensor, "*rows"]) -> AtRows:
         rows = rows_of(self.nodes.weight, nodes)
         return AtRows(rows, rows)

@@ -25,7 +25,8 @@ from torch import Tensor, nn
 
 from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
-from mmkd_core.models.base import IdModel, infonce, log_sum_exp, rows_of
+from mmkd_core.losses import log_sum_exp
+from mmkd_core.models.base import IdModel, infonce, rows_of
 from mmkd_core.sparse import Pairs
 
 

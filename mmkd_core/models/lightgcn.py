@@ -25,5 +25,5 @@ class LightGCN(IdModel):
     def embed(self) -> Embeddings:
         return self.split(propagate(self.graph, self.nodes.weight, self.layers))
 
-    def at(self, nodes: Int[Tensor, "batch row"]) -> AtRows:
+    def at(self, nodes: Int[Tensor, "*rows"]) -> AtRows:
         return propagate_at(self.graph, self.nodes.weight, self.layers, nodes)

@@ -135,6 +135,7 @@ class MMKD(Recommender):
 
     title, citation = "MMKD", "wei2024promptmm"
     reads_content = True
+    teachers = ("teacher",)
     students = STUDENTS
 
     def __init__(

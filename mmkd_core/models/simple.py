@@ -23,6 +23,7 @@ class Popularity(Recommender):
 
     title, citation = "Popularity", "dacrema2019progress"
     deterministic = True
+    trained = False
 
     def __init__(self, data: Dataset) -> None:
         super().__init__(data)
@@ -54,6 +55,7 @@ class ItemKNN(Recommender):
 
     title, citation = "ItemKNN", "sarwar2001itemknn"
     deterministic = True
+    trained = False
 
     def __init__(self, data: Dataset, *, neighbours: int = 20, shrink: float = 10.0) -> None:
         super().__init__(data)

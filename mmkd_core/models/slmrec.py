@@ -35,7 +35,8 @@ from mmkd_core.data import Batch, Dataset, Embeddings
 from mmkd_core.graph import bipartite, layers_at, propagate
 from mmkd_core.kernels import affine, own_scores
 from mmkd_core.layers import Features, linear, unit_features, unit_rows
-from mmkd_core.models.base import IdModel, infonce, log_sum_exp, rows_of
+from mmkd_core.losses import log_sum_exp
+from mmkd_core.models.base import IdModel, infonce, rows_of
 
 NEVER = -1e9  # a logit whose exponential is 0
 

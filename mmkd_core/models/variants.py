@@ -128,7 +128,7 @@ class ReleasedTables(MMKD):
             self.student.tie()
 
 
-VARIANTS: dict[str, type[Recommender]] = {
+VARIANTS_OF_MMKD: dict[str, type[Recommender]] = {
     "teacher+xavier": XavierTeacher,
     "mmkd+mse": MSEDistillation,
     "mmkd+released-pair": ReleasedPair,

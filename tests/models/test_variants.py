@@ -5,8 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from mmkd_core import Dataset, Experiment, FitConfig, plan, run
-from mmkd_core.models import MODELS, base_of, build, defaults_of
-from mmkd_core.models.variants import VARIANTS, misordered
+from mmkd_core.experiment import file_of
+from mmkd_core.models import MODELS, VARIANTS, base_of, build, defaults_of
+from mmkd_core.models.softmax_baselines import SOFTMAX_BASELINES
+from mmkd_core.models.variants import VARIANTS_OF_MMKD, misordered
 from mmkd_core.runs import restore
 
 STUDENTS = [name for name in VARIANTS if base_of(name) == "mmkd"]
@@ -23,7 +25,15 @@ def pair(name, data, teacher="teacher", **settings):
     return models
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", SOFTMAX_BASELINES)
+def test_a_baseline_with_softmax_has_settings_more_and_a_file_of_its_own(name):
+    loss = {"cosine", "temperature", "candidates"}
+    assert defaults_of(name).keys() == defaults_of(base_of(name)).keys() | loss
+    assert issubclass(VARIANTS[name], MODELS[base_of(name)])
+    assert file_of(name) == f"{name}.toml"
+
+
+@pytest.mark.parametrize("name", VARIANTS_OF_MMKD)
 def test_a_variant_has_the_settings_of_what_it_varies(name):
     assert defaults_of(name) == defaults_of(base_of(name))
     assert issubclass(VARIANTS[name], MODELS[base_of(name)])
@@ -34,7 +44,7 @@ def test_a_variant_has_the_settings_of_what_it_varies(name):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_parameter_of_a_variant_gets_a_gradient(name, data, make_batch):
     model = pair(name, data)[1] if name in STUDENTS else build(name, data, {"dim": 8})
-    sum(model.loss(make_batch(data, model.negatives)).values()).backward()
+    sum(model.loss(make_batch(data, model.negatives, candidates=model.candidates)).values()).backward()
     assert all(p.grad is not None and p.grad.any() for p in model.parameters() if p.requires_grad)
 
 

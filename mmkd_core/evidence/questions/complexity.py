@@ -92,7 +92,7 @@ def _count(model: str, widths: Sequence[int], sizes: Mapping[str, int]) -> dict[
         taught = Experiment(data.name, "teacher", hparams=settings) if model == "mmkd" else None
         teacher = taught and model_of(taught, data)
         with counted() as building:
-            made = model_of(Experiment(data.name, model, hparams=settings, teacher=taught), data, teacher)
+            made = model_of(Experiment(data.name, model, hparams=settings, teacher=taught), data, teacher=teacher)
         made.train()
         made.refresh()
         batch = _batch(data, made.negatives)

@@ -38,7 +38,7 @@ from mmkd_core.evidence.verdicts import every_seed
 from mmkd_core.experiment import Experiment, plan
 from mmkd_core.history import History
 from mmkd_core.kernels import ranges
-from mmkd_core.runs import model_of, trained_teacher
+from mmkd_core.runs import model_of, trained_teachers
 from mmkd_core.sampling import Sampler
 from mmkd_core.training import choose_device, fit, seeded
 
@@ -158,12 +158,12 @@ def ask(scorer: Scorer, probe: Probe) -> dict[str, float]:
 
 def watch(experiment: Experiment, store: Path, data: Dataset, probe: Probe) -> tuple[list[dict[str, float]], int]:
     """Trains to the last epoch, and asks at each evaluation, the first included; the rows, and the best epoch."""
-    teacher = trained_teacher(experiment, store, data)
+    teachers = trained_teachers(experiment, store, data)
     config = replace(experiment.fit, patience=experiment.fit.epochs + 2)  # more than there are evaluations
     device = choose_device()
     answers: dict[int, dict[str, float]] = {}
     with seeded(experiment.seed, device):
-        model = model_of(experiment, data, teacher).to(device).eval()
+        model = model_of(experiment, data, **teachers).to(device).eval()
 
         @torch.no_grad()
         def look(epoch: int, history: History) -> None:
