@@ -73,6 +73,11 @@ class Experiment:
         return {name: teacher for name in TEACHERS if (teacher := getattr(self, name)) is not None}
 
     @property
+    def depth(self) -> int:
+        """How many trainings must come before its own, one after another."""
+        return max((1 + teacher.depth for teacher in self.teachers.values()), default=0)
+
+    @property
     def stages(self) -> list[Experiment]:
         """All trainings, its own as the last: those that a training learns from come before it."""
         return [*(stage for teacher in self.teachers.values() for stage in teacher.stages), self]

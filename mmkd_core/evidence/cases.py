@@ -107,15 +107,11 @@ class Asked:
 
     def planned(self, dataset: str, seed: int, variant: Variant) -> Experiment:
         """The experiment of a row: every training in it, those of its teachers too, has the budget's settings."""
-        teachers = {
-            name: self.planned(
-                dataset, seed, replace(getattr(variant, name) or Variant(usual), options=variant.options)
-            )
-            for name, usual in zip(TEACHERS, teachers_of(variant.model), strict=False)
-        }
-        fit = {**BUDGETS[self.budget].fit, **variant.fit}
-        return plan(variant.model, dataset, seed=seed, hparams=variant.hparams, fit=fit,
-                    options=variant.options, **teachers)  # fmt: skip
+        usual = zip(TEACHERS, teachers_of(variant.model), strict=False)
+        own = {name: replace(getattr(variant, name) or Variant(kind), options=variant.options) for name, kind in usual}
+        teachers = {name: self.planned(dataset, seed, teacher) for name, teacher in own.items()}
+        given: dict[str, Any] = {"hparams": variant.hparams, "fit": {**BUDGETS[self.budget].fit, **variant.fit}}
+        return plan(variant.model, dataset, seed=seed, options=variant.options, **given, **teachers)
 
 
 Cases = Sequence[Case] | Callable[[], Sequence[Case]]  # a question's cases, or the function that makes them

@@ -75,15 +75,8 @@ def in_waves(jobs: Iterable[Job]) -> Iterator[list[Job]]:
     wanted = {job.canonical: job for job in jobs}
     stages = [stage for job in wanted.values() if isinstance(job, Experiment) for stage in job.stages[:-1]]
     every = {job.canonical: job for job in (*stages, *wanted.values())}
-    depths = {name: _depth(job) for name, job in every.items()}
-    for depth in range(max(depths.values(), default=-1) + 1):
-        yield [job for name, job in every.items() if depths[name] == depth]
-
-
-def _depth(job: Job) -> int:
-    """How many trainings must come before a job, one after another."""
-    teachers = job.teachers.values() if isinstance(job, Experiment) else ()
-    return max((1 + _depth(teacher) for teacher in teachers), default=0)
+    for depth in range(max((job.depth for job in every.values()), default=-1) + 1):
+        yield [job for job in every.values() if job.depth == depth]
 
 
 def one(job: Job, store: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mmkd_core.cost import environment, metered
 from mmkd_core.datasets import canonical_name, load
@@ -30,6 +30,7 @@ class Measurement:
 
     question: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    depth: ClassVar[int] = 0  # no training must come before it
 
     @classmethod
     def of(cls, function: Measure, **given: Any) -> "Measurement":
