@@ -109,7 +109,7 @@ class Asked:
         """The experiment of a row: every training in it, those of its teachers too, has the budget's settings."""
         usual = zip(TEACHERS, teachers_of(variant.model), strict=False)
         own = {name: replace(getattr(variant, name) or Variant(kind), options=variant.options) for name, kind in usual}
-        teachers = {name: self.planned(dataset, seed, teacher) for name, teacher in own.items()}
+        teachers: dict[str, Any] = {name: self.planned(dataset, seed, teacher) for name, teacher in own.items()}
         given: dict[str, Any] = {"hparams": variant.hparams, "fit": {**BUDGETS[self.budget].fit, **variant.fit}}
         return plan(variant.model, dataset, seed=seed, options=variant.options, **given, **teachers)
 
