@@ -87,7 +87,7 @@ class SoftmaxVBPR(VBPR):
         dim: int = 64,
         content_dim: int = 64,
         l2: float = 0.3,
-        content_l2: float = 0.0,
+        content_l2: float = 1.0,
         cosine: bool = False,
         temperature: float = 1.0,
         candidates: int = 1024,
