@@ -81,16 +81,16 @@ def test_a_killed_run_that_is_run_again_gives_the_undisturbed_result(processes, 
     start = time.monotonic()
     assert not killed(processes, folder, tmp_path / "timed", 60)
     whole = time.monotonic() - start
-    draw, states, sessions = random.Random(0), [], []
-    while len(states) < KILLS:  # one store after another, each killed until it is done
+    draw, states, sessions, went_on = random.Random(0), [], [], []
+    while len(states) < KILLS or len(went_on) < KILLS // 4:  # one store after another, each killed until it is done
+        assert len(states) < 4 * KILLS, states
         store = tmp_path / f"after-{len(states)}"
-        while len(states) < KILLS and killed(processes, folder, store, draw.uniform(0, whole)):
+        while killed(processes, folder, store, draw.uniform(0, whole)):
             states.append(kept(store))
         begun(processes, work, folder, store).join()
         assert results(store) == expected, states
         sessions += [Record.read(path).cost.get("sessions", 1) for path in store.rglob("*.json")]
-    went_on = [epoch for state in states for _, _, epoch in state if 0 < epoch < EPOCHS]
-    assert len(went_on) >= KILLS // 4, states
+        went_on = [epoch for state in states for _, _, epoch in state if 0 < epoch < EPOCHS]
     assert len(set(states)) >= KILLS // 4, states  # at many different moments
     assert max(sessions) > 1
 

@@ -42,7 +42,7 @@ KERNELS = {
     "mmkd-lists": 40,
     "lightgcn+softmax": 95,
     "bpr-mf+softmax": 75,
-    "vbpr+softmax": 90,
+    "vbpr+softmax": 95,
 }
 
 
