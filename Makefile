@@ -31,7 +31,7 @@ book: train notebooks html  ## train on the demo data, execute the notebooks, re
 
 test: $(INSTALLED)  ## run every check there is
 	$(MAKE) html & $(MAKE) check; checked=$$?; wait $$! && exit $$checked
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env tests notebooks
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env tests notebooks
 
 check: $(INSTALLED)  ## lint, types, spelling, import layers
 	$(BIN)/ruff check .

@@ -18,10 +18,8 @@ from mmkd_core import settings
 from mmkd_core.datasets import canonical_name, non_default_options
 from mmkd_core.files import check_named, read_json, write_json
 from mmkd_core.history import pack_history, unpack_history
-from mmkd_core.models import all_settings, base_of, may_teach, settings_of, teachers_of, usual_fit
+from mmkd_core.models import TEACHERS, all_settings, base_of, may_teach, settings_of, teachers_of, usual_fit
 from mmkd_core.training import SETTINGS, TRAINING, FitConfig
-
-TEACHERS = ("teacher", "second")  # the parameters of a model, and the fields of its experiment, that hold a teacher
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Experiment:
         self._check_teachers()
 
     def _check_teachers(self) -> None:
-        usual = dict(zip(TEACHERS, teachers_of(self.model), strict=False))
+        usual = teachers_of(self.model)
         for name, teacher in self.teachers.items():
             if name not in usual or not may_teach(teacher.model, self.model, usual[name]):
                 raise ValueError(f"{self.model} cannot be taught by {teacher.model}; expected mmkd and teacher")
@@ -159,7 +157,7 @@ def plan(
     training = usual_fit(model) | settings.mapping(chosen.pop("fit", {}), "setting", TRAINING)
     given = zip(TEACHERS, (teacher, second), strict=True)
     teachers = {name: one for name, one in given if one is not None}
-    for name, usual in zip(TEACHERS, teachers_of(model), strict=False):
+    for name, usual in teachers_of(model).items():
         if name not in teachers:
             teachers[name] = plan(usual, dataset, seed=seed, options=options)
     described = {name: setting for name, setting in SETTINGS.items() if name != "seed"}

@@ -162,7 +162,7 @@ def softmax_kd(
     Raises `ValueError` for unequal shapes or a temperature that is not positive.
     """
     _check_pair("softmax_kd", teacher, student, temperature)
-    known, learned = (x / temperature for x in (teacher.detach(), student))
+    known, learned = _divided(temperature, teacher.detach(), student)
     return F.kl_div(learned.log_softmax(1), known.log_softmax(1), reduction="batchmean", log_target=True)
 
 

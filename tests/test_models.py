@@ -11,8 +11,7 @@ from torch import nn
 
 from mmkd_core import MODELS, DataError, FitConfig, evaluate, fit, rank, recommend
 from mmkd_core.cost import parameters
-from mmkd_core.experiment import TEACHERS
-from mmkd_core.models import build, defaults_of
+from mmkd_core.models import TEACHERS, build, defaults_of
 from mmkd_core.models.teacher import Teacher
 
 UNTRAINED = [name for name, kind in MODELS.items() if not kind.trained]

@@ -182,13 +182,13 @@ def planned(model: str, dataset: str, seed: int, settings: Sequence[str]) -> Exp
 
 def _stage(model: str, told: Mapping[str, str], **common: Any) -> Experiment:
     """The experiment of a model with the settings that texts by name stand for, those of its teachers among them."""
-    from mmkd_core.experiment import TEACHERS, plan
-    from mmkd_core.models import settings_of, teachers_of
+    from mmkd_core.experiment import plan
+    from mmkd_core.models import TEACHERS, settings_of, teachers_of
     from mmkd_core.training import SETTINGS
 
     own = {name: text for name, text in told.items() if "." not in name}
     hparams, fit = _read(own, settings_of(model)), _read(_below("fit", told), SETTINGS)
-    usual, teachers = dict(zip(TEACHERS, teachers_of(model), strict=False)), {}
+    usual, teachers = teachers_of(model), {}
     for name in TEACHERS:
         if inner := _below(name, told):
             if name not in usual:

@@ -11,12 +11,12 @@ import io
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pooch
 import scipy
-import sklearn
 
 from mmkd_core.files import write_whole
 
@@ -40,7 +40,7 @@ def kept(arguments: dict[str, float], make: Callable[[], Arrays]) -> Arrays:
 
 
 def _key(arguments: dict[str, float]) -> str:
-    versions = [np.__version__, scipy.__version__, sklearn.__version__]
+    versions = [np.__version__, scipy.__version__, version("scikit-learn")]
     digest = hashlib.sha256(repr((arguments, versions)).encode())
     for source in sorted(Path(__file__).parent.glob("demo*")):
         digest.update(source.read_bytes())

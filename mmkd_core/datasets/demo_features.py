@@ -6,8 +6,6 @@ which processors and numbers of threads differ, do not reach the features or the
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, UInt8
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 DECIMALS = 5
 CELL, ORIENTATIONS, LEVELS = 16, 9, 8
@@ -67,6 +65,9 @@ def text_features(captions: tuple[str, ...]) -> Float32[np.ndarray, "item feat"]
 
     The vocabulary and the projection are fitted on all captions: changing one caption moves every row a little.
     """
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     weights = TfidfVectorizer(min_df=2, sublinear_tf=True).fit_transform(captions)
     return _settled(TruncatedSVD(TEXT_WIDTH, algorithm="arpack", random_state=0).fit_transform(weights))
 

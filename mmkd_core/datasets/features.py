@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 from scipy.sparse import csr_array
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfTransformer
 from torch import Tensor
 
 from mmkd_core.data import DataError
@@ -141,6 +139,9 @@ def tfidf_features(counts: csr_array) -> Float32[Tensor, "item feat"]:
 
     More words than that are reduced by a truncated SVD with a fixed seed; equal across machines only up to rounding.
     """
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfTransformer
+
     transformer = TfidfTransformer(sublinear_tf=True)
     weighted = csr_array(transformer.fit_transform(counts))
     if len(transformer.idf_) <= SVD_WIDTH:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy.sparse import csr_array
-from sklearn.feature_extraction.text import CountVectorizer
 
 from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets.assemble import Content, Pairs, assemble
@@ -98,6 +97,8 @@ def _attributes(movies: list[Movie]) -> torch.Tensor:
 
 
 def _text(movies: list[Movie]) -> torch.Tensor:
+    from sklearn.feature_extraction.text import CountVectorizer
+
     words = [" ".join([movie.title, *(genre for genre in GENRES if genre in movie.genres)]) for movie in movies]
     return tfidf_features(csr_array(CountVectorizer().fit_transform(words)))
 

@@ -9,7 +9,7 @@ from mmkd_core import datasets as data_sets
 from mmkd_core.datasets import DATASETS
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.shapes import SHAPES, shape_of
-from mmkd_core.experiment import TEACHERS, Experiment, plan
+from mmkd_core.experiment import Experiment, plan
 from mmkd_core.models import teachers_of
 
 Job = Experiment | Measurement
@@ -107,7 +107,7 @@ class Asked:
 
     def planned(self, dataset: str, seed: int, variant: Variant) -> Experiment:
         """The experiment of a row: every training in it, those of its teachers too, has the budget's settings."""
-        usual = zip(TEACHERS, teachers_of(variant.model), strict=False)
+        usual = teachers_of(variant.model).items()
         own = {name: replace(getattr(variant, name) or Variant(kind), options=variant.options) for name, kind in usual}
         teachers: dict[str, Any] = {name: self.planned(dataset, seed, teacher) for name, teacher in own.items()}
         given: dict[str, Any] = {"hparams": variant.hparams, "fit": {**BUDGETS[self.budget].fit, **variant.fit}}

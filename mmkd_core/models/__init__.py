@@ -46,6 +46,7 @@ MODELS: dict[str, type[Recommender]] = {
     "mmkd-lists": ListMMKD,
 }
 VARIANTS: dict[str, type[Recommender]] = VARIANTS_OF_MMKD | SOFTMAX_BASELINES
+TEACHERS = ("teacher", "second")  # the parameters of a model, and the fields of its experiment, that hold a teacher
 
 
 def defaults_of(name: str) -> dict[str, Any]:
@@ -75,9 +76,12 @@ def build(name: str, data: Dataset, settings: Mapping[str, Any], **teachers: Rec
     return _kind(name)(data, **all_settings(name, settings), **taught)
 
 
-def teachers_of(name: str) -> tuple[str, ...]:
-    """The models that a model learns from unless others are given. Raises `ValueError` for an unknown model."""
-    return _kind(name).teachers
+def teachers_of(name: str) -> dict[str, str]:
+    """The models that a model learns from unless others are given, by the parameters that take them (`TEACHERS`).
+
+    Raises `ValueError` for an unknown model.
+    """
+    return dict(zip(TEACHERS, _kind(name).teachers, strict=False))
 
 
 def may_teach(teacher: str, name: str, usual: str) -> bool:

@@ -3,24 +3,44 @@
 All else is the base model's: its equations, its content, its L2, which takes the candidates' rows as well.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Float
 
 from mmkd_core import losses
 from mmkd_core.data import Batch, Dataset, Embeddings
-from mmkd_core.models.base import Recommender, rows_of
+from mmkd_core.models.base import IdModel, Recommender, rows_of
 from mmkd_core.models.bpr_mf import BPRMF
 from mmkd_core.models.lightgcn import LightGCN
 from mmkd_core.models.softmax import shared, softmax_term, softmax_terms, stacked, unit_if
 from mmkd_core.models.vbpr import VBPR
 
 
-class SoftmaxLightGCN(LightGCN):
-    """LightGCN with sampled softmax; `cosine`, `temperature` and `candidates` are those of the softmax teacher."""
+class ServesForSoftmax(Recommender):
+    """In front of a base model: its tables, of unit length where scores are cosines."""
 
     negatives = 0
+    cosine: bool
+
+    def embed(self) -> Embeddings:
+        users, items = cast("Embeddings", super().embed())
+        return Embeddings(unit_if(self.cosine, users), unit_if(self.cosine, items))
+
+
+class LearnsBySoftmax(ServesForSoftmax, IdModel):
+    """The same, and sampled softmax of its rows in place of its loss."""
+
+    temperature: float
+
+    def loss(self, batch: Batch) -> dict[str, Float[torch.Tensor, ""]]:
+        rows = self.at(stacked(batch, self.num_users))
+        return softmax_terms(rows, batch, cosine=self.cosine, temperature=self.temperature, l2=self.l2)
+
+
+class SoftmaxLightGCN(LearnsBySoftmax, LightGCN):
+    """LightGCN with sampled softmax; `cosine`, `temperature` and `candidates` are those of the softmax teacher."""
+
     usual_fit: ClassVar[dict[str, Any]] = {"lr": 2e-3, "evaluate_every": 2, "patience": 8}
 
     def __init__(
@@ -37,19 +57,10 @@ class SoftmaxLightGCN(LightGCN):
         super().__init__(data, dim=dim, layers=layers, l2=l2)
         self.cosine, self.temperature, self.candidates = cosine, temperature, candidates
 
-    def embed(self) -> Embeddings:
-        users, items = super().embed()
-        return Embeddings(unit_if(self.cosine, users), unit_if(self.cosine, items))
 
-    def loss(self, batch: Batch) -> dict[str, Float[torch.Tensor, ""]]:
-        rows = self.at(stacked(batch, self.num_users))
-        return softmax_terms(rows, batch, cosine=self.cosine, temperature=self.temperature, l2=self.l2)
-
-
-class SoftmaxMF(BPRMF):
+class SoftmaxMF(LearnsBySoftmax, BPRMF):
     """Matrix factorisation with sampled softmax."""
 
-    negatives = 0
     usual_fit: ClassVar[dict[str, Any]] = {"lr": 5e-3, "evaluate_every": 2, "patience": 8}
 
     def __init__(
@@ -65,19 +76,10 @@ class SoftmaxMF(BPRMF):
         super().__init__(data, dim=dim, l2=l2)
         self.cosine, self.temperature, self.candidates = cosine, temperature, candidates
 
-    def embed(self) -> Embeddings:
-        users, items = super().embed()
-        return Embeddings(unit_if(self.cosine, users), unit_if(self.cosine, items))
 
-    def loss(self, batch: Batch) -> dict[str, Float[torch.Tensor, ""]]:
-        rows = self.at(stacked(batch, self.num_users))
-        return softmax_terms(rows, batch, cosine=self.cosine, temperature=self.temperature, l2=self.l2)
-
-
-class SoftmaxVBPR(VBPR):
+class SoftmaxVBPR(ServesForSoftmax, VBPR):
     """VBPR with sampled softmax; a cosine is of whole rows, the biases' column among them."""
 
-    negatives = 0
     usual_fit: ClassVar[dict[str, Any]] = {"lr": 5e-3, "evaluate_every": 2, "patience": 8}
 
     def __init__(
@@ -95,10 +97,6 @@ class SoftmaxVBPR(VBPR):
         super().__init__(data, dim=dim, content_dim=content_dim, l2=l2, content_l2=content_l2)
         self.cosine, self.temperature, self.candidates = cosine, temperature, candidates
 
-    def embed(self) -> Embeddings:
-        users, items = super().embed()
-        return Embeddings(unit_if(self.cosine, users), unit_if(self.cosine, items))
-
     def loss(self, batch: Batch) -> dict[str, Float[torch.Tensor, ""]]:
         tables, candidates = self.embed(), shared(batch)
         items = torch.cat([batch.pos, candidates])
@@ -107,9 +105,7 @@ class SoftmaxVBPR(VBPR):
         if self.l2:
             pairs = losses.l2(self.users(batch.users), self.items(batch.pos))
             terms["l2"] = self.l2 * (pairs + losses.l2(self.items(candidates)))
-        if self.content_l2:
-            terms["content_l2"] = self.content_l2 * 0.5 * self.projection.weight.square().sum()
-        return terms
+        return terms | self._content_term()
 
 
 SOFTMAX_BASELINES: dict[str, type[Recommender]] = {

@@ -23,7 +23,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from mmkd_core import losses
@@ -111,6 +110,8 @@ class Prompt(nn.Module):
 
 def _semantic_scores(x: Tensor, dim: int) -> Tensor:
     """PCA scores of unit variance, (item, dim); zeros where the data have no further direction."""
+    from sklearn.decomposition import PCA  # slow to import, and most models need none
+
     x = standardise(x)
     if not x.any():  # no item has the modality, or all have the same
         return x.new_zeros(len(x), dim)

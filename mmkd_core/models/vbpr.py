@@ -56,9 +56,12 @@ class VBPR(Recommender):
         terms = {"bpr": losses.bpr_of_margins(margin)}
         if self.l2:
             terms["l2"] = self.l2 * (losses.l2(users) + losses.l2(pos, neg[:, 0]))
-        if self.content_l2:
-            terms["content_l2"] = self.content_l2 * 0.5 * self.projection.weight.square().sum()
-        return terms
+        return terms | self._content_term()
+
+    def _content_term(self) -> dict[str, Float[Tensor, ""]]:
+        """The term "content_l2": its weight x 1/2 squared norm of W. Empty when the weight is zero."""
+        weight = self.projection.weight
+        return {"content_l2": self.content_l2 * 0.5 * weight.square().sum()} if self.content_l2 else {}
 
     def _margin(self, users: Tensor, pos: Tensor, neg: Tensor, batch: Batch) -> Tensor:
         """s(u, i+) - s(u, i-), (batch, negatives); W is linear, so only the difference of the features meets it."""

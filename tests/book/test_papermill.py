@@ -40,9 +40,10 @@ HURRY = """
 from dataclasses import replace
 from functools import partial
 import mmkd_core
-from mmkd_core.evidence.questions import demo, tsne
+from mmkd_core.evidence.questions import demo
+from sklearn import manifold
 demo.DEGREES = {"noise": (0.0, 0.4), "redundancy": (0, 32)}
-tsne.TSNE = partial(tsne.TSNE, max_iter=250)
+manifold.TSNE = partial(manifold.TSNE, max_iter=250)
 def short(model, data, config, fit=mmkd_core.fit, **others):
     less = {"epochs": min(config.epochs, 2), "evaluate_every": min(config.evaluate_every, 2)}
     return fit(model, data, replace(config, **less), **others)

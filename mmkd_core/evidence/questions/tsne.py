@@ -18,9 +18,6 @@ import torch
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from mmkd_core.data import DataError, Dataset
@@ -123,6 +120,8 @@ def raw(data: Dataset, items: Int[Tensor, " item"]) -> Points:
 
     The axes of two modalities have nothing to do with each other: here mixing tells of the shapes of clouds alone.
     """
+    from sklearn.decomposition import PCA
+
     tables = [standardise(data.features[modality])[items] for modality in sorted(data.features)]
     width = min(RAW_WIDTH, *(min(x.shape) for x in tables))
     scores = [PCA(width, random_state=0).fit_transform(x.double().numpy()) for x in tables]
@@ -144,6 +143,8 @@ def mixing_share(points: Points, metric: str) -> float:
 
     Raises `ValueError` for a metric that is not one of `METRICS`.
     """
+    from sklearn.neighbors import NearestNeighbors
+
     if metric not in METRICS:
         raise ValueError(f"unknown metric {metric!r}; one of {list(METRICS)}")
     count, parts, _ = points.shape
@@ -166,6 +167,8 @@ def picture(points: Points) -> list[list[list[float]]]:
 
     It starts from a PCA, and sees directions alone, as the main metric does.
     """
+    from sklearn.manifold import TSNE
+
     parts, drawn = points.shape[1], pictured(points)
     some = unit_rows(points[drawn].double()).flatten(0, 1).numpy()
     plane = TSNE(init="pca", perplexity=min(30, len(some) / 4), random_state=0).fit_transform(some)
