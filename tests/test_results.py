@@ -59,8 +59,8 @@ def test_a_record_keeps_the_best_validation_epoch():
 def test_a_student_learned_from_a_teacher_whose_record_is_committed():
     def has_its_teacher(path):
         record = read(path)
-        assert record.experiment.teacher is not None
-        assert record.experiment.teacher.file(STORE, record.data["fingerprint"]).exists()
+        for teacher in record.experiment.teachers.values():
+            assert teacher.file(STORE, record.data["fingerprint"]).exists()
 
     holds_for_every([p for p in FILES if json.loads(p.read_text())["experiment"]["teacher"]], has_its_teacher)
 
@@ -112,7 +112,7 @@ def planned():
     """Every experiment of every question at the paper budget, and the teachers of students."""
     cases = [case for question in QUESTIONS.values() for case in question.cases()]
     jobs = [job for _, job in cases if isinstance(job, Experiment)]
-    return {str(job) for job in [*jobs, *(job.teacher for job in jobs if job.teacher)]}
+    return {str(stage) for job in jobs for stage in job.stages}
 
 
 def test_a_record_fills_a_cell_of_some_table_or_figure(planned):

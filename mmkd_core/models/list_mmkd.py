@@ -15,7 +15,7 @@ best for all scores, not the teacher's tables. 5. The student is a factorisation
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -49,14 +49,16 @@ class ListMMKD(IdModel):
         temperature: float = 0.3,
         candidates: int = 1024,
         l2: float = 0.0,
+        init: Literal["teacher", "random"] = "teacher",
     ) -> None:
         super().__init__(data, dim=dim, l2=l2)
         self.temperature, self.candidates = temperature, candidates
         tables = standardised(tables_of(Ensemble(data) if teacher is None else teacher))
         self.register_buffer("teacher_users", tables.users)
         self.register_buffer("teacher_items", tables.items)
-        with torch.no_grad():
-            self.nodes.weight.copy_(torch.cat(of_rank(tables, dim)))
+        if init == "teacher":
+            with torch.no_grad():
+                self.nodes.weight.copy_(torch.cat(of_rank(tables, dim)))
 
     @property
     def taught(self) -> Embeddings:

@@ -41,6 +41,7 @@ class LearnsBySoftmax(ServesForSoftmax, IdModel):
 class SoftmaxLightGCN(LearnsBySoftmax, LightGCN):
     """LightGCN with sampled softmax; `cosine`, `temperature` and `candidates` are those of the softmax teacher."""
 
+    title = "LightGCN, softmax"
     usual_fit: ClassVar[dict[str, Any]] = {"lr": 2e-3, "evaluate_every": 2, "patience": 8}
 
     def __init__(
@@ -61,6 +62,7 @@ class SoftmaxLightGCN(LearnsBySoftmax, LightGCN):
 class SoftmaxMF(LearnsBySoftmax, BPRMF):
     """Matrix factorisation with sampled softmax."""
 
+    title = "BPR-MF, softmax"
     usual_fit: ClassVar[dict[str, Any]] = {"lr": 5e-3, "evaluate_every": 2, "patience": 8}
 
     def __init__(
@@ -80,6 +82,7 @@ class SoftmaxMF(LearnsBySoftmax, BPRMF):
 class SoftmaxVBPR(ServesForSoftmax, VBPR):
     """VBPR with sampled softmax; a cosine is of whole rows, the biases' column among them."""
 
+    title = "VBPR, softmax"
     usual_fit: ClassVar[dict[str, Any]] = {"lr": 5e-3, "evaluate_every": 2, "patience": 8}
 
     def __init__(

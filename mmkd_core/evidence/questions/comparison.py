@@ -23,7 +23,7 @@ from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.store import METRICS, Store
 from mmkd_core.evidence.tables import DIFFERENCE, HEADS, Frames, lines, printed_pair
 from mmkd_core.evidence.verdicts import Finding, per_dataset, records_of, rows_of, verdict
-from mmkd_core.models import MODELS
+from mmkd_core.models import MODELS, VARIANTS
 
 # The systems of the paper's table, the two that nothing trains, and MMKD's two stages. A new model is not among them.
 GENERAL = ("bpr-mf", "ngcf", "lightgcn")
@@ -114,13 +114,15 @@ def trials(store: Store) -> pd.DataFrame:
     The others were broken off where they fell behind. Read from the studies in the folder `searches`; "none" where
     there is no study. Raises `ValueError` for a file there that is none.
     """
-    titles = [model.title for model in MODELS.values()]
-    frame = pd.DataFrame("none", index=titles, columns=[title_of_place(name) for name in REAL])
+    titles = {name: model.title for name, model in (MODELS | VARIANTS).items()}
+    frame = pd.DataFrame(
+        "none", index=list(dict.fromkeys(titles.values())), columns=[title_of_place(name) for name in REAL]
+    )
     for path in sorted((store.folder / "searches").glob("*.json")):
         try:
             study = json.loads(path.read_text(encoding="utf-8"))
             states = [trial["state"] for trial in study["trials"]]
-            column, line = title_of_place(study["dataset"]), MODELS[study["model"]].title
+            column, line = title_of_place(study["dataset"]), titles[study["model"]]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: no study ({error}); expected a file of benchmarks/search.py") from None
         frame.loc[line, column] = f"{states.count('complete')} of {len(states)}"

@@ -2,43 +2,93 @@
 
 from collections.abc import Sequence
 
-from mmkd_core.evidence.cases import REAL, Asked, Case, Names, Seeds, Variant
+from mmkd_core.evidence.cases import REAL, SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.compare import against_each, compare_table
-from mmkd_core.evidence.question import Question
+from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.questions import comparison
-from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.tables import DIFFERENCE, Frames, lines
-from mmkd_core.models import MODELS
+from mmkd_core.evidence.store import METRICS, Store
+from mmkd_core.evidence.tables import Frames, lines
+from mmkd_core.evidence.verdicts import better
+from mmkd_core.models import MODELS, VARIANTS
 
-STUDENT = MODELS["mmkd-lists"].title
-# Baselines with the teachers' loss; the teachers, both as one, what of that fits into the student's tables; the student.
-SYSTEMS = {
-    "LightGCN, softmax": Variant("lightgcn+softmax"),
-    "BPR-MF, softmax": Variant("bpr-mf+softmax"),
-    "VBPR, softmax": Variant("vbpr+softmax"),
+STUDENT, BOTH = MODELS["mmkd-lists"].title, MODELS["ensemble"].title
+START = "its start, untrained"
+SAME_LOSS = {VARIANTS[name].title: Variant(name) for name in ("lightgcn+softmax", "bpr-mf+softmax", "vbpr+softmax")}
+# Baselines with the teachers' loss; the teachers, both as one, the student as it starts, and trained.
+SYSTEMS = SAME_LOSS | {
     MODELS["softmax-teacher"].title: Variant("softmax-teacher"),
     MODELS["softmax-factors"].title: Variant("softmax-factors"),
-    MODELS["ensemble"].title: Variant("ensemble"),
-    "its best tables of 64": Variant("mmkd-lists", fit={"epochs": 0}),
+    BOTH: Variant("ensemble"),
+    START: Variant("mmkd-lists", fit={"epochs": 0}),
     STUDENT: Variant("mmkd-lists"),
 }
 
 
+def _of(teacher: Variant, second: Variant) -> Variant:
+    """The student of two other teachers."""
+    return Variant("mmkd-lists", teacher=Variant("ensemble", teacher=teacher, second=second))
+
+
+NO_CONTENT, PERMUTED, RANDOM = "w/o content", "another item's content", "random start"
+ONE_TEACHER = {
+    f"{MODELS[name].title} alone": Variant("mmkd-lists", teacher=Variant("ensemble", hparams={"share": share}))
+    for name, share in (("softmax-teacher", 0.0), ("softmax-factors", 1.0))
+}
+# What differs from the student in one thing, its teachers' own training included.
+ABLATIONS = {
+    "teachers by BPR, w/o content": _of(Variant("lightgcn"), Variant("bpr-mf")),
+    NO_CONTENT: _of(
+        Variant("softmax-teacher", hparams={"content_weight": 0.0}),
+        Variant("softmax-factors", hparams={"content_weight": 0.0}),
+    ),
+    PERMUTED: Variant("mmkd-lists", options={"content": "permuted"}),
+    "MMKD's teacher in place of both": Variant("mmkd-lists", teacher=Variant("teacher")),
+    **ONE_TEACHER,
+    RANDOM: Variant("mmkd-lists", hparams={"init": "random"}),
+    "lists of 16": Variant("mmkd-lists", hparams={"candidates": 16}),
+    "lists of 128": Variant("mmkd-lists", hparams={"candidates": 128}),
+    "temperature 0.1": Variant("mmkd-lists", hparams={"temperature": 0.1}),
+    "temperature 1": Variant("mmkd-lists", hparams={"temperature": 1.0}),
+}
+
+
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
-    """The systems of Table 4, and five seeds of each of ours."""
+    """The systems of Table 4, five seeds of each of ours, and three of each ablation."""
     asked = Asked(datasets, seeds, budget)
-    own = [({"system": title}, variant) for title, variant in SYSTEMS.items()]
-    ours = asked.cases(own, asked.datasets_or(REAL), asked.seeds_or(range(5)))
-    return [*comparison.cases(datasets, seeds, budget), *ours]
+    planned = comparison.cases(datasets, seeds, budget)
+    for systems, usual in ((SYSTEMS, range(5)), (ABLATIONS, SEEDS)):
+        rows = [({"system": title}, variant) for title, variant in systems.items()]
+        planned += asked.cases(rows, asked.datasets_or(REAL), asked.seeds_or(usual))
+    return planned
 
 
 def frames(cases: Sequence[Case], store: Store) -> Frames:
-    """All systems on each data set, and the student against each."""
+    """On each data set all systems, then what the student is without each of its parts; the student against each."""
     made: Frames = {}
     for dataset, own in store.rows(cases).groupby("dataset", sort=False):
-        compared = compare_table(against_each(own, "system", STUDENT))
-        made[f"{dataset}"] = lines(own, "system").join(compared.rename(columns=DIFFERENCE)).fillna("")
+        ablated = own["system"].isin(ABLATIONS)
+        for title, rows, metrics in (
+            (f"{dataset}", own[~ablated], METRICS),
+            (f"{dataset}, one part changed", own[ablated | (own["system"] == STUDENT)], METRICS[:2]),
+        ):
+            compared = compare_table(against_each(rows, "system", STUDENT))
+            table = lines(rows, "system", metrics).join(compared.rename(columns={"difference": MINUS}))
+            made[title] = table.fillna("")
     return made
 
 
-QUESTION = Question(cases, table="leading", frames=frames)
+MINUS = f"{STUDENT} minus it, Recall@20"
+RULES = {
+    "student leads": better(cases, "system", STUDENT, *comparison.BASELINES),
+    "student leads, order": better(cases, "system", STUDENT, *comparison.BASELINES, metric="ndcg@20"),
+    "not the loss alone": better(cases, "system", STUDENT, *SAME_LOSS),
+    "teachers with content": better(cases, "system", STUDENT, NO_CONTENT, PERMUTED),
+    "two teachers": better(cases, "system", STUDENT, *ONE_TEACHER),
+    "start": better(cases, "system", STUDENT, RANDOM),
+    "long lists": better(cases, "system", STUDENT, START),
+    "two small tables": better(cases, "system", STUDENT, BOTH, share=-0.02),
+}
+QUESTION = Question(
+    cases, table="leading", frames=frames, notes=notes("how_to_read", "how_tested", "student_that_leads"),
+    claims=claims(RULES),
+)  # fmt: skip
