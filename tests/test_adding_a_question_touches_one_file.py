@@ -93,7 +93,7 @@ def test_one_file_makes_a_question(world, monkeypatch, capsys):
     ledger = call(capsys, "claims")[1]  # of the package as it is, with these records
     before, _, summary = ledger.rstrip("\n").rpartition("\n")
     assert claims.startswith(before)  # every claim that stood is told as it was
-    assert summary.startswith("37 claims: ")
+    assert summary.startswith("37 claims of the paper: ")
     assert "NOT RUN: nine layers do worse (Sec. 0)" in claims
     assert "CANNOT BE TESTED: a hundred do worst (Sec. 0)" in claims
-    assert "39 claims: " in claims
+    assert "39 claims of the paper: " in claims

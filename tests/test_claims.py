@@ -8,7 +8,7 @@ import pytest
 from made_up_records import system
 
 from mmkd_core.evidence.compare import NOT_RUN, Comparison
-from mmkd_core.evidence.ledger import claims, judged, page
+from mmkd_core.evidence.ledger import OURS, claims, judged, page, summary
 from mmkd_core.evidence.question import NOTES, SAID
 from mmkd_core.evidence.questions import QUESTIONS, ablations, comparison, complexity, consumption, demo, overfitting
 from mmkd_core.evidence.questions.comparison import (
@@ -435,7 +435,7 @@ def test_every_claim_has_a_verdict_a_measurement_and_a_place(store, tmp_path):
     assert list(found.index) == list(claims())
     assert set(found["verdict"]) <= set(VERDICTS)
     assert all(lines and all(lines) for lines in found["measured"])
-    assert all(found["where"].str.contains(r"Abstract|Sec\. \d"))
+    assert all(found["where"].str.contains(r"Abstract|Sec\. \d") | (found["where"] == OURS))
     if store is None:
         assert set(found["verdict"]) == {"not run", "cannot be tested"}
 
@@ -448,3 +448,10 @@ def test_every_claim_leads_to_a_notebook_that_exists():
 def test_every_claim_in_words_has_a_rule_and_every_note_a_question():
     assert [(claim.topic, name) for name, claim in claims().items()] == [(t, name) for t in SAID for name in SAID[t]]
     assert {note for question in QUESTIONS.values() for note in question.notes} == set(NOTES.values())
+
+
+def test_the_paper_s_claims_are_counted_apart_from_ours():
+    rows = [("reproduced", "Sec. 1"), ("not run", "Sec. 2"), ("reproduced", "Sec. 2"), ("inconclusive", OURS)]
+    found = pd.DataFrame(rows, columns=["verdict", "where"])
+    assert summary(found) == "3 claims of the paper: 2 reproduced, 1 not run; 1 of our own: 1 inconclusive"
+    assert summary(found[:3]) == "3 claims of the paper: 2 reproduced, 1 not run"

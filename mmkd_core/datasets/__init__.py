@@ -34,6 +34,7 @@ DATASETS: dict[str, Entry] = {
         "tiktok",
         "lfm2k",
         "amazon-beauty",
+        "taobao",
         "ml-100k",
     )
 }

@@ -14,6 +14,7 @@ from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import markdown
 from mmkd_core.evidence.verdicts import VERDICTS
 
+OURS = "Ours"  # where a claim stands that is not the paper's
 ORDER = [name for named in SAID.values() for name in named]  # what `claims.toml` does not name comes after it
 
 
@@ -61,6 +62,12 @@ def page(ledger: pd.DataFrame) -> str:
 
 
 def summary(ledger: pd.DataFrame) -> str:
-    """How many claims came out how, in words."""
+    """How many claims came out how, in words: those of the paper, then this book's own."""
+    ours = ledger["where"] == OURS
+    told = {"claims of the paper": ledger[~ours], "of our own": ledger[ours]}
+    return "; ".join(f"{len(rows)} {whose}: {_counted(rows)}" for whose, rows in told.items() if len(rows))
+
+
+def _counted(ledger: pd.DataFrame) -> str:
     counts = ledger["verdict"].value_counts()
-    return f"{len(ledger)} claims: " + ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts)
+    return ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts)

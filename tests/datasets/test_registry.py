@@ -74,7 +74,7 @@ def left(folder):
 
 
 def test_every_entry_says_what_it_is_and_how_it_is_had():
-    assert list(DATASETS) == ["demo", "tiktok", "lfm2k", "amazon-beauty", "ml-100k"]
+    assert list(DATASETS) == ["demo", "tiktok", "lfm2k", "amazon-beauty", "taobao", "ml-100k"]
     for entry in DATASETS.values():
         assert callable(entry.reader)
         assert entry.title
@@ -294,6 +294,7 @@ REAL_COUNTS = {
     "tiktok": (9308, 6710, 59541, 3051, 6130, {"image": 128, "audio": 128}),
     "lfm2k": (1858, 1425, 44327, 4799, 7219, {"all-MiniLM-L6-v2": 384, "vggish": 128, "whisper": 512}),
     "amazon-beauty": (15576, 8678, 108166, 15576, 15576, {"image": 128, "text": 128}),
+    "taobao": (12539, 8735, 58570, 12539, 12539, {"image": 128, "text": 128}),
 }
 
 
