@@ -9,13 +9,14 @@ import re
 from pathlib import Path
 
 from mmkd_core.evidence.ledger import judged, summary
-from mmkd_core.evidence.questions import comparison
+from mmkd_core.evidence.questions import comparison, leading
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import markdown
 from mmkd_core.files import write_whole
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "book" / "records"
+LEADERS = ("LightGCN", "GRCN", "LATTICE", "CLCRec", "SLMRec", "MMKD")  # of the systems of Table 4
 PAGES = (ROOT / "README.md", ROOT / "book" / "index.md")
 
 
@@ -23,9 +24,12 @@ def parts() -> dict[str, str]:
     """What is made from the records, by name, as Markdown."""
     store = Store(RECORDS)
     rows = store.rows(comparison.cases)
+    led = store.rows(leading.cases)
+    beside = [*leading.SAME_LOSS, leading.BOTH, leading.STUDENT]
     return {
         "tiktok": markdown(comparison.systems(rows, "tiktok")),
         "overview": markdown(comparison.overview(rows)),
+        "leading": markdown(comparison.overview(led[led["system"].isin([*LEADERS, *beside])])),
         "ledger": f"**{summary(judged(store))}.**",
     }
 
