@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from mmkd_core import __version__
-from mmkd_core.commands import data, evidence, run
+from mmkd_core.commands import data, evidence, export, recommend, run
 from mmkd_core.settings import check_cores, whole
 
 EXAMPLES = """\
@@ -25,6 +25,8 @@ examples:
   mmkd run mmkd-lists --data tiktok                two teachers, the two as one, then a student of long lists
   mmkd run mmkd --data demo --set list=0.1 --set teacher.layers=3 --set fit.lr=0.002 --set data.noise=0.3
   mmkd recommend RECORD --user 7                   what the trained model would show to user 7
+  mmkd recommend RECORD --all --out lists.parquet  the lists of all users, by your ids, as a file
+  mmkd export RECORD OUT                           a folder that serves without this package and without torch
   mmkd table 4                                     the committed records beside the paper's Table 4
   mmkd table 5 --budget quick --records runs       run what the table needs first, in minutes
   mmkd figure 5 --data tiktok --out curves.png     the paper's Figure 5 from our records
@@ -119,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=whole, default=1, help="CPU threads (default 1; 0: torch's own choice)")
     parser.set_defaults(needs_torch=True)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (data, run, evidence):
+    for module in (data, run, recommend, export, evidence):
         module.add_to(commands)
     return parser
 

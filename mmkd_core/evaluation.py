@@ -5,12 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mmkd_core.data import Dataset, Embeddings
 from mmkd_core.kernels import dense, ranges
 from mmkd_core.metrics import ndcg, recall
+from mmkd_core.settings import quoted
 
 KS = (20, 50)  # the cut-offs of records and tables
 SELECTED_AT = 20  # that by which training keeps its best epoch, on validation
@@ -49,10 +50,12 @@ def rank(
     k: int,
     *,
     seen: Int[Tensor, "edge 2"] | None = None,
+    left_out: Bool[Tensor, " item"] | None = None,
 ) -> Ranking:
     """The best `k` items for each of `users`, without those that the user has in `data.train`.
 
-    `seen`, rows of (user, item), are left out in place of `data.train`. The lists are exact; equal scores come in the
+    `seen`, rows of (user, item), are left out in place of `data.train`, and whoever asks the items that `left_out`
+    marks, True for each. The lists are exact; equal scores come in the
     order that `topk` of the whole row gives them. Raises `ValueError` when `k` is not between 1 and the number of
     items, and `ScoreError` where a score is NaN or infinite: NaN would come first.
     """
@@ -73,6 +76,8 @@ def rank(
             _check_finite(scores, block)
         row, position = ranges(torch.searchsorted(owners, block), torch.searchsorted(owners, block, right=True))
         scores[row, seen[position, 1]] = -torch.inf
+        if left_out is not None:
+            scores.masked_fill_(left_out, -torch.inf)
         values[start : start + step], items[start : start + step] = _top(scores, k)
 
     _on_all_threads(fill, range(0, len(users), step), users.device)
@@ -129,6 +134,17 @@ def _largest(scores: Float[Tensor, "batch item"], k: int, *, ordered: bool = Tru
     candidates = torch.cat([members.flatten(1), rest], dim=1)
     values, place = scores.gather(1, candidates).topk(k, dim=1, sorted=ordered)
     return values, candidates.gather(1, place)
+
+
+def checked_users(users: Sequence[int] | Int[Tensor, " user"], data: Dataset) -> Int[Tensor, " user"]:
+    """`users` as a tensor; raises `ValueError` for what is no user of `data`."""
+    ids = torch.as_tensor(users)
+    if ids.dim() != 1 or (len(ids) and (ids.is_floating_point() or ids.dtype == torch.bool)):
+        raise ValueError(f"users={quoted(users)}; expected a sequence of whole numbers, such as [0, 1]")
+    for user in ids.tolist():
+        if not 0 <= user < data.num_users:
+            raise ValueError(f"user {user} of {data.name}; expected 0 to {data.num_users - 1}")
+    return ids.to(torch.int64)
 
 
 def _check_cut_off(k: int, data: Dataset) -> None:

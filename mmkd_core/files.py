@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,7 +31,39 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         ) from error
     finally:
         with contextlib.suppress(OSError):  # a folder that takes no file gives none away either
-            temporary.unlink(missing_ok=True)
+            _remove(temporary)
+
+
+def check_place(folder: Path, replaces: str | None = None) -> None:
+    """Raises `ValueError` where `folder` is there already, unless it holds a file called `replaces`."""
+    if folder.exists() and not (replaces and (folder / replaces).is_file()):
+        expected = f"no such path, or a folder that holds {replaces}" if replaces else "no such path"
+        raise ValueError(f"{folder}: is there already; expected {expected}: choose another one, or remove it first")
+
+
+def write_folder(folder: Path, fill: Callable[[Path], Any], replaces: str | None = None) -> None:
+    """Lets `fill` fill a temporary folder beside `folder`, then renames it: a reader never meets half of it.
+
+    Raises `ValueError` as `check_place`, and `OSError` as `write_whole`. A folder that is replaced lies aside between
+    two renames; a writer that is killed there leaves it under the name that begins with a dot and ends in `.before`.
+    """
+    check_place(folder, replaces)
+    aside = folder.with_name(f".{folder.name}.before")
+
+    def write(temporary: Path) -> None:
+        temporary.mkdir()
+        fill(temporary)
+        if folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+
+    try:
+        write_whole(folder, write)
+    except BaseException:
+        if aside.exists() and not folder.exists():
+            aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -83,7 +116,15 @@ def _sweep(folder: Path) -> None:
         writer = file.name.removesuffix(".tmp").rpartition(".")[2].removeprefix(_mark())
         if writer.isdecimal() and not _alive(int(writer)):
             with contextlib.suppress(OSError):  # another writer may sweep too, or the folder be another user's
-                file.unlink()
+                _remove(file)
+
+
+def _remove(temporary: Path) -> None:
+    """Removes a file, or a folder with all that it holds, if it is there."""
+    if temporary.is_dir():
+        shutil.rmtree(temporary)
+    else:
+        temporary.unlink(missing_ok=True)
 
 
 def _alive(process: int) -> bool:

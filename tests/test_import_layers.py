@@ -9,12 +9,12 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "mmkd_core"
 LAYERS = [
-    {"settings", "files"},
+    {"settings", "files", "onnx_graph"},
     {"kernels"},
     {"data", "sparse"},
     {"memory"},
     {"metrics", "layers", "sampling", "datasets", "cost"},
-    {"graph", "losses"},
+    {"graph", "losses", "exported"},
     {"evaluation"},
     {"models"},
     {"checkpoint", "parallel", "history"},
@@ -23,6 +23,8 @@ LAYERS = [
     {"hits"},
     {"experiment"},
     {"runs", "progress"},
+    {"served"},
+    {"export", "lists"},
     {"__init__"},
     {"evidence"},
     {"commands"},

@@ -1,4 +1,4 @@
-"""`mmkd run` and `mmkd recommend`: one experiment, and what its model would show to a user."""
+"""`mmkd run`: one experiment, trained, tested and recorded."""
 
 from __future__ import annotations
 
@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 
 
 def add_to(commands: Any) -> None:
-    """Adds the subcommands of this module to a parser."""
-    _add_run(commands)
-    _add_recommend(commands)
-
-
-def _add_run(commands: Any) -> None:
+    """Adds the subcommand to a parser."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = commands.add_parser(
         "run", help="train a model, test it once, write a record", formatter_class=raw,
@@ -46,15 +41,6 @@ def _add_run(commands: Any) -> None:
     )
     parser.add_argument("--compile", action="store_true", help="let torch's compiler fuse the step")
     parser.set_defaults(action=_run)
-
-
-def _add_recommend(commands: Any) -> None:
-    parser = commands.add_parser("recommend", help="a trained model's best items for a user")
-    parser.add_argument("record", metavar="RECORD", help="the file that `mmkd run` wrote, its weights beside it")
-    parser.add_argument("--user", type=whole, required=True, metavar="ID")
-    parser.add_argument("--top", type=whole, default=10, metavar="K", help="length of the list (default 10)")
-    parser.add_argument("--data", metavar="FOLDER", help="where its data lie now (default: where they lay)")
-    parser.set_defaults(action=_recommend)
 
 
 def _models() -> str:
@@ -204,29 +190,3 @@ def _below(front: str, told: Mapping[str, str]) -> dict[str, str]:
 def _read(texts: Mapping[str, str], kinds: Mapping[str, Setting]) -> dict[str, Any]:
     """The values that texts stand for, each read as its setting's kind."""
     return {name: read(text, kinds.get(name)) for name, text in texts.items()}
-
-
-def _recommend(arguments: argparse.Namespace) -> int:
-    from mmkd_core.models.base import recommend
-    from mmkd_core.runs import data_of, restore
-
-    data, user = data_of(arguments.record, arguments.data), arguments.user
-    best = recommend(restore(arguments.record, data), [user], data, arguments.top)
-    history = data.train[data.train[:, 0] == user, 1].tolist()
-    if not history:
-        raise ValueError(f"user {user} of {data.name} has no training history, so there is no taste to rank by")
-    print(f"user {user} of {data.name}, {len(history)} training items: {_named(data, history[:5])}")
-    for place, (item, score) in enumerate(zip(best.items[0].tolist(), best.scores[0].tolist(), strict=True), 1):
-        if item >= 0:
-            print(f"{place:>3}. {_named(data, [item])}  {score:.3f}")
-    return 0
-
-
-def _named(data: Dataset, items: Sequence[int]) -> str:
-    """The items by title, if they have one, and number; renumbered ones with the number that they have in the files."""
-    from mmkd_core.datasets.demo_catalogue import DemoDataset
-
-    titles = [data.title(item) if isinstance(data, DemoDataset) else "item" for item in items]
-    ids = data.item_ids
-    in_files = [f" ({int(ids[item])} in the files)" if ids is not None else "" for item in items]
-    return ", ".join(f"{title} {item}{number}" for title, item, number in zip(titles, items, in_files, strict=True))

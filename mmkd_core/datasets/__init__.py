@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DATASETS",
+    "IDS",
     "LAYOUTS",
     "OPTIONS",
     "canonical_name",
@@ -27,6 +28,7 @@ __all__ = [
     "title_of",
 ]  # fmt: skip
 
+IDS = "ids.parquet"  # the caller's ids, beside the data of any layout: see ids.py
 DATASETS: dict[str, Entry] = {
     name: import_module(f"{__name__}.{name.replace('-', '_')}").ENTRY
     for name in (

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmkd_core.data import DataError
+from mmkd_core.datasets import IDS
 from mmkd_core.settings import quoted
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -20,8 +21,11 @@ _KINDS = {
 
 
 def visible(folder: Path, pattern: str) -> list[Path]:
-    """What in `folder` matches, sorted, hidden files left out: macOS puts a `._x` beside each `x` of an archive."""
-    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+    """The data in `folder` that match, sorted: without the caller's ids, and without hidden files.
+
+    macOS puts a `._x` beside each `x` of an archive.
+    """
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith(".") and path.name != IDS)
 
 
 def pointer_problem(path: Path) -> str | None:

@@ -37,7 +37,7 @@ def load_parquet(folder: Path, min_rating: float | None = None) -> Content:
 
 
 def _splits(path: Path, min_rating: float | None) -> tuple[dict[str, Pairs], list[str]]:
-    with _opened(path) as file:
+    with opened(path) as file:
         names = file.schema_arrow.names
         if any(names.count(column) != 1 for column in COLUMNS):
             raise DataError(f"{path}: got columns {quoted(names)}; expected {list(COLUMNS)}, in any order")
@@ -61,9 +61,9 @@ def _splits(path: Path, min_rating: float | None) -> tuple[dict[str, Pairs], lis
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The file, open; what pyarrow says of it becomes a `DataError`."""
-    check_file(path, "expected interactions in Parquet")
+def opened(path: Path, what: str = "interactions") -> Iterator[Any]:
+    """The file, open, of which `what` is expected; what pyarrow says of it becomes a `DataError`."""
+    check_file(path, f"expected {what} in Parquet")
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -73,9 +73,9 @@ def _opened(path: Path) -> Iterator[Any]:
         with pq.ParquetFile(path, memory_map=True) as file:
             yield file
     except pa.ArrowException as error:
-        raise DataError(f"{path}: no whole Parquet file ({quoted(str(error))}); expected interactions") from error
+        raise DataError(f"{path}: no whole Parquet file ({quoted(str(error))}); expected {what}") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({quoted(str(error))}); expected interactions in Parquet") from error
+        raise DataError(f"{path}: cannot be read ({quoted(str(error))}); expected {what} in Parquet") from error
 
 
 def _numbers(column: Any, path: Path, name: str, start: int) -> np.ndarray:

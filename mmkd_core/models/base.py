@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmkd_core import losses, memory, settings
 from mmkd_core.data import Batch, Dataset, Embeddings
-from mmkd_core.evaluation import Ranking, Scorer, rank
+from mmkd_core.evaluation import Ranking, Scorer, checked_users, rank
 from mmkd_core.graph import AtRows
 from mmkd_core.kernels import own_scores
 from mmkd_core.layers import embedding
@@ -123,18 +123,13 @@ def recommend(model: Recommender, users: Sequence[int] | Int[Tensor, " user"], d
     The model serves as in evaluation mode, and is left in the mode that it is in. Raises `ValueError` for what is no
     user of `data`, and as `rank` does.
     """
-    ids = torch.as_tensor(users)
-    if ids.dim() != 1 or (len(ids) and (ids.is_floating_point() or ids.dtype == torch.bool)):
-        raise ValueError(f"users={settings.quoted(users)}; expected a sequence of whole numbers, such as [0, 1]")
-    for user in ids.tolist():
-        if not 0 <= user < data.num_users:
-            raise ValueError(f"user {user} of {data.name}; expected 0 to {data.num_users - 1}")
+    ids = checked_users(users, data)
     training = model.training
     try:
         tables = model.eval().embed()
     finally:
         model.train(training)
-    return rank(tables, ids.to(tables.device, torch.int64), data, k)
+    return rank(tables, ids.to(tables.device), data, k)
 
 
 class IdModel(Recommender):

@@ -1,0 +1,108 @@
+"""From a record to a folder that serves without this package and without torch.
+
+`tables.npz` and `tables.safetensors` hold the same four arrays: `users` and `items`, the tables; `seen_indptr` and
+`seen_items`, what each user had in training and is shown no more (CSR). `ids.parquet` has the caller's ids if there are
+any, `recommend.onnx` the way from a user's row to a list, `card.json` where all of it comes from and the sum of each
+file. README has the few lines of NumPy that serve it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+
+from mmkd_core.cost import environment
+from mmkd_core.data import Dataset, Embeddings
+from mmkd_core.datasets import DATASETS, IDS
+from mmkd_core.datasets.ids import write_ids
+from mmkd_core.experiment import Record
+from mmkd_core.exported import ARRAYS, CARD, FORMAT, ONNX, TENSORS, Export, read_export, sha256_of
+from mmkd_core.files import check_place, write_folder, write_json
+from mmkd_core.kernels import starts
+from mmkd_core.onnx_graph import check_onnx, write_onnx
+from mmkd_core.served import of_record
+
+__all__ = ["Export", "export", "read_export"]
+
+
+def export(
+    record_file: str | Path,
+    out: str | Path,
+    *,
+    dataset: str | None = None,
+    float16: bool = False,
+    onnx: int = 0,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Writes what the trained model of a record serves into the new folder `out`; returns its card.
+
+    The tables are (num_users, dim) and (num_items, dim), float32 or, with `float16`, half of that: user u's score of
+    item i is their rows' inner product. `seen_indptr` (num_users + 1, int64) and `seen_items` (int32, ascending for
+    each user) are the training interactions. `onnx`, if it is not 0, is how many items `recommend.onnx` lists.
+    `dataset` is where the record's data lie now. With `force` an export at `out` is replaced.
+
+    The folder is whole or not there. Raises `ValueError` as `restore` does; for `out` that is there already; for
+    ItemKNN, which is no pair of tables; for a table that is not finite, in float16 where a number is above 65504; for
+    lists that are longer than the catalogue; where a package is missing.
+    """
+    out = Path(out).resolve()
+    replaces = CARD if force else None
+    check_place(out, replaces)
+    record = Record.read(record_file)
+    if onnx:
+        check_onnx(onnx, record.data["num_items"])
+    served = of_record(record_file, dataset)
+    if not isinstance(served.tables, Embeddings):
+        raise ValueError(
+            f"{record_file}: {record.experiment.model} is no pair of tables; expected a model whose scores are inner "
+            "products: export another one, or have this one's lists written by `mmkd recommend RECORD --all`"
+        )
+    arrays = _arrays(served.tables, served.data, np.dtype(np.float16 if float16 else np.float32), record_file)
+    card: dict[str, Any] = {}
+
+    def fill(folder: Path) -> None:
+        np.savez(folder / ARRAYS, **arrays)
+        save_file(arrays, folder / TENSORS)
+        if served.known is not None:
+            write_ids(folder / IDS, served.known)
+        if onnx:
+            write_onnx(folder / ONNX, arrays["items"], onnx)
+        files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
+        card.update(_card(record, served.data, arrays) | ({"onnx": {"k": onnx}} if onnx else {}) | {"files": files})
+        write_json(folder / CARD, card)
+
+    write_folder(out, fill, replaces)
+    return card
+
+
+def _arrays(tables: Embeddings, data: Dataset, dtype: np.dtype, source: str | Path) -> dict[str, Any]:
+    arrays: dict[str, Any] = {}
+    for name, table in tables._asdict().items():
+        with np.errstate(over="ignore"):  # told below
+            array = np.ascontiguousarray(table.numpy().astype(dtype))
+        if len(wrong := np.flatnonzero(~np.isfinite(array).all(axis=1))):
+            raise ValueError(
+                f"{source}: row {wrong[0]} of the {name}' table holds NaN, infinity or more than {dtype} can; expected "
+                f"finite numbers of at most {np.finfo(dtype).max}"
+            )
+        arrays[name] = array
+    owners, seen = data.train.T
+    arrays["seen_indptr"] = starts(owners.contiguous(), data.num_users).numpy()
+    return arrays | {"seen_items": seen.to(torch.int32).contiguous().numpy()}
+
+
+def _card(record: Record, data: Dataset, arrays: dict[str, Any]) -> dict[str, Any]:
+    entry = DATASETS.get(record.experiment.dataset)
+    terms = {"terms": entry.terms, "source": entry.source} if entry else {}
+    return {
+        "format": FORMAT,
+        "arrays": {name: {"shape": list(array.shape), "dtype": str(array.dtype)} for name, array in arrays.items()},
+        "data": {"name": data.name} | record.data | terms,
+        "experiment": record.experiment.as_dict(),
+        "metrics": record.metrics,
+        "validation": record.validation,
+        "trained": record.environment,
+        "exported": environment(torch.device("cpu")),
+    }

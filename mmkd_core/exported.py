@@ -1,0 +1,84 @@
+"""What `export` writes, read back with NumPy alone: the two tables, what each user has seen, and the card."""
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, Int64
+
+from mmkd_core.datasets import IDS
+from mmkd_core.files import read_json
+from mmkd_core.settings import quoted
+
+FORMAT = 1
+CARD, ARRAYS, TENSORS, ONNX = "card.json", "tables.npz", "tables.safetensors", "recommend.onnx"
+
+
+class Export(NamedTuple):
+    """User u's score of item i is `users[u] @ items[i]`; u has seen `seen_items[seen_indptr[u] : seen_indptr[u + 1]]`.
+
+    The tables are float32 or float16, `seen_indptr` int64 and `seen_items` int32. `card` says where they come from.
+    """
+
+    users: Float[np.ndarray, "user dim"]
+    items: Float[np.ndarray, "item dim"]
+    seen_indptr: Int64[np.ndarray, " user_and_1"]
+    seen_items: Int[np.ndarray, " edge"]
+    card: dict[str, Any]
+
+
+def read_export(folder: str | Path) -> Export:
+    """The content of a folder that `export` wrote, checked against the sums in its card.
+
+    Raises `ValueError` naming the file that is missing, damaged or none of an export.
+    """
+    folder = Path(folder)
+    card = read_json(folder / CARD, _card, "card of an export", "mmkd export")
+    for name, expected in card["files"].items():
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder / name}: missing, and {CARD} lists it; export the record again")
+        if (got := sha256_of(folder / name)) != expected:
+            raise ValueError(
+                f"{folder / name}: damaged: got sha256 {got}; expected {expected}; export the record again"
+            )
+    path = folder / ARRAYS
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            export = Export(*(arrays[name] for name in Export._fields[:-1]), card=card)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: not the tables of an export ({error}); export the record again") from None
+    _check_shapes(path, export)
+    return export
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _card(values: Any) -> dict[str, Any]:
+    if not isinstance(values, Mapping) or values["format"] != FORMAT:
+        raise ValueError(f"got {quoted(values)}; expected format {FORMAT}")
+    if not isinstance(files := values["files"], Mapping) or not {ARRAYS} <= set(files) <= {ARRAYS, TENSORS, IDS, ONNX}:
+        raise ValueError(f"got the files {quoted(files)}; expected {ARRAYS} and the others of an export")
+    if not isinstance(name := values["data"]["name"], str):
+        raise TypeError(f"got the data {quoted(name)}, expected a name")
+    return dict(values)
+
+
+def _check_shapes(path: Path, export: Export) -> None:
+    users, items, indptr, seen, _ = export
+    kinds = [array.dtype.kind for array in export[:-1]]
+    if kinds != ["f", "f", "i", "i"] or [array.ndim for array in export[:-1]] != [2, 2, 1, 1]:
+        raise ValueError(f"{path}: got kinds {kinds}; expected two matrices of floats and two vectors of whole numbers")
+    if users.shape[1] != items.shape[1]:
+        raise ValueError(f"{path}: got shapes {users.shape} and {items.shape}; expected tables of one width")
+    bounds = (
+        len(indptr) == len(users) + 1 and indptr[0] == 0 and indptr[-1] == len(seen) and (np.diff(indptr) >= 0).all()
+    )
+    if not bounds or (len(seen) and not (seen.min() >= 0 and seen.max() < len(items))):
+        raise ValueError(f"{path}: seen_indptr and seen_items do not fit the tables; expected item numbers by user")
