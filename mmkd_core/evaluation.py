@@ -138,7 +138,11 @@ def _largest(scores: Float[Tensor, "batch item"], k: int, *, ordered: bool = Tru
 
 def checked_users(users: Sequence[int] | Int[Tensor, " user"], data: Dataset) -> Int[Tensor, " user"]:
     """`users` as a tensor; raises `ValueError` for what is no user of `data`."""
-    ids = torch.as_tensor(users)
+    try:
+        ids = torch.as_tensor(users)
+    except ValueError:  # beyond 64 bits, or lists of several lengths
+        last = data.num_users - 1
+        raise ValueError(f"users={quoted(users)} of {data.name}; expected whole numbers from 0 to {last}") from None
     if ids.dim() != 1 or (len(ids) and (ids.is_floating_point() or ids.dtype == torch.bool)):
         raise ValueError(f"users={quoted(users)}; expected a sequence of whole numbers, such as [0, 1]")
     for user in ids.tolist():

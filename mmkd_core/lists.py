@@ -102,7 +102,7 @@ def write_lists(
 
     def write(temporary: Path) -> None:
         with pq.ParquetWriter(temporary, pa.schema(types)) as writer:
-            for block in users.split(max(1, ROWS // k)):
+            for block in users.split(max(1, ROWS // max(1, k))):
                 owners, ranks, items, scores = columns(block)
                 if known is not None:
                     owners, items = known.users.take(pa.array(owners)), known.items.take(pa.array(items))

@@ -109,9 +109,7 @@ def test_float16_halves_the_tables_and_keeps_the_scores_within_its_precision(sho
     export(shop[1], tmp_path / "half", float16=True)
     half, whole = read_export(tmp_path / "half"), read_export(exported)
     assert (half.users.dtype, half.items.dtype) == (np.float16, np.float16)
-    scores, exact = (
-        one.users.astype(np.float32) @ one.items.astype(np.float32).T for one in (half, whole)
-    )
+    scores, exact = (one.users.astype(np.float32) @ one.items.astype(np.float32).T for one in (half, whole))
     bound = 2**-10 * (np.abs(whole.users) @ np.abs(whole.items).T) + 1e-7
     assert (np.abs(scores - exact) <= bound).all()
     assert np.array_equal(half.seen_items, whole.seen_items)
@@ -319,5 +317,7 @@ def test_it_is_refused(arguments, says, shop, tmp_path, refused):
 
 def test_without_the_package_onnx(shop, tmp_path, refused, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    refused("export", shop[1], tmp_path / "out", "--onnx", says="needs the package onnx; pip install 'mmkd-book.export.'")
+    refused(
+        "export", shop[1], tmp_path / "out", "--onnx", says="needs the package onnx; pip install 'mmkd-book.export.'"
+    )
     assert not list(tmp_path.iterdir())
