@@ -54,10 +54,10 @@ def rank(
 ) -> Ranking:
     """The best `k` items for each of `users`, without those that the user has in `data.train`.
 
-    `seen`, rows of (user, item), are left out in place of `data.train`, and whoever asks the items that `left_out`
-    marks, True for each. The lists are exact; equal scores come in the
-    order that `topk` of the whole row gives them. Raises `ValueError` when `k` is not between 1 and the number of
-    items, and `ScoreError` where a score is NaN or infinite: NaN would come first.
+    `seen`, rows of (user, item), are left out in place of `data.train`, and so are for all users the items at which
+    `left_out` is True. The lists are exact; equal scores come in the order that `topk` of the whole row gives them.
+    Raises `ValueError` when `k` is not between 1 and the number of items, and `ScoreError` where a score is NaN or
+    infinite: NaN would come first.
     """
     _check_cut_off(k, data)
     seen = (data.train if seen is None else seen).to(users.device)
@@ -77,7 +77,7 @@ def rank(
         row, position = ranges(torch.searchsorted(owners, block), torch.searchsorted(owners, block, right=True))
         scores[row, seen[position, 1]] = -torch.inf
         if left_out is not None:
-            scores.masked_fill_(left_out, -torch.inf)
+            scores.masked_fill_(left_out.to(scores.device), -torch.inf)
         values[start : start + step], items[start : start + step] = _top(scores, k)
 
     _on_all_threads(fill, range(0, len(users), step), users.device)

@@ -33,14 +33,14 @@ def export(
     *,
     dataset: str | None = None,
     float16: bool = False,
-    onnx: int = 0,
+    onnx: int | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
     """Writes what the trained model of a record serves into the new folder `out`; returns its card.
 
     The tables are (num_users, dim) and (num_items, dim), float32 or, with `float16`, half of that: user u's score of
     item i is their rows' inner product. `seen_indptr` (num_users + 1, int64) and `seen_items` (int32, ascending for
-    each user) are the training interactions. `onnx`, if it is not 0, is how many items `recommend.onnx` lists.
+    each user) are the training interactions. `onnx` is how many items `recommend.onnx` lists, if there is to be one.
     `dataset` is where the record's data lie now. With `force` an export at `out` is replaced.
 
     The folder is whole or not there. Raises `ValueError` as `restore` does; for `out` that is there already; for
@@ -50,10 +50,9 @@ def export(
     out = Path(out).resolve()
     replaces = CARD if force else None
     check_place(out, replaces)
-    record = Record.read(record_file)
-    if onnx:
-        check_onnx(onnx, record.data["num_items"])
-    served = of_record(record_file, dataset)
+    record, served = Record.read(record_file), of_record(record_file, dataset)
+    if onnx is not None:
+        check_onnx(onnx, served.data.num_items)
     if not isinstance(served.tables, Embeddings):
         raise ValueError(
             f"{record_file}: {record.experiment.model} is no pair of tables; expected a model whose scores are inner "
@@ -67,10 +66,10 @@ def export(
         save_file(arrays, folder / TENSORS)
         if served.known is not None:
             write_ids(folder / IDS, served.known)
-        if onnx:
+        if onnx is not None:
             write_onnx(folder / ONNX, arrays["items"], onnx)
         files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
-        card.update(_card(record, served.data, arrays) | ({"onnx": {"k": onnx}} if onnx else {}) | {"files": files})
+        card.update(_card(record, served.data, arrays) | {"onnx": onnx and {"k": onnx}, "files": files})
         write_json(folder / CARD, card)
 
     write_folder(out, fill, replaces)

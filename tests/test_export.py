@@ -165,7 +165,7 @@ def test_onnx_lists_what_torch_lists(shop, tmp_path, capsys):
     data = load(folder)
     seen = torch.zeros(USERS, ITEMS, dtype=torch.bool)
     seen[data.train[:, 0], data.train[:, 1]] = True
-    for options, k, tolerance in (([], 20, 1e-6), (["7"], 7, 1e-6), (["--float16"], 20, 1e-4)):
+    for options, k, tolerance in (([], 20, 1e-6), (["--top", "7"], 7, 1e-6), (["--float16"], 20, 1e-4)):
         out = tmp_path / "-".join(["out", *options])
         assert call(capsys, "export", record, out, "--onnx", *options)[0] == 0
         export_of = read_export(out)
@@ -265,6 +265,13 @@ def test_a_card_that_is_none(text, spoilt, refused):
     refused("recommend", spoilt, "--user", "1", says=r"card\.json: not a card of an export .* that `mmkd export` wrote")
 
 
+def test_reading_needs_no_torch(exported):
+    program = f"import sys\nfrom mmkd_core.exported import read_export\nread_export({str(exported)!r})\n"
+    program += "print({'torch', 'pandas', 'pyarrow', 'scipy'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
 def test_a_folder_that_is_no_export(tmp_path):
     with pytest.raises(ValueError, match=r"card\.json: no such card of an export"):
         read_export(tmp_path)
@@ -302,9 +309,10 @@ def huge(model):
         (["{record}", "{record}/out"], "out: cannot be written"),
         (["{record}", "{out}", "--data", "{out}"], "its data: unknown data set '.*out'"),
         (["{record}", "{out}", "--data", "demo"], "made from other data than demo is now"),
-        (["{record}", "{out}", "--onnx", "61"], "k=61 for a catalogue of 60 items; expected 1 to 60"),
-        (["{record}", "{out}", "--onnx", "-1"], "k=-1 for a catalogue of 60 items; expected 1 to 60"),
-        (["{record}", "{out}", "--onnx", "many"], "argument --onnx: 'many' is not a whole number"),
+        (["{record}", "{out}", "--onnx", "--top", "61"], "k=61 for a catalogue of 60 items; expected 1 to 60"),
+        (["{record}", "{out}", "--onnx", "--top", "0"], "k=0 for a catalogue of 60 items; expected 1 to 60"),
+        (["{record}", "{out}", "--onnx", "--top", "many"], "argument --top: 'many' is not a whole number"),
+        (["{record}", "{out}", "--top", "5"], "--top 5 without --onnx: only its lists have a length"),
         (["{record}", "{out}", "--float8"], "unrecognized arguments: --float8"),
     ],
 )

@@ -6,7 +6,7 @@ import platform
 
 import pytest
 
-from mmkd_core.files import write_json, write_whole
+from mmkd_core.files import write_folder, write_json, write_whole
 
 
 def write(path, text):
@@ -56,6 +56,38 @@ def test_the_next_writer_sweeps_what_dead_ones_left(tmp_path):
     write_json(tmp_path / "value.json", {"a": 1})
     assert names(tmp_path) == sorted([*kept, "value.json", "below"])
     assert names(tmp_path / "below") == left[:1]
+
+
+def test_folders_that_dead_writers_left_are_swept_too(tmp_path):
+    left = tmp_path / f".export.{platform.node().replace('.', '_')}-{dead_process()}.tmp"
+    left.mkdir()
+    (left / "half").write_text("half")
+    write_folder(tmp_path / "export", lambda temporary: (temporary / "value").write_text("whole"))
+    assert (names(tmp_path), names(tmp_path / "export")) == (["export"], ["value"])
+
+
+def test_a_folder_is_replaced_only_by_the_file_that_it_is_known_by(tmp_path):
+    for text in ("old", "new"):
+        write_folder(tmp_path / "export", lambda temporary, text=text: (temporary / "card").write_text(text), "card")
+        assert ((tmp_path / "export" / "card").read_text(), names(tmp_path)) == (text, ["export"])
+    for replaces in (None, "other"):
+        with pytest.raises(ValueError, match="export: is there already; expected no such path"):
+            write_folder(tmp_path / "export", lambda temporary: None, replaces)
+
+
+def test_an_old_folder_that_a_killed_writer_set_aside_goes_when_the_new_one_is_there(tmp_path):
+    aside = tmp_path / ".export.before"
+    write_folder(aside, lambda temporary: (temporary / "value").write_text("old"))
+
+    def half(temporary):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(tmp_path / "export", half)
+    assert (names(tmp_path), (tmp_path / "export" / "value").read_text()) == (["export"], "old")
+    (tmp_path / "export").rename(aside)
+    write_folder(tmp_path / "export", lambda temporary: (temporary / "value").write_text("new"))
+    assert (names(tmp_path), (tmp_path / "export" / "value").read_text()) == (["export"], "new")
 
 
 def test_a_writer_spares_its_own_temporary_file(tmp_path):

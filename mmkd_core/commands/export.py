@@ -18,19 +18,22 @@ def add_to(commands: Any) -> None:
     parser.add_argument("record", metavar="RECORD", help="the file that `mmkd run` wrote, its weights beside it")
     parser.add_argument("out", metavar="OUT", help="the folder to be made")
     parser.add_argument("--float16", action="store_true", help="tables of half the size")
-    parser.add_argument(
-        "--onnx", type=whole, nargs="?", const=20, default=0, metavar="K",
-        help="recommend.onnx as well: a user's row and seen items to the best K (default 20)",
-    )  # fmt: skip
+    parser.add_argument("--onnx", action="store_true", help="recommend.onnx too: a user's row and seen items to a list")
+    parser.add_argument("--top", type=whole, metavar="K", help="with --onnx: length of the list (default 20)")
     parser.add_argument("--data", metavar="FOLDER", help="where its data lie now (default: where they lay)")
     parser.add_argument("--force", action="store_true", help="replace an export that is there")
     parser.set_defaults(action=_export)
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    if arguments.top is not None and not arguments.onnx:
+        raise ValueError(
+            f"--top {arguments.top} without --onnx: only its lists have a length; expected --onnx beside it"
+        )
     from mmkd_core.export import export
 
-    how = {"float16": arguments.float16, "onnx": arguments.onnx, "force": arguments.force}
+    onnx = (20 if arguments.top is None else arguments.top) if arguments.onnx else None
+    how = {"float16": arguments.float16, "onnx": onnx, "force": arguments.force}
     card = export(arguments.record, arguments.out, dataset=arguments.data, **how)
     (users, dim), (items, _) = (card["arrays"][name]["shape"] for name in ("users", "items"))
     dtype = card["arrays"]["users"]["dtype"]

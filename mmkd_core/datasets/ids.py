@@ -42,11 +42,16 @@ def read_ids(path: Path, data: Dataset) -> Ids:
 
 
 def renumbered_ids(data: Dataset) -> Ids | None:
-    """The numbers that users and items had in the files, where they were renumbered; else None."""
+    """The numbers that users and items had in the files, where they were renumbered; else None.
+
+    Raises `DataError` where pyarrow is not installed.
+    """
     if data.user_ids is None or data.item_ids is None:
         return None
-    import pyarrow as pa
-
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise DataError(f"{data.name}: the ids of its files need pyarrow; pip install 'mmkd-book[parquet]'") from None
     return Ids(pa.array(data.user_ids.numpy()), pa.array(data.item_ids.numpy()))
 
 
