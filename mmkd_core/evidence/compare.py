@@ -177,10 +177,11 @@ def _of_users(path: str, version: tuple[int, ...]) -> dict[str, np.ndarray] | No
 
 
 def _version(path: str) -> tuple[int, ...]:
-    """What changes when a file is written anew."""
-    if not Path(path).exists():
+    """What changes when the hits of a record are written anew."""
+    file = Path(path).with_suffix(".npz")
+    if not file.exists():
         return ()
-    status = Path(path).stat()
+    status = file.stat()
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
