@@ -107,7 +107,7 @@ def _scoring(tables: Scorer) -> tuple[Callable[[Tensor], Tensor], int]:
         return tables.scores, BLOCK
     if any(table.dtype != torch.float32 or table.device.type != "cpu" for table in tables):
         return tables.scores, BLOCK
-    return lambda users: dense(tables.users[users], tables.items.T), CACHED
+    return lambda users: dense(tables.users[users], tables.items.T, traced=False), CACHED
 
 
 def _top(scores: Float[Tensor, "batch item"], k: int) -> tuple[Tensor, Tensor]:

@@ -38,6 +38,9 @@ def test_a_product_is_that_in_float64(n, k, m, first, second, seed):
     product = dense(a, b)
     assert product.is_contiguous()
     torch.testing.assert_close(product.double(), a.double() @ b.double(), atol=1e-5, rtol=1e-5)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(linear, "_dense", None)  # what is never compiled calls no operator
+        assert torch.equal(dense(a, b, traced=False), product)
 
 
 @pytest.mark.parametrize("cpu", [True, False])

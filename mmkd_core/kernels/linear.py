@@ -35,9 +35,16 @@ def affine_each(
     return torch.baddbmm(bias if bias.dim() == 3 else bias[:, None], x, weight.mT)
 
 
-def dense(a: Float[Tensor, "row width"], b: Float[Tensor, "width dim"]) -> Float[Tensor, "row dim"]:
-    """The product of two dense matrices; for use inside of operators, since it has no gradient of its own."""
-    return _dense(a, b) if _worth(a, b) else a @ b
+def dense(
+    a: Float[Tensor, "row width"], b: Float[Tensor, "width dim"], *, traced: bool = True
+) -> Float[Tensor, "row dim"]:
+    """The product of two dense matrices; for use inside of operators, since it has no gradient of its own.
+
+    What is never compiled, `traced=False`, calls no operator: torch takes a second of CPU before the first one.
+    """
+    if not _worth(a, b):
+        return a @ b
+    return _dense(a, b) if traced else _product(a, b)
 
 
 def _worth(a: Tensor, b: Tensor) -> bool:
@@ -65,11 +72,13 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return x.new_empty(len(x), len(weight))
 
 
-@custom_op("mmkd::dense", mutates_args=())
-def _dense(a: Tensor, b: Tensor) -> Tensor:
+def _product(a: Tensor, b: Tensor) -> Tensor:
     if a.is_contiguous() or a.numel() <= b.numel():
         return _onednn(a, b.T)
     return _onednn(b.T, a).T.contiguous()  # what comes first is copied unless it is in order: the smaller
+
+
+_dense = custom_op("mmkd::dense", _product, mutates_args=())
 
 
 @_dense.register_fake
