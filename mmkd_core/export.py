@@ -15,14 +15,16 @@ from safetensors.numpy import save_file
 
 from mmkd_core.cost import environment
 from mmkd_core.data import Dataset, Embeddings
-from mmkd_core.datasets import DATASETS, IDS
+from mmkd_core.datasets import DATASETS
+from mmkd_core.datasets.files import IDS
 from mmkd_core.datasets.ids import write_ids
 from mmkd_core.experiment import Record
-from mmkd_core.exported import ARRAYS, CARD, FORMAT, ONNX, TENSORS, Export, read_export, sha256_of
-from mmkd_core.files import check_place, write_folder, write_json
+from mmkd_core.exported import ARRAYS, CARD, FORMAT, ONNX, TENSORS, Export, read_card, read_export, sha256_of
+from mmkd_core.files import write_folder, write_json
 from mmkd_core.kernels import starts
 from mmkd_core.onnx_graph import check_onnx, write_onnx
 from mmkd_core.served import of_record
+from mmkd_core.settings import quoted
 
 __all__ = ["Export", "export", "read_export"]
 
@@ -41,15 +43,16 @@ def export(
     The tables are (num_users, dim) and (num_items, dim), float32 or, with `float16`, half of that: user u's score of
     item i is their rows' inner product. `seen_indptr` (num_users + 1, int64) and `seen_items` (int32, ascending for
     each user) are the training interactions. `onnx` is how many items `recommend.onnx` lists, if there is to be one.
-    `dataset` is where the record's data lie now. With `force` an export at `out` is replaced.
+    `dataset` is where the record's data lie now. With `force` an export at `out` is replaced, if there is nothing else
+    in its folder.
 
     The folder is whole or not there. Raises `ValueError` as `restore` does; for `out` that is there already; for
     ItemKNN, which is no pair of tables; for a table that is not finite, in float16 where a number is above 65504; for
     lists that are longer than the catalogue; where a package is missing.
     """
     out = Path(out).resolve()
-    replaces = CARD if force else None
-    check_place(out, replaces)
+    if out.exists():
+        _check_replaced(out, force)
     record, served = Record.read(record_file), of_record(record_file, dataset)
     if onnx is not None:
         check_onnx(onnx, served.data.num_items)
@@ -72,8 +75,20 @@ def export(
         card.update(_card(record, served.data, arrays) | {"onnx": onnx and {"k": onnx}, "files": files})
         write_json(folder / CARD, card)
 
-    write_folder(out, fill, replaces)
+    write_folder(out, fill)
     return card
+
+
+def _check_replaced(out: Path, force: bool) -> None:
+    """Raises `ValueError` unless `out` is what an earlier export wrote, and no more, and may be replaced."""
+    if not force:
+        raise ValueError(f"{out}: is there already; expected no such path: choose another, or replace it with --force")
+    try:
+        known = {CARD, *read_card(out)["files"]}
+    except ValueError as error:
+        raise ValueError(f"{out}: is no export, so --force does not replace it: {error}") from None
+    if others := sorted(path.name for path in out.iterdir() if path.name not in known):
+        raise ValueError(f"{out}: holds {quoted(others)} beside an export, so --force does not replace it; move these")
 
 
 def _arrays(tables: Embeddings, data: Dataset, dtype: np.dtype, source: str | Path) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Int64
 
-from mmkd_core.datasets import IDS
 from mmkd_core.files import read_json
 from mmkd_core.settings import quoted
 
 FORMAT = 1
 CARD, ARRAYS, TENSORS, ONNX = "card.json", "tables.npz", "tables.safetensors", "recommend.onnx"
+IDS = "ids.parquet"  # as in a folder of data; `datasets.files` imports torch
 
 
 class Export(NamedTuple):
@@ -36,7 +36,7 @@ def read_export(folder: str | Path) -> Export:
     Raises `ValueError` naming the file that is missing, damaged or none of an export.
     """
     folder = Path(folder)
-    card = read_json(folder / CARD, _card, "card of an export", "mmkd export")
+    card = read_card(folder)
     for name, expected in card["files"].items():
         if not (folder / name).is_file():
             raise ValueError(f"{folder / name}: missing, and {CARD} lists it; export the record again")
@@ -52,6 +52,11 @@ def read_export(folder: str | Path) -> Export:
         raise ValueError(f"{path}: not the tables of an export ({error}); export the record again") from None
     _check_shapes(path, export)
     return export
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of an export alone. Raises `ValueError` for a folder that holds none, or that of something else."""
+    return read_json(folder / CARD, _card, "card of an export", "mmkd export")
 
 
 def sha256_of(path: Path) -> str:

@@ -1,11 +1,11 @@
-"""Files that are whole or not there, also when the program that writes them is killed."""
+"""Files and folders that are whole or not there, also when the program that writes them is killed."""
 
 import contextlib
 import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,12 +18,40 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     What killed writers left in that folder is swept away first. Raises `OSError` naming `path` where the disk is full
     or the folder may not be written to.
     """
+    with _beside(path) as temporary:
+        write(temporary)
+        temporary.replace(path)
+
+
+def write_folder(path: Path, fill: Callable[[Path], Any]) -> None:
+    """`write_whole` of a folder: `fill` gets an empty one, which then takes the place of whatever folder is there.
+
+    No system swaps two folders in one step, so a program that is killed between two renames leaves none; one that
+    fails puts the old one back.
+    """
+    with _beside(path) as temporary:
+        temporary.mkdir()
+        fill(temporary)
+        old = temporary.with_name(f".{path.name}.old{temporary.name.removeprefix(f'.{path.name}')}")
+        if path.exists():
+            path.replace(old)
+        try:
+            temporary.replace(path)
+        except BaseException:
+            if old.exists():
+                old.replace(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A name beside `path` for what is being written, of which nothing is left afterwards."""
     temporary = path.with_name(f".{path.name}.{_mark()}{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
-        write(temporary)
-        temporary.replace(path)
+        yield temporary
     except OSError as error:
         raise OSError(
             f"{path}: cannot be written ({error.strerror or error}); expected a folder with room and the right to "
@@ -32,38 +60,6 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     finally:
         with contextlib.suppress(OSError):  # a folder that takes no file gives none away either
             _remove(temporary)
-
-
-def check_place(folder: Path, replaces: str | None = None) -> None:
-    """Raises `ValueError` where `folder` is there already, unless it holds a file called `replaces`."""
-    if folder.exists() and not (replaces and (folder / replaces).is_file()):
-        expected = f"no such path, or a folder that holds {replaces}" if replaces else "no such path"
-        raise ValueError(f"{folder}: is there already; expected {expected}: choose another one, or remove it first")
-
-
-def write_folder(folder: Path, fill: Callable[[Path], Any], replaces: str | None = None) -> None:
-    """Lets `fill` fill a temporary folder beside `folder`, then renames it: a reader never meets half of it.
-
-    Raises `ValueError` as `check_place`, and `OSError` as `write_whole`. A folder that is replaced lies aside between
-    two renames; a writer that is killed there leaves it under the name that begins with a dot and ends in `.before`.
-    """
-    check_place(folder, replaces)
-    aside = folder.with_name(f".{folder.name}.before")
-
-    def write(temporary: Path) -> None:
-        temporary.mkdir()
-        fill(temporary)
-        if folder.exists():
-            shutil.rmtree(aside, ignore_errors=True)
-            folder.rename(aside)
-
-    try:
-        write_whole(folder, write)
-    except BaseException:
-        if aside.exists() and not folder.exists():
-            aside.rename(folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -111,20 +107,23 @@ def _mark() -> str:
 
 
 def _sweep(folder: Path) -> None:
-    """Removes the temporary files of writers of this host that live no more; one that names no host is of this one."""
+    """Removes the temporary files of writers of this host that live no more; one that names no host is of this one.
+
+    Folders as well, but those alone that name this host.
+    """
     for file in folder.glob(".*.tmp"):
-        writer = file.name.removesuffix(".tmp").rpartition(".")[2].removeprefix(_mark())
-        if writer.isdecimal() and not _alive(int(writer)):
+        named = file.name.removesuffix(".tmp").rpartition(".")[2]
+        writer = named.removeprefix(_mark())
+        if writer.isdecimal() and not _alive(int(writer)) and (writer != named or not file.is_dir()):
             with contextlib.suppress(OSError):  # another writer may sweep too, or the folder be another user's
                 _remove(file)
 
 
-def _remove(temporary: Path) -> None:
-    """Removes a file, or a folder with all that it holds, if it is there."""
-    if temporary.is_dir():
-        shutil.rmtree(temporary)
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
     else:
-        temporary.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def _alive(process: int) -> bool:

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from mmkd_core.data import Dataset, Embeddings
-from mmkd_core.datasets import DATASETS, IDS
+from mmkd_core.datasets import DATASETS
+from mmkd_core.datasets.files import IDS
 from mmkd_core.datasets.ids import Ids, numbers_of, read_ids, renumbered_ids
 from mmkd_core.datasets.places import folder_of
 from mmkd_core.evaluation import Scorer

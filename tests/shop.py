@@ -18,10 +18,16 @@ def item_id(item):
 
 
 def write_ids_beside(folder, user_id=user_id, item_id=item_id):
-    """`ids.parquet` in an order of its own."""
+    """Ids of all users and items, in an order of their own."""
     rows = [("item", item, item_id(item)) for item in reversed(range(ITEMS))]
     rows += [("user", user, user_id(user)) for user in range(USERS)]
-    pq.write_table(pa.table(dict(zip(("kind", "number", "id"), zip(*rows, strict=True), strict=True))), ids_of(folder))
+    return put_ids(folder, pa.table(dict(zip(("kind", "number", "id"), zip(*rows, strict=True), strict=True))))
+
+
+def put_ids(folder, table):
+    """What `mmkd import` writes beside the data: `ids.parquet`, and a card by which it is known to be no data."""
+    (folder / "card.json").write_text("{}")
+    pq.write_table(table, ids_of(folder))
     return folder
 
 

@@ -61,7 +61,7 @@ def record(store, tmp_path):
 # --- help ---
 
 
-@pytest.mark.parametrize("arguments", [[], ["data"], ["data", "check"], ["run"], ["recommend"], ["export"], ["table"]])
+@pytest.mark.parametrize("arguments", [[], ["data"], ["data", "check"], ["run"], ["recommend"], ["table"]])
 def test_help_of_every_command(arguments, capsys):
     status, out, _ = call(capsys, *arguments, "--help")
     assert status == 0
@@ -112,7 +112,6 @@ def heavy_imports(code):
     "arguments",
     ["", "--help", "--version", "data list", "fly", "run", "run lightgcn", "run lightgcn --data demo --sed 1",
      "data check", "table 2", "table --help", "figure 9", "claims --help", "recommend --user x",
-     "recommend --help", "recommend record", "recommend record --all --user 1", "export --help", "export record",
      "--threads 9999 data list"],
 )  # fmt: skip
 def test_help_and_usage_errors_import_nothing_heavy(arguments):

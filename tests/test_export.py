@@ -17,8 +17,9 @@ from safetensors.numpy import load_file
 from shop import ids_of, item_id, made, recorded, user_id
 
 from mmkd_core import Record, load, recommend, restore
+from mmkd_core.datasets import files
 from mmkd_core.export import export, read_export
-from mmkd_core.exported import sha256_of
+from mmkd_core.exported import CARD, IDS, sha256_of
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # a user has no run-time type checks either
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -131,6 +132,7 @@ def test_ids_are_those_of_the_rows_also_where_the_data_are_renumbered(tmp_path):
 
 
 def test_ids_of_the_folder_come_along(exported):
+    assert (CARD, IDS) == (files.CARD, files.IDS)
     rows = pq.read_table(exported / "ids.parquet").to_pylist()
     assert {(row["kind"], row["number"], row["id"]) for row in rows} == {
         *(("user", user, user_id(user)) for user in range(USERS)),
@@ -186,8 +188,11 @@ def test_onnx_lists_what_torch_lists(shop, tmp_path, capsys):
 
 def test_an_export_is_replaced_with_force_alone(shop, spoilt, refused):
     before = (spoilt / "card.json").stat().st_mtime_ns
-    refused("export", shop[1], spoilt, says="export: is there already; expected no such path: choose another one")
+    refused("export", shop[1], spoilt, says="export: is there already; expected no such path: choose another, or")
     assert (spoilt / "card.json").stat().st_mtime_ns == before
+    (spoilt / "notes.txt").touch()
+    refused("export", shop[1], spoilt, "--force", says=r"holds \['notes.txt'\] beside an export, so --force does not")
+    (spoilt / "notes.txt").unlink()
     export(shop[1], spoilt, float16=True, force=True)
     assert read_export(spoilt).users.dtype == np.float16
     assert names(spoilt.parent) == ["export"]
@@ -216,6 +221,21 @@ def test_the_old_export_comes_back_where_the_new_one_cannot_take_its_place(shop,
 
 
 # --- what is refused ---
+
+
+@pytest.mark.parametrize("arguments", ["recommend --help", "recommend record", "recommend record --all --user 1",
+                                       "export --help", "export record", "export record out --onyx"])  # fmt: skip
+def test_help_and_usage_errors_import_nothing_heavy(arguments):
+    program = f"""
+import sys
+from mmkd_core.__main__ import main
+try:
+    main({arguments.split()})
+finally:
+    print("|", *{{"torch", "numpy", "pyarrow"}} & sys.modules.keys())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout.rpartition("|")[2].split(), done.returncode) == ([], 0 if "--help" in arguments else 2)
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "card.json"])
@@ -303,8 +323,15 @@ def huge(model):
         (["{out}/none.json", "{out}"], r"none\.json: no such record"),
         (["{folder}", "{out}"], "not a record"),
         (["{record}", "{folder}"], "shop: is there already; expected no such path"),
-        (["{record}", "{folder}", "--force"], r"expected no such path, or a folder that holds card\.json"),
-        (["{record}", "{record}", "--force"], r"expected no such path, or a folder that holds card\.json"),
+        (
+            ["{record}", "{folder}", "--force"],
+            "shop: is no export, so --force does not replace it: .* not a card of an exp",
+        ),
+        (["{record}", "{record}", "--force"], r"\.json: is no export, so --force does not replace it"),
+        (
+            ["{record}", "{folder}/..", "--force"],
+            "is no export, so --force does not replace it: .*: no such card of an",
+        ),
         (["{record}", "/"], "/: is there already"),
         (["{record}", "{record}/out"], "out: cannot be written"),
         (["{record}", "{out}", "--data", "{out}"], "its data: unknown data set '.*out'"),

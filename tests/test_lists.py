@@ -10,7 +10,7 @@ import pytest
 import torch
 from command_line import call
 from made_up_folder import ITEMS, USERS, write_folder
-from shop import WITHOUT_HISTORY, ids_of, item_id, made, recorded, user_id, write_ids_beside
+from shop import WITHOUT_HISTORY, ids_of, item_id, made, put_ids, recorded, user_id, write_ids_beside
 
 from mmkd_core import Dataset, Embeddings, lists, load, rank, recommend, restore
 from mmkd_core.export import export
@@ -139,7 +139,7 @@ def test_renumbered_users_and_items_go_by_their_numbers_in_the_files(tmp_path, c
     write_ids_beside(folder)  # ids of the numbers in the files
     ids = pq.read_table(ids_of(folder))
     step = np.where(np.array(ids["kind"]) == "user", 100, 1000)
-    pq.write_table(ids.set_column(1, "number", pa.array(np.array(ids["number"]) + step)), ids_of(folder))
+    put_ids(folder, ids.set_column(1, "number", pa.array(np.array(ids["number"]) + step)))
     words(file, user_id(5), user_id(0))
     assert call(capsys, "recommend", record, "--users", file, "--out", out)[0] == 0
     assert read(out) == rows_of(ranking, [5, 0], user_id, item_id)
@@ -348,12 +348,13 @@ def table_of(**columns):
 )
 def test_ids_that_do_not_fit_are_named(columns, says, shop, tmp_path, refused):
     folder = write_folder(tmp_path / "shop")
-    pq.write_table(table_of(**columns), ids_of(folder))
+    put_ids(folder, table_of(**columns))
     refused("recommend", shop[1], "--data", folder, "--user", "u03é", says=rf"shop/ids\.parquet.*{says}")
 
 
 def test_a_file_of_ids_that_is_none(shop, tmp_path, refused):
     folder = write_folder(tmp_path / "shop")
+    put_ids(folder, table_of())
     ids_of(folder).write_text("kind,number,id\n")
     says = r"ids\.parquet: no whole Parquet file .*; expected ids"
     refused("recommend", shop[1], "--data", folder, "--user", "u03é", says=says)
@@ -366,9 +367,7 @@ def test_ids_are_no_interactions(shop, plain):
 
 def test_ids_of_more_users_than_there_are_do_no_harm(tmp_path):
     folder = write_folder(tmp_path / "shop")
-    pq.write_table(
-        pa.concat_tables([table_of(), pa.table({"kind": ["user"], "number": [99], "id": ["new"]})]), ids_of(folder)
-    )
+    put_ids(folder, pa.concat_tables([table_of(), pa.table({"kind": ["user"], "number": [99], "id": ["new"]})]))
     served = of_record(recorded(folder, tmp_path / "store"))
     assert isinstance(served, Served)
     assert served.ids is not None

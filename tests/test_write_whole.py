@@ -1,4 +1,4 @@
-"""What `write_whole` leaves behind: the old file or the new one, and nothing of writers that were killed."""
+"""What writing whole files and folders leaves behind: the old or the new, and nothing of writers that were killed."""
 
 import multiprocessing
 import os
@@ -58,38 +58,6 @@ def test_the_next_writer_sweeps_what_dead_ones_left(tmp_path):
     assert names(tmp_path / "below") == left[:1]
 
 
-def test_folders_that_dead_writers_left_are_swept_too(tmp_path):
-    left = tmp_path / f".export.{platform.node().replace('.', '_')}-{dead_process()}.tmp"
-    left.mkdir()
-    (left / "half").write_text("half")
-    write_folder(tmp_path / "export", lambda temporary: (temporary / "value").write_text("whole"))
-    assert (names(tmp_path), names(tmp_path / "export")) == (["export"], ["value"])
-
-
-def test_a_folder_is_replaced_only_by_the_file_that_it_is_known_by(tmp_path):
-    for text in ("old", "new"):
-        write_folder(tmp_path / "export", lambda temporary, text=text: (temporary / "card").write_text(text), "card")
-        assert ((tmp_path / "export" / "card").read_text(), names(tmp_path)) == (text, ["export"])
-    for replaces in (None, "other"):
-        with pytest.raises(ValueError, match="export: is there already; expected no such path"):
-            write_folder(tmp_path / "export", lambda temporary: None, replaces)
-
-
-def test_an_old_folder_that_a_killed_writer_set_aside_goes_when_the_new_one_is_there(tmp_path):
-    aside = tmp_path / ".export.before"
-    write_folder(aside, lambda temporary: (temporary / "value").write_text("old"))
-
-    def half(temporary):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_folder(tmp_path / "export", half)
-    assert (names(tmp_path), (tmp_path / "export" / "value").read_text()) == (["export"], "old")
-    (tmp_path / "export").rename(aside)
-    write_folder(tmp_path / "export", lambda temporary: (temporary / "value").write_text("new"))
-    assert (names(tmp_path), (tmp_path / "export" / "value").read_text()) == (["export"], "new")
-
-
 def test_a_writer_spares_its_own_temporary_file(tmp_path):
     def outer(temporary):
         temporary.write_text("outer")
@@ -114,3 +82,44 @@ def test_what_cannot_be_swept_stays(tmp_path, monkeypatch):
     monkeypatch.setattr(type(left), "unlink", refuse)
     write(tmp_path / "value", "whole")
     assert names(tmp_path) == [left.name, "value"]
+
+
+def fill(text):
+    return lambda folder: (folder / "value").write_text(text)
+
+
+def test_a_folder_is_the_old_one_or_the_new_one(tmp_path, monkeypatch):
+    path = tmp_path / "data"
+    write_folder(path, fill("old"))
+    (path / "more").write_text("")
+
+    def half(folder):
+        (folder / "value").write_text("ne")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(path, half)
+    assert (names(tmp_path), names(path)) == (["data"], ["more", "value"])
+    replace = type(path).replace
+
+    def refuse(source, target):
+        if source.name.endswith(f"{os.getpid()}.tmp") and ".old." not in source.name:
+            raise PermissionError(13, "Permission denied")
+        return replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(path), "replace", refuse)
+        with pytest.raises(OSError, match=r"data: cannot be written \(Permission denied\)"):
+            write_folder(path, fill("new"))
+    assert (names(tmp_path), names(path)) == (["data"], ["more", "value"])  # put back
+    write_folder(path, fill("new"))
+    assert (names(tmp_path), names(path), (path / "value").read_text()) == (["data"], ["value"], "new")
+
+
+def test_folders_of_dead_writers_are_swept_if_they_name_this_host(tmp_path):
+    dead, here = dead_process(), platform.node().replace(".", "_")
+    for name in (f".data.{here}-{dead}.tmp", f".data.old.{here}-{dead}.tmp", f".data.{dead}.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "value").write_text("half")
+    write_folder(tmp_path / "data", fill("new"))
+    assert names(tmp_path) == sorted([f".data.{dead}.tmp", "data"])

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DATASETS",
-    "IDS",
     "LAYOUTS",
     "OPTIONS",
     "canonical_name",
@@ -28,7 +27,6 @@ __all__ = [
     "title_of",
 ]  # fmt: skip
 
-IDS = "ids.parquet"  # the caller's ids, beside the data of any layout: see ids.py
 DATASETS: dict[str, Entry] = {
     name: import_module(f"{__name__}.{name.replace('-', '_')}").ENTRY
     for name in (
