@@ -4,7 +4,9 @@ Nothing is guessed from values: ids and words stay the texts that they are, so t
 when a log is read.
 """
 
+import codecs
 import gzip
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -92,6 +94,36 @@ def _cut(error: Exception) -> str:
     return quoted(str(error))[1:-1]
 
 
+class _Text(io.RawIOBase):
+    """The bytes of a text, unpacked. Raises `DataError` for what is no UTF-8, of which pyarrow tells on stderr."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._at = path, 0
+        self._file = (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb")
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count, pending = self._file.readinto(buffer), len(self._decoder.getstate()[0])
+        try:
+            self._decoder.decode(memoryview(buffer)[:count], final=not count)
+        except UnicodeDecodeError as error:
+            byte = self._at - pending + error.start
+            raise DataError(f"{self._path}: no UTF-8 text (byte {byte}); expected a table") from None
+        self._at += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _text(path: Path) -> io.BufferedReader:
+    return io.BufferedReader(_Text(path), 2**20)
+
+
 def _separated(separator: str) -> Callable[[Log], Blocks]:
     def read(log: Log) -> Blocks:
         import pyarrow as pa
@@ -109,14 +141,14 @@ def _separated(separator: str) -> Callable[[Log], Blocks]:
             invalid_row_handler=note,
         )
         options = csv.ReadOptions(use_threads=False, block_size=BYTES)
-        with csv.open_csv(str(log.path), options, parse) as file:
+        with _text(log.path) as text, csv.open_csv(text, options, parse) as file:
             log.check_columns(file.schema.names)
         log.ragged.clear()
         kinds = dict.fromkeys(log.columns, pa.string())
         convert = csv.ConvertOptions(
             column_types=kinds, include_columns=log.columns, null_values=[""], strings_can_be_null=True
         )
-        with csv.open_csv(str(log.path), options, parse, convert) as file:
+        with _text(log.path) as text, csv.open_csv(text, options, parse, convert) as file:
             for block in file:
                 yield dict(zip(log.columns, block.columns, strict=True))
 
@@ -135,19 +167,10 @@ def _json_lines(log: Log) -> Blocks:
     import pyarrow as pa
     import pyarrow.json as arrow_json
 
-    with (gzip.open if log.path.name.lower().endswith(".gz") else open)(log.path, "rb") as file:
-        sample = [_object(log.path, line, file.readline()) for line in range(1, SAMPLE + 1)]
-        found = [row for row in sample if row]
-        log.check_columns(list({name: None for row in found for name in row}))
-        fields = []
-        for column in log.columns:
-            first = next((row[column] for row in found if row.get(column) is not None), "")
-            number = pa.int64() if column in log.ids else pa.float64()
-            fields.append(pa.field(column, pa.string() if isinstance(first, str) else number))
-        options = arrow_json.ParseOptions(explicit_schema=pa.schema(fields), unexpected_field_behavior="ignore")
-        reading = arrow_json.ReadOptions(use_threads=False, block_size=2 * BYTES)
-        file.seek(0)
-        start = 0
+    options = arrow_json.ParseOptions(explicit_schema=_schema(log), unexpected_field_behavior="ignore")
+    reading = arrow_json.ReadOptions(use_threads=False, block_size=BYTES)
+    start = 0
+    with _text(log.path) as file:
         while text := file.read(BYTES):
             text += file.readline()
             if not text.strip():
@@ -160,9 +183,23 @@ def _json_lines(log: Log) -> Blocks:
                     f"line, the values of a column all texts or all numbers"
                 ) from error
             start += len(table)
-            table = table.combine_chunks()
-            for block in table.to_batches():
+            for block in table.combine_chunks().to_batches():
                 yield {column: block.column(column) for column in log.columns}
+
+
+def _schema(log: Log) -> Any:
+    """The columns of a log of JSON, each of texts or of numbers, as its first value is."""
+    import pyarrow as pa
+
+    with _text(log.path) as file:
+        sample = [_object(log.path, line, file.readline()) for line in range(1, SAMPLE + 1)]
+    log.check_columns(list({name: None for row in sample for name in row}))
+    fields = []
+    for column in log.columns:
+        first = next((row[column] for row in sample if row.get(column) is not None), "")
+        number = pa.int64() if column in log.ids else pa.float64()
+        fields.append(pa.field(column, pa.string() if isinstance(first, str) else number))
+    return pa.schema(fields)
 
 
 def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
