@@ -3,10 +3,11 @@
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Int8, Int64
 
+_SHARE = "rounded down and at least one; a user with fewer than three has all in train"
 RULES = {
-    "random": "of each user's interactions a share drawn at random",
-    "latest": "of each user's interactions the last by time go to test, those before to validation",
-    "date": "interactions from a time on, whoever made them",
+    "random": f"of each user's interactions a share drawn at random, {_SHARE}",
+    "latest": f"of each user's interactions the last by time go to test, those before to validation: a share, {_SHARE}",
+    "date": "interactions from a time on, whoever made them; users without a training interaction are left out",
 }
 TRAIN, VAL, TEST = 0, 1, 2  # x_label of MMRec
 
