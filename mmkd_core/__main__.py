@@ -20,7 +20,7 @@ from mmkd_core.settings import check_cores, whole
 EXAMPLES = """\
 examples:
   mmkd data list                                   data sets that can be had, and where from
-  mmkd import ratings.csv shop --user who --item what    a log of your own becomes the data set `shop`
+  mmkd import log.csv shop --user who --item what  a log of your own becomes the data set in the folder shop
   mmkd run lightgcn --data demo                    train on the embedded demo, test once, write a record
   mmkd run mmkd --data tiktok --seed 1             teacher first, then the student that learns from it
   mmkd run mmkd-lists --data tiktok                two teachers, the two as one, then a student of long lists

@@ -44,7 +44,7 @@ def write(tmp_path):
             content.to_parquet(path)
             return path
         if not isinstance(content, str):
-            in_json, separator = "json" in name, "\t" if ".tsv" in name else ","
+            in_json, separator = "json" in name, "\t" if name.endswith(("tsv", "inter")) else ","
             lines = content.to_json if in_json else content.to_csv
             content = lines(**{"orient": "records", "lines": True} if in_json else {"index": False, "sep": separator})
         path.write_bytes(gzip.compress(content.encode()) if name.endswith(".gz") else content.encode())
@@ -64,7 +64,9 @@ def everyday(users=30, items=20, each=8, seed=0):
     return frame(rows)
 
 
-@pytest.mark.parametrize("name", ["log.tsv", "log.parquet", "log.jsonl", "log.ndjson", "log.csv.gz", "log.json.gz"])
+@pytest.mark.parametrize(
+    "name", ["log.tsv", "log.inter", "log.parquet", "log.jsonl", "log.ndjson", "log.csv.gz", "log.json.gz"]
+)
 @pytest.mark.parametrize("bytes_of_a_block", [2**25, 1000])
 def test_each_format_gives_the_same_folder(name, bytes_of_a_block, write, tmp_path, monkeypatch):
     monkeypatch.setattr(logs, "BYTES", bytes_of_a_block)
@@ -342,6 +344,8 @@ def table(folder, **columns):
         (lambda folder: table(folder, what=["a"], x=["red"]), r"text.parquet, row 1 \(item 'a'\): holds NaN"),
         (lambda folder: table(folder, what=["a", None], x=[1, 2]), "text.parquet, row 2: got no id in 'what'"),
         (lambda folder: (folder / "text.parquet").write_text("no"), "text.parquet: no whole Parquet file"),
+        (lambda folder: (folder / "text.csv").write_bytes(b"what,\xe9\na,1\n"), r"text.csv: no UTF-8 text \(byte 5\)"),
+        (lambda folder: (folder / "text.csv").write_text("what,x\na,1,2\n"), "text.csv: .*Expected 2 columns, got 3"),
         (lambda folder: (folder / "text.csv").write_text(""), "text.csv: cannot be read as its suffix says"),
     ],
 )  # fmt: skip

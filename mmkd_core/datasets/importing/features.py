@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from mmkd_core.data import DataError
 from mmkd_core.datasets.features import open_npy, problem_of
 from mmkd_core.datasets.files import visible
-from mmkd_core.datasets.importing.logs import explained, import_pyarrow
+from mmkd_core.datasets.importing.logs import explained, import_pyarrow, text_of
 from mmkd_core.datasets.importing.values import compute, ids_of, numbers_of
 from mmkd_core.datasets.parquet import opened
 from mmkd_core.datasets.text import read_text
@@ -104,7 +104,8 @@ def _csv(path: Path, item: str) -> Any:
     from pyarrow import csv
 
     convert = csv.ConvertOptions(column_types={item: pa.string()})
-    return csv.read_csv(str(path), csv.ReadOptions(use_threads=False), convert_options=convert)
+    with text_of(path) as text:
+        return csv.read_csv(text, csv.ReadOptions(use_threads=False), convert_options=convert)
 
 
 def _parquet(path: Path, _: str) -> Any:

@@ -48,8 +48,8 @@ def import_log(
 ) -> Card:
     """A raw log of who chose what becomes the folder `out`, which `load` and every command read; returns its card.
 
-    `log` is a table in CSV, TSV (without quotes), Parquet or JSON lines, told by its suffix; `user`, `item`, `time` and
-    `rating` are names of its columns. In turn, and counted in the card:
+    `log` is a table in CSV or TSV with a header (.tsv or RecBole's .inter: no quotes), Parquet or JSON lines, told by
+    its suffix; `user`, `item`, `time` and `rating` are names of its columns. In turn, and counted in the card:
 
     1. A row without a user, an item, a rating or a time, or with one that cannot be read, is left out. Ids are texts or
        whole numbers. A time is ISO 8601 (UTC where it has no zone), or a number of seconds, milli-, micro- or

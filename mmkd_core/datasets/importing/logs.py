@@ -120,7 +120,8 @@ class _Text(io.RawIOBase):
         super().close()
 
 
-def _text(path: Path) -> io.BufferedReader:
+def text_of(path: Path) -> io.BufferedReader:
+    """The text at `path` as bytes, which are UTF-8 or a `DataError`."""
     return io.BufferedReader(_Text(path), 2**20)
 
 
@@ -141,14 +142,14 @@ def _separated(separator: str) -> Callable[[Log], Blocks]:
             invalid_row_handler=note,
         )
         options = csv.ReadOptions(use_threads=False, block_size=BYTES)
-        with _text(log.path) as text, csv.open_csv(text, options, parse) as file:
+        with text_of(log.path) as text, csv.open_csv(text, options, parse) as file:
             log.check_columns(file.schema.names)
         log.ragged.clear()
         kinds = dict.fromkeys(log.columns, pa.string())
         convert = csv.ConvertOptions(
             column_types=kinds, include_columns=log.columns, null_values=[""], strings_can_be_null=True
         )
-        with _text(log.path) as text, csv.open_csv(text, options, parse, convert) as file:
+        with text_of(log.path) as text, csv.open_csv(text, options, parse, convert) as file:
             for block in file:
                 yield dict(zip(log.columns, block.columns, strict=True))
 
@@ -170,7 +171,7 @@ def _json_lines(log: Log) -> Blocks:
     options = arrow_json.ParseOptions(explicit_schema=_schema(log), unexpected_field_behavior="ignore")
     reading = arrow_json.ReadOptions(use_threads=False, block_size=BYTES)
     start = 0
-    with _text(log.path) as file:
+    with text_of(log.path) as file:
         while text := file.read(BYTES):
             text += file.readline()
             if not text.strip():
@@ -191,7 +192,7 @@ def _schema(log: Log) -> Any:
     """The columns of a log of JSON, each of texts or of numbers, as its first value is."""
     import pyarrow as pa
 
-    with _text(log.path) as file:
+    with text_of(log.path) as file:
         sample = [_object(log.path, line, file.readline()) for line in range(1, SAMPLE + 1)]
     log.check_columns(list({name: None for row in sample for name in row}))
     fields = []
@@ -215,7 +216,7 @@ def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
 
 FORMATS: dict[str, Callable[[Log], Blocks]] = {
     ".csv": _separated(","),
-    ".tsv": _separated("\t"),
+    **dict.fromkeys((".tsv", ".inter"), _separated("\t")),  # RecBole's logs are called .inter
     ".parquet": _parquet,
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), _json_lines),
 }
