@@ -14,6 +14,8 @@ Better and worse are meant beyond a limit where a claim states one: a share of w
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -164,9 +166,23 @@ def common_seeds(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, 
 
 
 def _mean_over_seeds(rows: pd.DataFrame, metric: str) -> np.ndarray | None:
-    hits = [read_hits(path) for path in rows["hits"]]
-    values = [found[metric].numpy() for found in hits if found is not None]
+    values = [of_users[metric] for path in rows["hits"] if (of_users := _of_users(path, _version(path))) is not None]
     return np.mean(values, axis=0) if values else None
+
+
+@lru_cache(maxsize=128)  # a claim compares one system with many, and other claims the same systems
+def _of_users(path: str, version: tuple[int, ...]) -> dict[str, np.ndarray] | None:
+    hits = read_hits(path)
+    return None if hits is None else {metric: values.numpy() for metric, values in hits.items()}
+
+
+def _version(path: str) -> tuple[int, ...]:
+    """What changes when the hits of a record are written anew."""
+    file = Path(path).with_suffix(".npz")
+    if not file.exists():
+        return ()
+    status = file.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _p_over_seeds(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> float | None:

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
+
 from mmkd_core.evidence.cases import REAL, SEEDS, Asked, Case, Names, Seeds, Variant
-from mmkd_core.evidence.compare import against_each, compare_table
+from mmkd_core.evidence.compare import NOT_RUN, against_each, compare_table
 from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.questions import comparison
 from mmkd_core.evidence.store import METRICS, Store
 from mmkd_core.evidence.tables import Frames, lines
-from mmkd_core.evidence.verdicts import better
+from mmkd_core.evidence.verdicts import better, per_dataset
+from mmkd_core.experiment import Record
 from mmkd_core.models import MODELS, VARIANTS
 
 STUDENT, BOTH = MODELS["mmkd-lists"].title, MODELS["ensemble"].title
@@ -77,6 +80,27 @@ def frames(cases: Sequence[Case], store: Store) -> Frames:
     return made
 
 
+def costs(rows: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """What seed 0 took on each data set, all stages together, in CPU seconds, and the numbers that are served.
+
+    `rows` are those of `Store.rows`; a line per system of `COMPARED`.
+    """
+    columns = {}
+    for name, own in per_dataset(rows[rows["seed"] == 0]):
+        files = own.dropna(subset=["record"]).set_index("system")["record"]
+        runs = {system: Record.read(files[system]) for system in COMPARED if system in files}
+        seconds = {system: f"{_seconds_of_all(run, store):,.0f}" for system, run in runs.items()}
+        columns[f"{name}, CPU s"] = seconds
+        columns[f"{name}, served"] = {system: f"{run.cost['parameters']['served']:,}" for system, run in runs.items()}
+    return pd.DataFrame(columns, index=pd.Index(COMPARED, name="system")).fillna(NOT_RUN)
+
+
+def _seconds_of_all(run: Record, store: Store) -> float:
+    stages = [stage.file(store.folder, run.data["fingerprint"]) for stage in run.experiment.stages]
+    return sum(Record.read(stage).cost["cpu_seconds"] for stage in stages)
+
+
+COMPARED = ("LightGCN", "CLCRec", "MMKD", BOTH, STUDENT)
 MINUS = f"{STUDENT} minus it, Recall@20"
 RULES = {
     "student leads": better(cases, "system", STUDENT, *comparison.BASELINES),
