@@ -423,6 +423,38 @@ def test_columns_of_parquet_that_are_no_ids(table, says, write, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["log.parquet"]
 
 
+SPOILT = {
+    "log.csv": everyday().to_csv(index=False).encode(),
+    "log.tsv": everyday().to_csv(index=False, sep="\t").encode(),
+    "log.jsonl": everyday().to_json(orient="records", lines=True).encode(),
+    "log.csv.gz": gzip.compress(everyday().to_csv(index=False).encode(), mtime=0),
+}
+PARTS = st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=6) | st.sampled_from([b'"', b"\n", b"\0", b"\\ud800"])))
+
+
+@pytest.mark.parametrize("name", SPOILT)
+@given(parts=PARTS, ends=st.floats(0.1, 1))
+def test_whatever_the_bytes_it_is_a_folder_or_one_error(name, parts, ends, tmp_path_factory):
+    whole = bytearray(SPOILT[name])
+    for place, part in parts:
+        start = int(place * len(whole))
+        whole[start : start + len(part)] = part
+    folder = tmp_path_factory.mktemp("spoilt")
+    (folder / name).write_bytes(whole[: int(ends * len(whole))])
+    card, said = None, ""
+    try:
+        card = import_log(folder / name, folder / "shop", **NAMES, time="when", k_core=0, split="latest")
+    except DataError as error:
+        said = str(error)
+    if card is None:
+        assert name in said
+        assert [path.name for path in folder.iterdir()] == [name]
+    else:
+        assert card.rows == card.steps[0]["interactions"] + sum(told["rows"] for told in card.left_out.values())
+        data = load(folder / "shop")
+        assert (data.num_users, data.num_items) == (card.steps[-1]["users"], card.steps[-1]["items"])
+
+
 def test_the_card_is_plain_json_and_says_what_was_done(write, tmp_path):
     import_log(write("log.csv", everyday()), tmp_path / "shop", **NAMES)
     told = json.loads((tmp_path / "shop/card.json").read_text())

@@ -8,6 +8,7 @@ import codecs
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,7 +85,7 @@ def explained(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, EOFError, gzip.BadGzipFile) as error:
+    except (pa.ArrowException, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: cannot be read as its suffix says ({_cut(error)}); expected a table") from error
     except OSError as error:  # also what pyarrow says of a .gz that is none
         raise DataError(f"{path}: cannot be read ({_cut(error)}); expected a table") from error
