@@ -40,8 +40,6 @@ KERNELS = {
     "softmax-teacher": 110,
     "softmax-factors": 95,
     "mmkd-lists": 40,
-    "lightgcn+softmax": 95,
-    "bpr-mf+softmax": 75,
     "vbpr+softmax": 95,
 }
 

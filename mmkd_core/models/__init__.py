@@ -20,7 +20,7 @@ from mmkd_core.models.ngcf import NGCF
 from mmkd_core.models.simple import ItemKNN, Popularity
 from mmkd_core.models.slmrec import SLMRec
 from mmkd_core.models.softmax import SoftmaxFactors, SoftmaxTeacher
-from mmkd_core.models.softmax_baselines import SOFTMAX_BASELINES
+from mmkd_core.models.softmax_vbpr import SoftmaxVBPR
 from mmkd_core.models.teacher import Teacher
 from mmkd_core.models.variants import VARIANTS_OF_MMKD
 from mmkd_core.models.vbpr import VBPR
@@ -45,7 +45,7 @@ MODELS: dict[str, type[Recommender]] = {
     "ensemble": Ensemble,
     "mmkd-lists": ListMMKD,
 }
-VARIANTS: dict[str, type[Recommender]] = VARIANTS_OF_MMKD | SOFTMAX_BASELINES
+VARIANTS: dict[str, type[Recommender]] = VARIANTS_OF_MMKD | {"vbpr+softmax": SoftmaxVBPR}
 TEACHERS = ("teacher", "second")  # the parameters of a model, and the fields of its experiment, that hold a teacher
 
 

