@@ -1,10 +1,11 @@
-"""Files that are whole or not there, also when the program that writes them is killed."""
+"""Files and folders that are whole or not there, also when the program that writes them is killed."""
 
 import contextlib
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,12 +18,40 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     What killed writers left in that folder is swept away first. Raises `OSError` naming `path` where the disk is full
     or the folder may not be written to.
     """
+    with _beside(path) as temporary:
+        write(temporary)
+        temporary.replace(path)
+
+
+def write_folder(path: Path, fill: Callable[[Path], Any]) -> None:
+    """`write_whole` of a folder: `fill` gets an empty one, which then takes the place of whatever folder is there.
+
+    No system swaps two folders in one step, so a program that is killed between two renames leaves none; one that
+    fails puts the old one back.
+    """
+    with _beside(path) as temporary:
+        temporary.mkdir()
+        fill(temporary)
+        old = temporary.with_name(f".{path.name}.old{temporary.name.removeprefix(f'.{path.name}')}")
+        if path.exists():
+            path.replace(old)
+        try:
+            temporary.replace(path)
+        except BaseException:
+            if old.exists():
+                old.replace(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A name beside `path` for what is being written, of which nothing is left afterwards."""
     temporary = path.with_name(f".{path.name}.{_mark()}{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
-        write(temporary)
-        temporary.replace(path)
+        yield temporary
     except OSError as error:
         raise OSError(
             f"{path}: cannot be written ({error.strerror or error}); expected a folder with room and the right to "
@@ -30,7 +59,7 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         ) from error
     finally:
         with contextlib.suppress(OSError):  # a folder that takes no file gives none away either
-            temporary.unlink(missing_ok=True)
+            _remove(temporary)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -78,12 +107,23 @@ def _mark() -> str:
 
 
 def _sweep(folder: Path) -> None:
-    """Removes the temporary files of writers of this host that live no more; one that names no host is of this one."""
+    """Removes the temporary files of writers of this host that live no more; one that names no host is of this one.
+
+    Folders as well, but those alone that name this host.
+    """
     for file in folder.glob(".*.tmp"):
-        writer = file.name.removesuffix(".tmp").rpartition(".")[2].removeprefix(_mark())
-        if writer.isdecimal() and not _alive(int(writer)):
+        named = file.name.removesuffix(".tmp").rpartition(".")[2]
+        writer = named.removeprefix(_mark())
+        if writer.isdecimal() and not _alive(int(writer)) and (writer != named or not file.is_dir()):
             with contextlib.suppress(OSError):  # another writer may sweep too, or the folder be another user's
-                file.unlink()
+                _remove(file)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _alive(process: int) -> bool:

@@ -1,4 +1,4 @@
-"""What `write_whole` leaves behind: the old file or the new one, and nothing of writers that were killed."""
+"""What writing whole files and folders leaves behind: the old or the new, and nothing of writers that were killed."""
 
 import multiprocessing
 import os
@@ -6,7 +6,7 @@ import platform
 
 import pytest
 
-from mmkd_core.files import write_json, write_whole
+from mmkd_core.files import write_folder, write_json, write_whole
 
 
 def write(path, text):
@@ -82,3 +82,44 @@ def test_what_cannot_be_swept_stays(tmp_path, monkeypatch):
     monkeypatch.setattr(type(left), "unlink", refuse)
     write(tmp_path / "value", "whole")
     assert names(tmp_path) == [left.name, "value"]
+
+
+def fill(text):
+    return lambda folder: (folder / "value").write_text(text)
+
+
+def test_a_folder_is_the_old_one_or_the_new_one(tmp_path, monkeypatch):
+    path = tmp_path / "data"
+    write_folder(path, fill("old"))
+    (path / "more").write_text("")
+
+    def half(folder):
+        (folder / "value").write_text("ne")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(path, half)
+    assert (names(tmp_path), names(path)) == (["data"], ["more", "value"])
+    replace = type(path).replace
+
+    def refuse(source, target):
+        if source.name.endswith(f"{os.getpid()}.tmp") and ".old." not in source.name:
+            raise PermissionError(13, "Permission denied")
+        return replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(path), "replace", refuse)
+        with pytest.raises(OSError, match=r"data: cannot be written \(Permission denied\)"):
+            write_folder(path, fill("new"))
+    assert (names(tmp_path), names(path)) == (["data"], ["more", "value"])  # put back
+    write_folder(path, fill("new"))
+    assert (names(tmp_path), names(path), (path / "value").read_text()) == (["data"], ["value"], "new")
+
+
+def test_folders_of_dead_writers_are_swept_if_they_name_this_host(tmp_path):
+    dead, here = dead_process(), platform.node().replace(".", "_")
+    for name in (f".data.{here}-{dead}.tmp", f".data.old.{here}-{dead}.tmp", f".data.{dead}.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "value").write_text("half")
+    write_folder(tmp_path / "data", fill("new"))
+    assert names(tmp_path) == sorted([f".data.{dead}.tmp", "data"])

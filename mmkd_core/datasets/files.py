@@ -9,6 +9,7 @@ from pathlib import Path
 from mmkd_core.data import DataError
 from mmkd_core.settings import quoted
 
+CARD, IDS = "card.json", "ids.parquet"  # what `mmkd import` writes beside the interactions and the features
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -20,8 +21,12 @@ _KINDS = {
 
 
 def visible(folder: Path, pattern: str) -> list[Path]:
-    """What in `folder` matches, sorted, hidden files left out: macOS puts a `._x` beside each `x` of an archive."""
-    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+    """What in `folder` matches, sorted, hidden files left out: macOS puts a `._x` beside each `x` of an archive.
+
+    Where there is an import's card, that and its ids are left out as well: they are no data.
+    """
+    own = (CARD, IDS) if (folder / CARD).is_file() else ()
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith(".") and path.name not in own)
 
 
 def pointer_problem(path: Path) -> str | None:

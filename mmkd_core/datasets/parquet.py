@@ -37,7 +37,7 @@ def load_parquet(folder: Path, min_rating: float | None = None) -> Content:
 
 
 def _splits(path: Path, min_rating: float | None) -> tuple[dict[str, Pairs], list[str]]:
-    with _opened(path) as file:
+    with opened(path) as file:
         names = file.schema_arrow.names
         if any(names.count(column) != 1 for column in COLUMNS):
             raise DataError(f"{path}: got columns {quoted(names)}; expected {list(COLUMNS)}, in any order")
@@ -61,7 +61,7 @@ def _splits(path: Path, min_rating: float | None) -> tuple[dict[str, Pairs], lis
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
     """The file, open; what pyarrow says of it becomes a `DataError`."""
     check_file(path, "expected interactions in Parquet")
     try:
