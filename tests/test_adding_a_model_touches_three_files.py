@@ -90,5 +90,5 @@ def test_three_files_make_a_model(world, monkeypatch, capsys):
     before = call(capsys, "table", "4")[1] + call(capsys, "claims")[1]  # of the package as it is, with these records
     assert evidence == before  # to the byte, and no Echo among them
     assert "0.0612/0.0211" in evidence
-    assert "37 claims: " in evidence
+    assert "37 claims of the paper: " in evidence
     assert "Echo" not in evidence

@@ -1,6 +1,7 @@
 """The command `mmkd` as a user meets it: exit status, what it says, what it leaves behind."""
 
 import contextlib
+import inspect
 import json
 import os
 import pty
@@ -24,6 +25,7 @@ from mmkd_core.__main__ import main
 from mmkd_core.commands import evidence
 from mmkd_core.commands.run import in_force, planned
 from mmkd_core.datasets import load, places
+from mmkd_core.datasets.importing import import_log
 from mmkd_core.evidence import cases, engine, questions
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.questions.data import statistics
@@ -61,7 +63,7 @@ def record(store, tmp_path):
 # --- help ---
 
 
-@pytest.mark.parametrize("arguments", [[], ["data"], ["data", "check"], ["run"], ["recommend"], ["table"]])
+@pytest.mark.parametrize("arguments", [[], ["data"], ["data", "check"], ["import"], ["run"], ["recommend"], ["table"]])
 def test_help_of_every_command(arguments, capsys):
     status, out, _ = call(capsys, *arguments, "--help")
     assert status == 0
@@ -98,7 +100,19 @@ def test_a_reader_that_has_read_enough_is_no_error():
 
 
 # What takes long to import: a second of CPU each, or more.
-HEAVY = ("torch", "pandas", "numpy", "scipy", "sklearn", "matplotlib", "seaborn", "pooch", "jaxtyping", "tqdm")
+HEAVY = (
+    "torch",
+    "pandas",
+    "pyarrow",
+    "numpy",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "seaborn",
+    "pooch",
+    "jaxtyping",
+    "tqdm",
+)
 
 
 def heavy_imports(code):
@@ -111,8 +125,8 @@ def heavy_imports(code):
 @pytest.mark.parametrize(
     "arguments",
     ["", "--help", "--version", "data list", "fly", "run", "run lightgcn", "run lightgcn --data demo --sed 1",
-     "data check", "table 2", "table --help", "figure 9", "claims --help", "recommend --user x",
-     "--threads 9999 data list"],
+     "data check", "import --help", "import log.csv", "table 2", "table --help", "figure 9", "claims --help",
+     "recommend --user x", "--threads 9999 data list"],
 )  # fmt: skip
 def test_help_and_usage_errors_import_nothing_heavy(arguments):
     assert heavy_imports(f"from mmkd_core.__main__ import main; main({arguments.split()})") == []
@@ -193,6 +207,54 @@ def test_data_check_of_a_folder_shows_its_size(folder, capsys):
     assert "tiny: 20 users × 60 items" in out
     assert "train 152, validation 19, test 29 interactions" in out
     assert "image_feat 6-d" in out or "image 6-d" in out
+
+
+# --- import ---
+
+
+def test_a_log_becomes_data_that_the_other_commands_read(tmp_path, capsys):
+    rows = [(f"user {user}", f"item {item}", item + 1) for user in range(12) for item in range(90) if (user * item) % 3]
+    log, out = tmp_path / "log.csv", tmp_path / "shop"
+    log.write_text("who,what,when\n" + "".join(f"{user},{item},{when}\n" for user, item, when in [*rows, ("", "x", 1)]))
+    (tmp_path / "features").mkdir()
+    np.save(tmp_path / "features" / "image.npy", np.eye(90, dtype=np.float32))
+    (tmp_path / "features" / "ids.txt").write_text("".join(f"item {item}\n" for item in range(90)))
+    command = ["import", log, out, "--user", "who", "--item", "what", "--time", "when", "--split", "latest"]
+    status, said, err = call(capsys, *command, "--k-core", "3", "--features", tmp_path / "features")
+    assert (status, err) == (0, "")
+    assert said.splitlines() == [
+        "log.csv: 481 rows",
+        "left out: 1 with no user (row 481)",
+        "after reading: 480 interactions, 8 users, 60 items",
+        "after duplicates: 480 interactions, 8 users, 60 items",
+        "after 3-core: 480 interactions, 8 users, 60 items",
+        "split latest: train 384, val 48, test 48; 12 items without training interactions",
+        "times: 1970-01-01T00:00:02Z to 1970-01-01T00:01:30Z",
+        "features image: 90-d; 0 items have none (zeros), 30 rows are of no item",
+        f"{out}: written, with shop.inter, image_feat.npy, ids.parquet, card.json",
+    ]
+    status, said, err = call(capsys, "data", "check", out)
+    assert (status, err) == (0, "")
+    assert "shop: 8 users × 60 items\ntrain 384, validation 48, test 48 interactions\nfeatures: image 90-d" in said
+    assert "note" not in said
+    status, said, err = call(capsys, "run", "lightgcn", "--data", out, "--store", tmp_path / "runs", *QUICK)
+    assert (status, err) == (0, "")
+    assert "recall@20" in said.lower()
+
+
+def test_the_help_of_import_states_the_defaults_that_there_are(capsys):
+    text = " ".join(call(capsys, "import", "--help")[1].split())
+    for name, parameter in inspect.signature(import_log).parameters.items():
+        option = f"--{name.replace('_', '-')}"
+        if parameter.kind is parameter.KEYWORD_ONLY and name != "on_rows":
+            assert option in text
+            told = re.search(rf"{option} [A-Z]+ [^-]*?\(default ([^;)]+)", text)
+            if parameter.default not in (None, False, parameter.empty):
+                assert told, option
+                assert told[1] == str(parameter.default)
+
+
+# --- what data check finds ---
 
 
 def spoil_truncate(folder):

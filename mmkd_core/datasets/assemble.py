@@ -146,7 +146,7 @@ def _check_range(pairs: Pairs, what: str, ids: np.ndarray, size: int, by: str = 
 def _once(splits: Splits, overlap: str) -> tuple[Splits, list[str]]:
     """Each pair where it stands first, and a note on those left out."""
     users, items = map(np.concatenate, _axes(splits))
-    order = _repeated(users, items)
+    order = repeated(users, items)
     twice = np.flatnonzero((np.diff(users[order]) == 0) & (np.diff(items[order]) == 0))
     if not len(twice):
         return splits, []
@@ -168,7 +168,7 @@ def _once(splits: Splits, overlap: str) -> tuple[Splits, list[str]]:
     ]
 
 
-def _repeated(users: Int[np.ndarray, " edge"], items: Int[np.ndarray, " edge"]) -> Int64[np.ndarray, " row"]:
+def repeated(users: Int[np.ndarray, " edge"], items: Int[np.ndarray, " edge"]) -> Int64[np.ndarray, " row"]:
     """The rows of the pairs that stand more than once, by user and item, those of one pair in the order of the files.
 
     All rows where 64 bits cannot number the pairs. Else numbers are sorted, which is quick and needs no order of rows.

@@ -45,9 +45,9 @@ def npy_features(
     more than 1 + the largest id among the interactions; there may be new items. Tensors are float32, (rows, width).
     """
     files = feature_files(folder, pattern, lambda stem: stem.removesuffix("_feat"))
-    arrays = {modality: _open(path) for modality, path in files.items()}
+    arrays = {modality: open_npy(path) for modality, path in files.items()}
     named = [modality for modality, path in files.items() if path.match(FEATURES)]
-    problems = {modality: _problem(array, modality in named) for modality, array in arrays.items()}
+    problems = {modality: problem_of(array, modality in named) for modality, array in arrays.items()}
     for modality in named:
         if problems[modality]:
             raise DataError(f"{files[modality]}: {problems[modality]}")
@@ -71,7 +71,7 @@ def npy_features(
     return features, files, notes + unread(folder, splits, pattern, bool(files))
 
 
-def _problem(array: np.ndarray, named: bool) -> str | None:
+def problem_of(array: np.ndarray, named: bool) -> str | None:
     """Why an array is no features, if it is none."""
     if array.dtype.hasobject:
         said = "Python objects, which are not read, and no whole .npy array of numbers"
@@ -83,7 +83,7 @@ def _problem(array: np.ndarray, named: bool) -> str | None:
     return None
 
 
-def _open(path: Path) -> np.ndarray:
+def open_npy(path: Path) -> np.ndarray:
     """The array in `path`, on disk; without anything in it where it holds Python objects, which are not read."""
     check_file(path, _EXPECTED)
     try:

@@ -1,0 +1,233 @@
+"""`import_log`: a raw log becomes a data folder, whole or not at all."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from jaxtyping import Int8
+
+from mmkd_core.data import SPLITS, DataError
+from mmkd_core.datasets.controls import check_options, options_of
+from mmkd_core.datasets.files import CARD, IDS
+from mmkd_core.datasets.importing import splitting
+from mmkd_core.datasets.importing.card import Card
+from mmkd_core.datasets.importing.features import Features, aligned
+from mmkd_core.datasets.importing.interactions import Interactions, read
+from mmkd_core.datasets.importing.logs import Log, import_pyarrow
+from mmkd_core.datasets.importing.values import time_of, written
+from mmkd_core.datasets.mmrec import COLUMNS
+from mmkd_core.files import write_folder
+from mmkd_core.settings import NOT_NEGATIVE, NOT_WHOLE_SHARE, quoted
+
+ROWS = 2**20  # that are written at once
+
+
+def import_log(
+    log: Path | str,
+    out: Path | str,
+    *,
+    user: str,
+    item: str,
+    time: str | None = None,
+    rating: str | None = None,
+    min_rating: float | None = None,
+    k_core: Annotated[int, NOT_NEGATIVE] = 5,
+    split: Literal["random", "latest", "date"] = "random",
+    val: Annotated[float, NOT_WHOLE_SHARE] = 0.1,
+    test: Annotated[float, NOT_WHOLE_SHARE] = 0.1,
+    val_from: str | None = None,
+    test_from: str | None = None,
+    seed: Annotated[int, NOT_NEGATIVE] = 0,
+    features: Path | str | None = None,
+    layout: Literal["mmrec", "parquet"] = "mmrec",
+    force: bool = False,
+    on_rows: Callable[[int], Any] = lambda rows: None,
+) -> Card:
+    """A raw log of who chose what becomes the folder `out`, which `load` and every command read; returns its card.
+
+    `log` is a table in CSV or TSV with a header (.tsv or RecBole's .inter: no quotes), Parquet or JSON lines, told by
+    its suffix; `user`, `item`, `time` and `rating` are names of its columns. In turn, and counted in the card:
+
+    1. A row without a user, an item, a rating or a time, or with one that cannot be read, is left out. Ids are texts or
+       whole numbers. A time is ISO 8601 (UTC where it has no zone), or a number of seconds, milli-, micro- or
+       nanoseconds since 1970, told by its size.
+    2. A rating below `min_rating` is no choice. `rating` and `min_rating` are given together or not at all.
+    3. Of a user's rows with one item the earliest is kept, of equal times or without times the first.
+    4. Users and items with fewer than `k_core` interactions are left out until none has fewer; 0 keeps all.
+    5. `split` "random": of each user's interactions the shares `val` and `test`, drawn with `seed`. "latest": the last
+       by time go to test, those before to validation. In both a share is rounded down and at least one, and all of a
+       user with fewer than three stay in train. "date": whatever is from the time `test_from` on goes to test, from
+       `val_from` on to validation; users without a training interaction are then left out. Items may have none: they
+       are cold, and counted.
+
+    `features` is a folder as `aligned` reads it. In `out` lie the interactions in MMRec's layout (or in Parquet's,
+    which is read in blocks: for tens of millions of rows), `<modality>_feat.npy`, ids.parquet (columns kind, "user" or
+    "item", number, and id as the log has it, a text) and card.json. It is whole or not there. `force` replaces a folder
+    that an import wrote and nobody added to. `on_rows` is called with the number of rows of each block.
+
+    Raises `DataError` for options, columns and files that cannot be, and where nothing is left; `OSError` where `out`
+    cannot be written.
+    """
+    known = options_of(import_log)
+    options = check_options({name: value for name, value in locals().items() if name in known}, known, "the import")
+    import_pyarrow(Path(log))
+    limits = _checked(options)
+    log, out = Path(log).expanduser(), Path(out).expanduser().resolve()
+    folder = None if features is None else Path(features).expanduser()
+    _check_out(out, force, [log, *([folder] if folder else [])])
+    named = {"user": user, "item": item, "rating": rating, "time": time}
+    columns = {what: column for what, column in named.items() if column is not None}
+    x, tally = read(Log(log, [user, item], [*columns.values()][2:]), columns, min_rating, on_rows)
+    steps = [x.counts("reading")]
+    x, labels = _split(_cleaned(x, k_core, log, steps), options, limits, log, steps)
+    content = aligned(folder, item, x.ids["item"]) if folder else Features()
+    files = _files(out.name, x, labels, content, layout)
+    card = Card(
+        log={"file": log.name, "bytes": log.stat().st_size, "sha256": _sha256(log)},
+        options=options | {"features": folder and folder.name},
+        version=import_module("mmkd_core").__version__,  # a file above this one in the rows of imports
+        rows=tally.rows,
+        left_out=tally.faults,
+        steps=steps,
+        split={"rule": splitting.RULES[split]} | {part: int((labels == n).sum()) for n, part in enumerate(SPLITS)},
+        times=[] if x.times is None else [written(int(x.times.min())), written(int(x.times.max()))],
+        cold_items=len(x.ids["item"]) - len(np.unique(x.items[labels == splitting.TRAIN])),
+        features=content.told,
+        not_read=content.not_read,
+        files=[*files, CARD],
+    )
+    write_folder(out, lambda temporary: _fill(temporary, files, card))
+    return card
+
+
+def _checked(options: Mapping[str, Any]) -> list[int]:
+    """The times of a split by date, [] for another; raises `DataError` for options that do not go together."""
+    columns = [options[name] for name in ("user", "item", "time", "rating") if options[name] is not None]
+    if len({*columns}) < len(columns):
+        raise DataError(f"got the columns {quoted(columns)} for what a row says; expected different ones")
+    if (options["rating"] is None) != (options["min_rating"] is None):
+        raise DataError(
+            f"got rating={quoted(options['rating'])} and min_rating={options['min_rating']}; expected both "
+            "(`--rating COLUMN --min-rating 4`), or neither, and then each row is a choice"
+        )
+    if options["val"] + options["test"] >= 1:
+        raise DataError(f"got val={options['val']} and test={options['test']}; expected less than 1 in all")
+    split, dates = options["split"], {name: options[name] for name in ("val_from", "test_from")}
+    if split != "random" and options["time"] is None:
+        raise DataError(f"got split={split!r} without a column of times; expected time=COLUMN (`--time COLUMN`)")
+    if split != "date":
+        if any(date is not None for date in dates.values()):
+            raise DataError(
+                f"got {quoted(dates)} and split={split!r}; expected split='date' (`--split date`) with them"
+            )
+        return []
+    limits = [time_of(date) for date in dates.values() if date is not None]
+    known = [limit for limit in limits if limit is not None]
+    if len(known) < 2 or known[0] >= known[1]:
+        raise DataError(f"got {quoted(dates)}; expected two times such as 2024-01-31, that of test the later")
+    return known
+
+
+def _check_out(out: Path, force: bool, sources: list[Path]) -> None:
+    """Raises `DataError` where something stands that an import may not replace."""
+    if inside := [source.name for source in sources if out in (source.resolve(), *source.resolve().parents)]:
+        raise DataError(f"{out}: {inside[0]} is it, or lies in it; expected a folder for what is made alone")
+    if not out.name or (out.exists() and not out.is_dir()):
+        raise DataError(f"{out}: is no folder that can be made; expected the name of a new one")
+    there = {path.name for path in out.iterdir()} if out.exists() else set()
+    if there and not (CARD in there and force):
+        hint = "force=True (`--force`) replaces it" if CARD in there else "choose another"
+        raise DataError(f"{out}: is not empty; expected a new folder, or an empty one; {hint}")
+    if there and (others := sorted(there - {*Card.read(out).files})):
+        raise DataError(
+            f"{out}: holds {quoted(others)}, which no import wrote; move that away, or choose another folder"
+        )
+
+
+def _cleaned(x: Interactions, k_core: int, log: Path, steps: list[dict[str, Any]]) -> Interactions:
+    """Each pair once, and of those the k-core; the counts of both are added to `steps`."""
+    x = x.earliest()
+    steps.append(x.counts("duplicates"))
+    if k_core > 1:
+        x = x.only(splitting.core(x.users, x.items, k_core))
+    if not len(x.users):
+        raise DataError(
+            f"{log}: no interaction is left of {steps[-1]['interactions']:,}, since users or items have fewer than "
+            f"{k_core}, again and again; expected a smaller k_core (`--k-core 2`; 0 keeps all)"
+        )
+    x = x.compact()
+    steps.append(x.counts(f"{k_core}-core"))
+    return x
+
+
+def _split(
+    x: Interactions, options: Mapping[str, Any], limits: list[int], log: Path, steps: list[dict[str, Any]]
+) -> tuple[Interactions, Int8[np.ndarray, " edge"]]:
+    """Interactions and their labels; the users without training interactions are gone."""
+    val, test = options["val"], options["test"]
+    if x.times is None or options["split"] == "random":
+        rank = np.random.default_rng(options["seed"]).random(len(x.users))
+        return x, splitting.by_user(x.users, rank, val, test)
+    if options["split"] == "latest":
+        return x, splitting.by_user(x.users, x.times, val, test)
+    labels = splitting.by_date(x.times, limits[0], limits[1])
+    kept = splitting.trained(x.users, labels)
+    if not kept.any():
+        raise DataError(
+            f"{log}: no interaction is left for training before {written(limits[0])}; expected val_from "
+            f"(`--val-from`) between {written(int(x.times.min()))} and {written(int(x.times.max()))}"
+        )
+    x = x.only(kept).compact()
+    steps.append(x.counts("users without training"))
+    return x, labels[kept]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _files(
+    name: str, x: Interactions, labels: Int8[np.ndarray, " edge"], content: Features, layout: str
+) -> dict[str, Callable[[Path], Any]]:
+    """The files of a data folder called `name`, and what writes each to a path."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyarrow import csv
+
+    table = pa.table(dict(zip(COLUMNS, (x.users, x.items, labels), strict=True)))
+
+    def write_text(path: Path) -> None:
+        with path.open("wb") as file:
+            file.write("\t".join(COLUMNS).encode() + b"\n")
+            csv.write_csv(table, file, csv.WriteOptions(include_header=False, delimiter="\t"))
+
+    stem = name.strip(".")  # a hidden file is no data
+    suffix, write = {
+        "mmrec": (".inter", write_text),
+        "parquet": (".parquet", lambda path: pq.write_table(table, path, row_group_size=ROWS)),
+    }[layout]
+    sizes = {kind: len(ids) for kind, ids in x.ids.items()}
+    ids = {
+        "kind": np.repeat([*sizes], [*sizes.values()]),
+        "number": np.concatenate([np.arange(size, dtype=np.int32) for size in sizes.values()]),
+        "id": pa.chunked_array([*x.ids.values()]),
+    }
+    return {
+        f"{stem}{suffix}" if f"{stem}{suffix}" != IDS else f"log{suffix}": write,
+        **{f"{modality}_feat.npy": _array(features) for modality, features in content.tables.items()},
+        IDS: lambda path: pq.write_table(pa.table(ids), path),
+    }
+
+
+def _array(array: np.ndarray) -> Callable[[Path], Any]:
+    return lambda path: np.save(path, array)
+
+
+def _fill(folder: Path, files: Mapping[str, Callable[[Path], Any]], card: Card) -> None:
+    for name, write in files.items():
+        write(folder / name)
+    card.write(folder)
