@@ -17,7 +17,7 @@ def test_claims_by_name_and_their_files(capsys):
         "tuned prompt", "complexity",
     ]  # fmt: skip
     assert len(re.findall(r"^ {6}.*complexity/mmkd-\w+-demo-\w+\.json$", out, re.MULTILINE)) == 6
-    assert out.rstrip().splitlines()[-1].startswith("2 claims: ")
+    assert out.rstrip().splitlines()[-1].startswith("2 claims of the paper: ")
 
 
 def test_an_unknown_claim_is_named(refused):
@@ -34,7 +34,9 @@ def test_the_cells_and_claims_of_a_record(capsys, tmp_path, refused):
         "ablations: dataset tiktok, variant released: no gradient to the prompt, seed 0",
     ]
     assert "tuned prompt; 12 records" in claims
-    assert claims.rstrip().endswith("1 claims: 1 not reproduced")  # that on complexity rests on other files
+    assert claims.rstrip().endswith(
+        "1 claims of the paper: 1 not reproduced"
+    )  # that on complexity rests on other files
     measurement = next((RECORDS / "complexity").glob("mmkd-edges-demo-*.json"))
     status, out, _ = call(capsys, "claims", "complexity", "--of", measurement, "--records", RECORDS)
     assert out.startswith("complexity: dataset demo, model mmkd, size edges\n\nREPRODUCED: serving needs")
