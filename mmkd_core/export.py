@@ -16,11 +16,10 @@ from safetensors.numpy import save_file
 from mmkd_core.cost import environment
 from mmkd_core.data import Dataset, Embeddings
 from mmkd_core.datasets import DATASETS
-from mmkd_core.datasets.files import IDS
 from mmkd_core.datasets.ids import write_ids
 from mmkd_core.experiment import Record
-from mmkd_core.exported import ARRAYS, CARD, FORMAT, ONNX, TENSORS, Export, read_card, read_export, sha256_of
-from mmkd_core.files import write_folder, write_json
+from mmkd_core.exported import ARRAYS, FORMAT, ONNX, TENSORS, Export, read_card, read_export
+from mmkd_core.files import CARD, IDS, sha256_of, write_folder, write_json
 from mmkd_core.kernels import starts
 from mmkd_core.onnx_graph import check_onnx, write_onnx
 from mmkd_core.served import of_record

@@ -1,6 +1,5 @@
 """What `export` writes, read back with NumPy alone: the two tables, what each user has seen, and the card."""
 
-import hashlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,12 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Int64
 
-from mmkd_core.files import read_json
+from mmkd_core.files import CARD, IDS, read_json, sha256_of
 from mmkd_core.settings import quoted
 
 FORMAT = 1
-CARD, ARRAYS, TENSORS, ONNX = "card.json", "tables.npz", "tables.safetensors", "recommend.onnx"
-IDS = "ids.parquet"  # as in a folder of data; `datasets.files` imports torch
+ARRAYS, TENSORS, ONNX = "tables.npz", "tables.safetensors", "recommend.onnx"
 
 
 class Export(NamedTuple):
@@ -57,12 +55,6 @@ def read_export(folder: str | Path) -> Export:
 def read_card(folder: Path) -> dict[str, Any]:
     """The card of an export alone. Raises `ValueError` for a folder that holds none, or that of something else."""
     return read_json(folder / CARD, _card, "card of an export", "mmkd export")
-
-
-def sha256_of(path: Path) -> str:
-    """sha256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _card(values: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Files and folders that are whole or not there, also when the program that writes them is killed."""
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+# In what `mmkd import` and `mmkd export` write: where all of it comes from, and the caller's ids.
+CARD, IDS = "card.json", "ids.parquet"
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
@@ -60,6 +63,12 @@ def _beside(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # a folder that takes no file gives none away either
             _remove(temporary)
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -8,12 +8,12 @@ import torch
 
 from mmkd_core.data import Dataset, Embeddings
 from mmkd_core.datasets import DATASETS
-from mmkd_core.datasets.files import IDS
 from mmkd_core.datasets.ids import Ids, numbers_of, read_ids, renumbered_ids
 from mmkd_core.datasets.places import folder_of
 from mmkd_core.evaluation import Scorer
 from mmkd_core.experiment import Record
-from mmkd_core.exported import CARD, read_export
+from mmkd_core.exported import read_export
+from mmkd_core.files import CARD, IDS
 from mmkd_core.runs import data_of, restore
 from mmkd_core.settings import WHOLE, quoted
 

@@ -19,3 +19,14 @@ def write_folder(folder, seed=0, without_history=USERS - 1):
     for name, width in (("image", 6), ("text", 4)):
         np.save(folder / f"{name}_feat.npy", random.normal(size=(ITEMS, width)).astype(np.float32))
     return folder
+
+
+def write_far_folder(folder):
+    """The same without features, its items numbered from 1000 on."""
+    write_folder(folder)
+    table = folder / f"{folder.name}.inter"
+    lines = [line.split("\t") for line in table.read_text().splitlines()]
+    table.write_text("\n".join(["\t".join(lines[0]), *(f"{u}\t{1000 + int(i)}\t{x}" for u, i, x in lines[1:])]) + "\n")
+    for file in folder.glob("*.npy"):
+        file.unlink()
+    return folder

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import call
-from made_up_folder import ITEMS, write_folder
+from made_up_folder import ITEMS, write_far_folder, write_folder
 from safetensors.torch import load_file
 
 import mmkd_core
@@ -448,12 +448,7 @@ def test_a_folder_is_trained_as_the_readme_trains(name, folder, tmp_path, capsys
 
 
 def test_recommend_names_renumbered_items_as_the_files_do(tmp_path, capsys):
-    folder = write_folder(tmp_path / "far")
-    table = folder / "far.inter"
-    lines = [line.split("\t") for line in table.read_text().splitlines()]
-    table.write_text("\n".join(["\t".join(lines[0]), *(f"{u}\t{1000 + int(i)}\t{x}" for u, i, x in lines[1:])]) + "\n")
-    for file in folder.glob("*.npy"):
-        file.unlink()
+    folder = write_far_folder(tmp_path / "far")
     store = tmp_path / "store"
     arguments = ["--data", folder, "--store", store, "--set=data.compact=true", "--set=fit.epochs=1"]
     assert call(capsys, "run", "lightgcn", *arguments)[0] == 0

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmkd_core.data import DataError
+from mmkd_core.files import CARD, IDS
 from mmkd_core.settings import quoted
 
-CARD, IDS = "card.json", "ids.parquet"  # what `mmkd import` writes beside the interactions and the features
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _KINDS = {
     stat.S_IFDIR: "a folder",

@@ -64,7 +64,7 @@ def write_ids(path: Path, ids: Ids) -> None:
     columns = {
         "kind": pa.concat_arrays([pa.repeat("user", len(ids.users)), pa.repeat("item", len(ids.items))]),
         "number": np.concatenate([np.arange(len(own)) for own in ids]),
-        "id": pa.concat_arrays([own.cast(kind) for own, kind in zip(ids, kinds, strict=True)]),
+        "id": pa.chunked_array([own.cast(kind) for own, kind in zip(ids, kinds, strict=True)]),
     }
     pq.write_table(pa.table(columns), path)
 

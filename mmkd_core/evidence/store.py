@@ -103,12 +103,20 @@ class Store:
             if isinstance(job, Experiment):
                 row, path = {**labels, "model": job.model, "record": None}, self._by_experiment.get(job.canonical)
                 if path is not None:
-                    trainings = [path, *(self._taught_by(stage, path) for stage in job.stages[:-1])]
-                    capped = any(is_capped(self.records[file]) for file in trainings)
+                    capped = any(map(is_capped, self.trainings(path)))
                     row |= _of_record(path, self.records[path]) | {"capped": capped}
                 rows.append(row)
         frame = pd.DataFrame(rows)
         return frame.reindex(columns=[*(column for column in frame if column not in COLUMNS), *COLUMNS])
+
+    def trainings(self, file: str | Path) -> list[Record]:
+        """The record in a file of the store and those of its teachers, its own as the last.
+
+        Raises `ValueError` where one of a teacher is missing.
+        """
+        record = self.records[Path(file)]
+        taught = [self._taught_by(stage, Path(file)) for stage in record.experiment.stages[:-1]]
+        return [*(self.records[teacher] for teacher in taught), record]
 
     def _taught_by(self, teacher: Experiment, student: Path) -> Path:
         if teacher.canonical not in self._by_experiment:

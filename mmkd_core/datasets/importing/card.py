@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmkd_core.datasets.files import CARD
-from mmkd_core.files import read_json, write_json
+from mmkd_core.files import CARD, read_json, write_json
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """`import_log`: a raw log becomes a data folder, whole or not at all."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +10,7 @@ from jaxtyping import Int8
 
 from mmkd_core.data import SPLITS, DataError
 from mmkd_core.datasets.controls import check_options, options_of
-from mmkd_core.datasets.files import CARD, IDS
+from mmkd_core.datasets.ids import Ids, write_ids
 from mmkd_core.datasets.importing import splitting
 from mmkd_core.datasets.importing.card import Card
 from mmkd_core.datasets.importing.features import Features, aligned
@@ -19,7 +18,7 @@ from mmkd_core.datasets.importing.interactions import Interactions, read
 from mmkd_core.datasets.importing.logs import Log, import_pyarrow
 from mmkd_core.datasets.importing.values import time_of, written
 from mmkd_core.datasets.mmrec import COLUMNS
-from mmkd_core.files import write_folder
+from mmkd_core.files import CARD, IDS, sha256_of, write_folder
 from mmkd_core.settings import NOT_NEGATIVE, NOT_WHOLE_SHARE, quoted
 
 ROWS = 2**20  # that are written at once
@@ -86,7 +85,7 @@ def import_log(
     content = aligned(folder, item, x.ids["item"]) if folder else Features()
     files = _files(out.name, x, labels, content, layout)
     card = Card(
-        log={"file": log.name, "bytes": log.stat().st_size, "sha256": _sha256(log)},
+        log={"file": log.name, "bytes": log.stat().st_size, "sha256": sha256_of(log)},
         options=options | {"features": folder and folder.name},
         version=import_module("mmkd_core").__version__,  # a file above this one in the rows of imports
         rows=tally.rows,
@@ -185,11 +184,6 @@ def _split(
     return x, labels[kept]
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _files(
     name: str, x: Interactions, labels: Int8[np.ndarray, " edge"], content: Features, layout: str
 ) -> dict[str, Callable[[Path], Any]]:
@@ -210,16 +204,10 @@ def _files(
         "mmrec": (".inter", write_text),
         "parquet": (".parquet", lambda path: pq.write_table(table, path, row_group_size=ROWS)),
     }[layout]
-    sizes = {kind: len(ids) for kind, ids in x.ids.items()}
-    ids = {
-        "kind": np.repeat([*sizes], [*sizes.values()]),
-        "number": np.concatenate([np.arange(size, dtype=np.int32) for size in sizes.values()]),
-        "id": pa.chunked_array([*x.ids.values()]),
-    }
     return {
         f"{stem}{suffix}" if f"{stem}{suffix}" != IDS else f"log{suffix}": write,
         **{f"{modality}_feat.npy": _array(features) for modality, features in content.tables.items()},
-        IDS: lambda path: pq.write_table(pa.table(ids), path),
+        IDS: lambda path: write_ids(path, Ids(x.ids["user"], x.ids["item"])),
     }
 
 

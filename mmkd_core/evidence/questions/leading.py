@@ -11,15 +11,19 @@ from mmkd_core.evidence.questions import comparison
 from mmkd_core.evidence.store import METRICS, Store
 from mmkd_core.evidence.tables import Frames, lines
 from mmkd_core.evidence.verdicts import better, per_dataset
-from mmkd_core.experiment import Record
 from mmkd_core.models import MODELS, VARIANTS
 
 STUDENT, BOTH = MODELS["mmkd-lists"].title, MODELS["ensemble"].title
 START = "its start, untrained"
-# The teachers without content are LightGCN and BPR-MF with their loss.
+MINUS = f"{STUDENT} minus it, Recall@20"
+COMPARED = ("LightGCN", "CLCRec", "MMKD", BOTH, STUDENT)  # by what they cost
+# The teachers without content, which are LightGCN and BPR-MF with their loss.
+BARE_TEACHER, BARE_FACTORS = (
+    Variant(name, hparams={"content_weight": 0.0}) for name in ("softmax-teacher", "softmax-factors")
+)
 SAME_LOSS = {
-    "LightGCN, softmax": Variant("softmax-teacher", hparams={"content_weight": 0.0}),
-    "BPR-MF, softmax": Variant("softmax-factors", hparams={"content_weight": 0.0}),
+    "LightGCN, softmax": BARE_TEACHER,
+    "BPR-MF, softmax": BARE_FACTORS,
     VARIANTS["vbpr+softmax"].title: Variant("vbpr+softmax"),
 }
 # Baselines with the teachers' loss; the teachers, both as one, the student as it starts, and trained.
@@ -45,7 +49,7 @@ ONE_TEACHER = {
 # What differs from the student in one thing, its teachers' own training included.
 ABLATIONS = {
     "teachers by BPR, w/o content": _of(Variant("lightgcn"), Variant("bpr-mf")),
-    NO_CONTENT: _of(*list(SAME_LOSS.values())[:2]),
+    NO_CONTENT: _of(BARE_TEACHER, BARE_FACTORS),
     PERMUTED: Variant("mmkd-lists", options={"content": "permuted"}),
     "MMKD's teacher in place of both": Variant("mmkd-lists", teacher=Variant("teacher")),
     **ONE_TEACHER,
@@ -88,22 +92,15 @@ def costs(rows: pd.DataFrame, store: Store) -> pd.DataFrame:
     `rows` are those of `Store.rows`; a line per system of `COMPARED`.
     """
     columns = {}
-    for name, own in per_dataset(rows[rows["seed"] == 0]):
-        files = own.dropna(subset=["record"]).set_index("system")["record"]
-        runs = {system: Record.read(files[system]) for system in COMPARED if system in files}
-        seconds = {system: f"{_seconds_of_all(run, store):,.0f}" for system, run in runs.items()}
-        columns[f"{name}, CPU s"] = seconds
-        columns[f"{name}, served"] = {system: f"{run.cost['parameters']['served']:,}" for system, run in runs.items()}
+    there = rows[(rows["seed"] == 0) & rows["system"].isin(COMPARED)].dropna(subset=["record"])
+    for name, group in per_dataset(there):
+        own = group.set_index("system")
+        spent = own["record"].map(lambda file: sum(run.cost["cpu_seconds"] for run in store.trainings(str(file))))
+        columns[f"{name}, CPU s"] = spent.map("{:,.0f}".format)
+        columns[f"{name}, served"] = own["served"].map("{:,.0f}".format)
     return pd.DataFrame(columns, index=pd.Index(COMPARED, name="system")).fillna(NOT_RUN)
 
 
-def _seconds_of_all(run: Record, store: Store) -> float:
-    stages = [stage.file(store.folder, run.data["fingerprint"]) for stage in run.experiment.stages]
-    return sum(Record.read(stage).cost["cpu_seconds"] for stage in stages)
-
-
-COMPARED = ("LightGCN", "CLCRec", "MMKD", BOTH, STUDENT)
-MINUS = f"{STUDENT} minus it, Recall@20"
 RULES = {
     "student leads": better(cases, "system", STUDENT, *comparison.BASELINES),
     "student leads, order": better(cases, "system", STUDENT, *comparison.BASELINES, metric="ndcg@20"),

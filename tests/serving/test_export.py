@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from command_line import call
-from made_up_folder import ITEMS, USERS, write_folder
+from made_up_folder import ITEMS, USERS, write_far_folder
 from safetensors.numpy import load_file
-from shop import ids_of, item_id, made, recorded, user_id
+from shop import ids_of, item_id, recorded, user_id
 
 from mmkd_core import Record, load, recommend, restore
 from mmkd_core.datasets import files
@@ -22,25 +22,8 @@ from mmkd_core.export import export, read_export
 from mmkd_core.exported import CARD, IDS, sha256_of
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # a user has no run-time type checks either
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 FILES = ["card.json", "ids.parquet", "tables.npz", "tables.safetensors"]
-
-
-@pytest.fixture(autouse=True)
-def _no_stray_data(monkeypatch):
-    monkeypatch.delenv("MMKD_DATA", raising=False)
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory):
-    return made(tmp_path_factory.mktemp("shops"))
-
-
-@pytest.fixture(scope="module")
-def exported(shop, tmp_path_factory):
-    out = tmp_path_factory.mktemp("exports") / "out"
-    export(shop[1], out)
-    return out
 
 
 @pytest.fixture
@@ -117,12 +100,7 @@ def test_float16_halves_the_tables_and_keeps_the_scores_within_its_precision(sho
 
 
 def test_ids_are_those_of_the_rows_also_where_the_data_are_renumbered(tmp_path):
-    folder = write_folder(tmp_path / "far")
-    table = folder / "far.inter"
-    lines = [line.split("\t") for line in table.read_text().splitlines()]
-    table.write_text("\n".join(["\t".join(lines[0]), *(f"{u}\t{1000 + int(i)}\t{x}" for u, i, x in lines[1:])]) + "\n")
-    for file in folder.glob("*.npy"):
-        file.unlink()
+    folder = write_far_folder(tmp_path / "far")
     record = recorded(folder, tmp_path / "store", compact=True)
     export(record, tmp_path / "out")
     rows = pq.read_table(tmp_path / "out" / "ids.parquet").to_pylist()

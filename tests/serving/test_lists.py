@@ -20,27 +20,10 @@ pytestmark = pytest.mark.usefixtures("unchecked")  # a user has no run-time type
 LISTED = [user for user in range(USERS) if user != WITHOUT_HISTORY]
 
 
-@pytest.fixture(autouse=True)
-def _no_stray_data(monkeypatch):
-    monkeypatch.delenv("MMKD_DATA", raising=False)
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory):
-    return made(tmp_path_factory.mktemp("shops"))
-
-
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     """The same without ids."""
     return made(tmp_path_factory.mktemp("plain"), ids=False)
-
-
-@pytest.fixture(scope="module")
-def exported(shop, tmp_path_factory):
-    out = tmp_path_factory.mktemp("exports") / "out"
-    export(shop[1], out)
-    return out
 
 
 def ranking_of(made, users, k):
