@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "mmkd_core"
 LAYERS = [
-    {"settings", "files", "onnx_graph"},
+    {"settings", "files", "onnx_graph", "errors"},
     {"kernels"},
     {"data", "sparse"},
     {"memory"},
