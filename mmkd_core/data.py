@@ -10,11 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mmkd_core.errors import DataError
+
 SPLITS = ("train", "val", "test")
-
-
-class DataError(ValueError):
-    """Data that cannot be used: the message names the file, the row, what was found and what was expected."""
 
 
 class DataWarning(UserWarning):

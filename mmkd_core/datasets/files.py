@@ -5,8 +5,9 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from mmkd_core.data import DataError
+from mmkd_core.errors import DataError
 from mmkd_core.files import CARD, IDS
 from mmkd_core.settings import quoted
 
@@ -61,6 +62,24 @@ def read_bytes(path: Path, expected: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); {expected}") from error
+
+
+@contextlib.contextmanager
+def opened(path: Path, what: str = "interactions") -> Iterator[Any]:
+    """The file, open, of which `what` is expected; what pyarrow says of it becomes a `DataError`."""
+    check_file(path, f"expected {what} in Parquet")
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise DataError(f"{path}: reading Parquet needs pyarrow; pip install 'mmkd-book[parquet]'") from None
+    try:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            yield file
+    except pa.ArrowException as error:
+        raise DataError(f"{path}: no whole Parquet file ({quoted(str(error))}); expected {what}") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({quoted(str(error))}); expected {what} in Parquet") from error
 
 
 @contextlib.contextmanager

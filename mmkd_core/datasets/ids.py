@@ -4,16 +4,21 @@ A row of it says which id a number stands for: `kind` is "user" or "item", `numb
 whole number. pyarrow is imported when ids are read or written.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
 
-from mmkd_core.data import DataError, Dataset
-from mmkd_core.datasets.parquet import opened
+from mmkd_core.datasets.files import opened
+from mmkd_core.errors import DataError
 from mmkd_core.settings import WHOLE, quoted
+
+if TYPE_CHECKING:
+    from mmkd_core.data import Dataset
 
 COLUMNS = ("kind", "number", "id")
 
@@ -28,6 +33,15 @@ class Ids(NamedTuple):
 def read_ids(path: Path, data: Dataset) -> Ids:
     """The ids in a file of the users and items of `data`; where these were renumbered, by their numbers in the files.
 
+    Raises `DataError` as `ids_for` does.
+    """
+    sizes = ((data.num_users, data.user_ids), (data.num_items, data.item_ids))
+    return ids_for(path, *(np.arange(count) if own is None else own.numpy() for count, own in sizes))
+
+
+def ids_for(path: Path, users: Int64[np.ndarray, " user"], items: Int64[np.ndarray, " item"]) -> Ids:
+    """The ids in a file of the users and items that have these numbers in it, which are ascending.
+
     Raises `DataError` naming the file: one that cannot be read or has other columns, a user or an item without an id or
     with two, an id that stands for two.
     """
@@ -37,8 +51,7 @@ def read_ids(path: Path, data: Dataset) -> Ids:
             raise DataError(f"{path}: got columns {quoted(names)}; expected {list(COLUMNS)}, in any order")
         table = file.read(list(COLUMNS), use_threads=False)
     _check_columns(path, table)
-    sizes = (("user", data.num_users, data.user_ids), ("item", data.num_items, data.item_ids))
-    return Ids(*(_of(path, table, kind, np.arange(n) if own is None else own.numpy()) for kind, n, own in sizes))
+    return Ids(_of(path, table, "user", users), _of(path, table, "item", items))
 
 
 def renumbered_ids(data: Dataset) -> Ids | None:

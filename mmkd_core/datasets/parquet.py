@@ -4,8 +4,6 @@ A text of 100 million lines becomes as many objects of Python; here ids are int3
 besides them is a block. pyarrow is imported when such a file is read.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import numpy as np
 from mmkd_core.data import SPLITS, DataError
 from mmkd_core.datasets.assemble import Content, Pairs
 from mmkd_core.datasets.features import npy_features
-from mmkd_core.datasets.files import check_file, visible
+from mmkd_core.datasets.files import opened, visible
 from mmkd_core.datasets.mmrec import COLUMNS, rating_column, unread
 from mmkd_core.settings import quoted
 
@@ -58,24 +56,6 @@ def _splits(path: Path, min_rating: float | None) -> tuple[dict[str, Pairs], lis
             start = part.stop
     notes = [unread(path, rating, f"{rows:,} rows", zeros)] if rating and min_rating is None else []
     return {split: _pairs(users, items, labels == label, path) for label, split in enumerate(SPLITS)}, notes
-
-
-@contextmanager
-def opened(path: Path, what: str = "interactions") -> Iterator[Any]:
-    """The file, open, of which `what` is expected; what pyarrow says of it becomes a `DataError`."""
-    check_file(path, f"expected {what} in Parquet")
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise DataError(f"{path}: reading Parquet needs pyarrow; pip install 'mmkd-book[parquet]'") from None
-    try:
-        with pq.ParquetFile(path, memory_map=True) as file:
-            yield file
-    except pa.ArrowException as error:
-        raise DataError(f"{path}: no whole Parquet file ({quoted(str(error))}); expected {what}") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({quoted(str(error))}); expected {what} in Parquet") from error
 
 
 def _numbers(column: Any, path: Path, name: str, start: int) -> np.ndarray:
