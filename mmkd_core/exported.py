@@ -88,11 +88,15 @@ def write_files(
 
 
 def read_export(folder: str | Path) -> Export:
-    """What serves of a folder that `export` wrote, checked against the sums in its card.
+    """What serves of a folder that `export` wrote, its newest version if it was refreshed, checked against the sums.
 
     Raises `ValueError` naming the file that is missing, damaged or none of an export.
     """
-    folder = current(folder)
+    return read_files(current(folder))
+
+
+def read_files(folder: Path) -> Export:
+    """The files of an export that lie in `folder` itself, whichever version of it serves. Raises as `read_export`."""
     card = read_card(folder)
     for name, expected in card["files"].items():
         if not (folder / name).is_file():
