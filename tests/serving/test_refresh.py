@@ -2,12 +2,12 @@
 
 import multiprocessing
 import os
-import random
 import shutil
 import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from shop import item_id, made, user_id
 
 from mmkd_core.export import export
 from mmkd_core.exported import current, read_export, read_files
-from mmkd_core.fold_in import Choices, grown, starts
+from mmkd_core.fold_in import Choices, grown, learned, learned_apart, starts
 from mmkd_core.refresh import refresh
 from mmkd_core.served import of_export
 from mmkd_core.versions import alone, roll_back
@@ -206,6 +206,42 @@ def test_nothing_new_moves_nothing_and_one_choice_moves_its_user_and_item_alone(
     assert np.flatnonzero(np.abs(new_items - items).max(axis=1) > 1e-6).tolist() == [item]
 
 
+def test_new_items_are_placed_as_if_users_had_been_trained_without_them():
+    users, items, before = tables(np.random.default_rng(3))
+    of_users = learned(users, items, before.indptr, before.chosen)
+    of_items = learned(items, users, *before.turned()[:2])
+    lists = [sorted(before.chosen[a:b].tolist()) for a, b in pairwise(before.indptr)]
+
+    def features(rows, chosen, folding):
+        count = np.log(1 + np.clip(len(chosen), folding.fewest, folding.most))
+        own = np.array([*np.mean([rows[c] for c in chosen], axis=0), folding.unit])
+        return np.concatenate([own, count * own])
+
+    gram, target = np.zeros((10, 10)), np.zeros((10, 4))
+    for item in range(20):
+        others = [[other for other in own if other % 10 != item % 10] for own in lists]
+        choosers = [user for user in range(30) if item in lists[user] and others[user]]
+        apart = {
+            user: users[user]
+            + (features(items, others[user], of_users) - features(items, lists[user], of_users)) @ of_users.weights
+            for user in choosers
+        }
+        if choosers:
+            own = features(apart, choosers, of_items)
+            gram, target = gram + np.outer(own, own), target + np.outer(own, items[item])
+    weights = np.linalg.inv(gram + 0.01 * np.trace(gram) / 10 * np.eye(10)) @ target
+    found = learned_apart(users, items, before, of_users, of_items)
+    np.testing.assert_allclose(found.weights, weights, rtol=1e-3, atol=1e-5)
+
+
+def test_users_of_one_item_each_cannot_be_trained_without_it():
+    users, items, _ = tables(np.random.default_rng(4))
+    before = Choices(np.arange(31), np.arange(30) % 20, 20)
+    new_users, new_items = grown(users, items, before, joined(before, 31, 21, (30, 20), (0, 20)))
+    assert np.isfinite(new_users).all()
+    assert np.isfinite(new_items).all()
+
+
 def test_new_rows_that_nothing_links_are_the_mean_and_others_are_not():
     users, items, before = tables(np.random.default_rng(1))
     pairs = (30, 2), (4, 20), (31, 20), (32, 21)  # nothing links 32 and item 21, item 20 links 31
@@ -221,7 +257,8 @@ def test_other_numbers_of_users_and_items_give_the_same_rows():
     users, items, before = tables(draw)
     pairs = [(30, 2), (30, 20), (31, 20), (3, 20), (31, 5)]
     expected = grown(users, items, before, joined(before, 32, 21, *pairs))
-    place, where = draw.permutation(30), draw.permutation(20)
+    place = draw.permutation(30)
+    where = (np.arange(20) + 10 * np.tile(draw.integers(0, 2, 10), 2)) % 20  # within the parts of `learned_apart`
     moved_users, moved_items = np.empty_like(users), np.empty_like(items)
     moved_users[place], moved_items[where] = users, items
     place, where = [*place, 31, 30], [*where, 20]  # the new users change places as well
@@ -324,7 +361,6 @@ def processes():
 
 
 def test_a_killed_refresh_leaves_the_old_or_the_new_and_goes_through_when_it_is_run_again(processes, out, tmp_path):
-    draw, served, log, killed, killed_whole = random.Random(0), arrays(out), tmp_path / "new.csv", 0, 0
     whole = 0.0
     for number in range(40 * KILLS):
         write_log(log, [(f"new {number}", item_id(number % ITEMS)), (f"new {number}", f"more {number}")])
@@ -342,7 +378,6 @@ def test_a_killed_refresh_leaves_the_old_or_the_new_and_goes_through_when_it_is_
         is_new = len(found["users"]) > len(served["users"])
         assert is_new or same(found, served)
         killed += process.exitcode != 0
-        killed_whole += process.exitcode != 0 and is_new
         told = refresh(out, log, **NAMED)
         assert bool(told["choices"]["new"]) != is_new
         served = arrays(out)
