@@ -9,6 +9,7 @@ import threading
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -26,7 +27,7 @@ from mmkd_core.served import of_export
 from mmkd_core.versions import alone, roll_back
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # a user has no run-time type checks either
-NAMED = {"user": "who", "item": "what"}
+NAMED: Any = {"user": "who", "item": "what"}
 KILLS = 15
 NEW = [(user_id(3), "B998"), ("anna", item_id(5)), ("anna", "B999"), ("bert", item_id(7)), ("anna", item_id(7))]
 
