@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -362,7 +363,7 @@ def processes():
 
 
 def test_a_killed_refresh_leaves_the_old_or_the_new_and_goes_through_when_it_is_run_again(processes, out, tmp_path):
-    whole = 0.0
+    draw, served, log, killed, whole = random.Random(0), arrays(out), tmp_path / "new.csv", 0, 0.0
     for number in range(40 * KILLS):
         write_log(log, [(f"new {number}", item_id(number % ITEMS)), (f"new {number}", f"more {number}")])
         process = processes.Process(target=work, args=(out, log))

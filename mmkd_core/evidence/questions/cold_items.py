@@ -27,6 +27,7 @@ from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import Column, Frames, by_system, column, flat
 from mmkd_core.experiment import Experiment
 from mmkd_core.models import MODELS
+from mmkd_core.models.ensemble import tables_of
 from mmkd_core.runs import trained
 
 HELD_OUT = {"cold": 0.1}
@@ -67,8 +68,7 @@ def cold_items(store: Path, *, system: Experiment, rows: str) -> dict[str, Any]:
         users, items = np.ones((data.num_users, 1)), (counts + random)[:, None]
     else:
         model, _ = trained(system, store, data)
-        with torch.no_grad():
-            users, items = (table.detach().numpy() for table in model.embed())
+        users, items = (table.numpy() for table in tables_of(model))
         if rows == "content":
             items = rows_by_content(items, counts, {name: x.numpy() for name, x in data.features.items()})
     held = np.isin(np.arange(data.num_items), data.test[:, 1].numpy())
