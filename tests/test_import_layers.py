@@ -42,6 +42,7 @@ EVIDENCE_LAYERS = [  # the rows within it
     {"question"},
     {"questions"},
     {"engine", "ledger"},
+    {"challenge"},
     {"__init__"},
 ]
 LONGEST = 300
