@@ -69,11 +69,12 @@ class Result:
                 raise ValueError(
                     f"{name}={quoted(values[name])}; expected a list of values of the kind {kind.__name__}"
                 )
-        kinds = dict.fromkeys(MODELS | VARIANTS, Mapping)
-        for name, known in (("settings", kinds), ("environment", dict.fromkeys(("device", "torch"), str))):
+        kinds: dict[str, type] = dict.fromkeys(MODELS | VARIANTS, Mapping)
+        objects: dict[str, dict[str, type]] = {"settings": kinds, "environment": {"device": str, "torch": str}}
+        for name, own_kinds in objects.items():
             own = values[name]
-            if not isinstance(own, Mapping) or not all(isinstance(own[key], known[key]) for key in known if key in own):
-                raise ValueError(f"{name}={quoted(own)}; expected an object of {list(known)}")
+            if not isinstance(own, Mapping) or not all(isinstance(own[k], own_kinds[k]) for k in own_kinds if k in own):
+                raise ValueError(f"{name}={quoted(own)}; expected an object of {list(own_kinds)}")
         if unknown := sorted(set(values["settings"]) - set(kinds)):
             raise ValueError(f"settings of {quoted(unknown)}; expected models, of {list(kinds)}")
         if missing := [name for name in ("device", "torch") if name not in values["environment"]]:
