@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmkd_core.data import DataError
-from mmkd_core.datasets import load
-from mmkd_core.datasets.importing import Card, import_log, logs, splitting
+from mmkd_core.datasets import load, splitting
+from mmkd_core.datasets.importing import Card, import_log, logs
 
 DAY = 86_400
 NAMES = {"user": "who", "item": "what"}
