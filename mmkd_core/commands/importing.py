@@ -83,16 +83,14 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _options(arguments: argparse.Namespace, function: Callable[..., Any], of: str) -> dict[str, Any]:
-    """What was given, as the kinds of the function's parameters. Raises `ValueError` for what it has no parameter for."""
+    """What was given, as the kinds of the parameters of `function`; raises `ValueError` for what is none of them."""
     from mmkd_core.datasets.controls import options_of
     from mmkd_core.settings import read
 
     known = options_of(function)
     names = {name.replace("-", "_"): f"--{name}" for name, _, _ in OPTIONS}
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    taken = signature(function).parameters
+    taken = {name: option for name, option in names.items() if name in signature(function).parameters}
     if others := [names[name] for name in given if name not in taken]:
-        raise ValueError(
-            f"got {', '.join(others)} for {of}; expected some of {', '.join(names[n] for n in names if n in taken)}"
-        )
+        raise ValueError(f"got {', '.join(others)} for {of}; expected some of {', '.join(taken.values())}, or none")
     return {name: read(value, known.get(name)) for name, value in given.items()} | {"force": arguments.force}

@@ -39,7 +39,7 @@ def load_lightgcn(folder: Path) -> Content:
 def _held_out(train: Pairs) -> tuple[Pairs, Pairs, str]:
     held = without_validation(train.users, train.items)
     note = (
-        f"{held.sum():,} of the {len(held):,} pairs of {train.file.name} are held out for validation: {RULES['random']}; "
-        f"the share is {VAL_SHARE:g}, and the draw always the same"
+        f"{held.sum():,} of the {len(held):,} pairs of {train.file.name} are held out for validation: "
+        f"{RULES['random']}; the share is {VAL_SHARE:g}, and the draw always the same"
     )
     return train.only(~held), train.only(np.flatnonzero(held)), note

@@ -67,10 +67,12 @@ def without_validation(
     Whoever reads these pairs, in whatever order and with whichever version of NumPy, holds out the same: the ranks are
     raw numbers of a generator, which NumPy promises never to change. A pair that stands twice is not parted.
     """
-    pairs, place = np.unique(np.stack([users, items], axis=1), axis=0, return_inverse=True)
-    ranks = (np.random.PCG64(0).random_raw(len(pairs)) >> np.uint64(1)).astype(np.int64)
-    labels = by_user(pairs[:, 0], ranks, VAL_SHARE, 0) if len(pairs) else np.empty(0, np.int8)
-    return (labels == VAL)[place.reshape(-1)]
+    order = np.lexsort((items, users))
+    first = np.append(True, (np.diff(users[order]) != 0) | (np.diff(items[order]) != 0))[: len(order)]
+    ranks = (np.random.PCG64(0).random_raw(int(first.sum())) >> np.uint64(1)).astype(np.int64)
+    held = np.empty(len(order), dtype=bool)
+    held[order] = (by_user(users[order][first], ranks, VAL_SHARE, 0) == VAL)[np.cumsum(first) - 1]
+    return held
 
 
 def by_date(times: Int64[np.ndarray, " edge"], val_from: int, test_from: int) -> Int8[np.ndarray, " edge"]:

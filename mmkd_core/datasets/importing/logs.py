@@ -59,7 +59,7 @@ class Log:
             )
         if names is not None and separator is None and suffix not in SEPARATORS:
             raise DataError(
-                f"{path}: got columns={quoted(','.join(names))}; expected none, since the columns of {suffix} have names"
+                f"{path}: got columns={quoted(','.join(names))}; expected none: in {suffix} they have names"
             )
         check_file(path, "expected a log of interactions")
 
@@ -100,13 +100,14 @@ class Log:
         names = self.names or []
         if len(first) != len(names):
             raise DataError(
-                f"{self.path}: got {len(names)} names, {quoted(list(names))}, and {len(first)} fields in the first row, "
-                f"{quoted(list(first))}; expected a name for each column, also for those that are not read"
+                f"{self.path}: got {len(names)} names, {quoted(list(names))}, and in the first row {len(first)} "
+                f"fields, {quoted(list(first))}; expected a name for each column, also for those that are not read"
             )
         if any(field.strip() == name for field, name in zip(first, names, strict=True)):
             raise DataError(
-                f"{self.path}: got the names {quoted(list(names))} and a first row that has them, {quoted(list(first))}; "
-                "expected a log without a header: leave columns (`--columns`) out, or call them something else"
+                f"{self.path}: got the names {quoted(list(names))} and a first row that has them, "
+                f"{quoted(list(first))}; expected a log without a header: leave columns (`--columns`) out, or find "
+                "other names"
             )
 
 

@@ -1,6 +1,7 @@
 """`import_folder`: a folder of splits that others made becomes a data folder with their ids, whole or not at all."""
 
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from mmkd_core.data import SPLITS, Dataset
 from mmkd_core.datasets import recbole
 from mmkd_core.datasets.assemble import Content, Pairs, assemble
 from mmkd_core.datasets.controls import check_options, options_of
+from mmkd_core.datasets.features import unread
 from mmkd_core.datasets.files import readable
 from mmkd_core.datasets.importing.card import Card
 from mmkd_core.datasets.importing.features import Features, aligned
@@ -18,7 +20,7 @@ from mmkd_core.datasets.importing.interactions import Interactions
 from mmkd_core.datasets.importing.logs import import_pyarrow
 from mmkd_core.datasets.importing.writing import check_out, data_files, fill
 from mmkd_core.datasets.layouts import detect, load_folder
-from mmkd_core.datasets.splitting import TRAIN
+from mmkd_core.datasets.splitting import RULES, TRAIN
 from mmkd_core.files import CARD, sha256_of, write_folder
 
 AS_THEY_ARE = "as the files have it"
@@ -66,7 +68,7 @@ def import_folder(
         rows=len(edges),
         left_out={},
         steps=[x.counts("reading")],
-        split={"rule": AS_THEY_ARE} | {split: len(getattr(data, split)) for split in SPLITS},
+        split={"rule": _rule(data)} | {split: len(getattr(data, split)) for split in SPLITS},
         times=[],
         cold_items=data.num_items - len(np.unique(x.items[labels == TRAIN])),
         features=content.told,
@@ -75,6 +77,11 @@ def import_folder(
     )
     write_folder(out, lambda temporary: fill(temporary, files, card))
     return card
+
+
+def _rule(data: Dataset) -> str:
+    held_out = data.sources["val"] == data.sources["train"] != data.sources["test"]
+    return AS_THEY_ARE + (f", validation held out of train: {RULES['random']}" if held_out else "")
 
 
 def _read(folder: Path, min_rating: float | None, overlap: Any) -> tuple[Dataset, dict[str, Any]]:
@@ -88,17 +95,19 @@ def _read(folder: Path, min_rating: float | None, overlap: Any) -> tuple[Dataset
         return data, {what: _texts(own, size) for what, own, size in numbers}
     tokens, notes = recbole.read_tokens(folder, min_rating)
     known: dict[str, dict[str, int]] = {
-        what: {token: number for number, token in enumerate(dict.fromkeys(_all_of(tokens, place)))}
-        for place, what in enumerate(("user", "item"))
+        what: {token: number for number, token in enumerate(dict.fromkeys(chain.from_iterable(columns)))}
+        for what, columns in (
+            ("user", [own.users for own in tokens.values()]),
+            ("item", [own.items for own in tokens.values()]),
+        )
     }
     splits = {split: _coded(own, known) for split, own in tokens.items()}
+    notes += unread(
+        folder, splits, "--features FOLDER", False
+    )  # whose rows have ids; who would know the others' order?
     shape = (len(known["user"]), len(known["item"]))
     data = assemble(name, Content(splits, {}, {}, notes, shape=shape), overlap=overlap)
     return data, {what: pa.array([*own], pa.string()) for what, own in known.items()}
-
-
-def _all_of(tokens: dict[str, recbole.Tokens], place: int) -> list[str]:
-    return [token for own in tokens.values() for token in own[place]]
 
 
 def _coded(own: recbole.Tokens, known: dict[str, dict[str, int]]) -> Pairs:
