@@ -39,7 +39,7 @@ EVIDENCE_LAYERS = [  # the rows within it
     {"compare"},
     {"tables", "style"},
     {"verdicts", "figures", "widgets"},
-    {"question"},
+    {"question", "report"},
     {"questions"},
     {"engine", "ledger"},
     {"__init__"},

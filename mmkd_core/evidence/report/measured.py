@@ -92,9 +92,7 @@ def against(rows: Sequence[Measured], other: Measured) -> dict[str, Comparison]:
         return {}
     found = [paired(row.values[METRICS[0]], other.values[METRICS[0]]) for row in own]
     corrected = holm([c.p_users for c in found])
-    return {
-        row.label: replace(c, p_users=p, family=len(own)) for row, c, p in zip(own, found, corrected, strict=True)
-    }
+    return {row.label: replace(c, p_users=p, family=len(own)) for row, c, p in zip(own, found, corrected, strict=True)}
 
 
 # --- the same model on permuted content ---
