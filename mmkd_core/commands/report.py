@@ -17,9 +17,9 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "report", help="one page on data and models, for colleagues",
         formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES,
-        description="Writes one HTML page that needs no other file: the data, training curves, Recall and NDCG with 95 %\n"
-        "intervals beside Popularity and ItemKNN, coverage and popularity of the lists, what content adds, and the\n"
-        "recommendations of ten users.",
+        description="Writes one HTML page that needs no other file: Recall and NDCG with 95 % intervals beside\n"
+        "Popularity and ItemKNN, coverage and popularity of the lists, what content adds, the recommendations\n"
+        "of ten users, training curves, and the data.",
     )  # fmt: skip
     parser.add_argument(
         "records", metavar="RECORD", nargs="+",

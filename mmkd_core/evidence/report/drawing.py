@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mmkd_core.evidence.style import DASHES, MARKS, PALETTE, encoded, styled
 
@@ -17,11 +18,11 @@ INK, LINE, GRID, PAPER = "#1a1a1b", "#7a7a7b", "#e2e2e3", "#fdfdfe"  # stand for
 COLOURS = {colour.lower(): f"var(--c{number})" for number, colour in enumerate(PALETTE, 1)} | {
     INK: "var(--ink)", LINE: "var(--soft)", GRID: "var(--grid)", PAPER: "var(--paper)",
 }  # fmt: skip
-SIZE = (5.2, 3.1)  # inches: on a phone the text is still 9 points high
-INKED: dict[str, Any] = {
+SIZE = (4.8, 3.2)  # inches: on a phone the text is still 9 points high
+INKED: dict[Any, Any] = {
     "svg.fonttype": "none", "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none",
     "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": LINE,
-    "grid.color": GRID, "font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "xtick.bottom": True,
+    "grid.color": GRID, "font.size": 12, "axes.spines.top": False, "axes.spines.right": False, "xtick.bottom": True,
 }  # fmt: skip
 
 
@@ -49,6 +50,12 @@ def _page_svg(figure: Figure, name: str, alt: str) -> str:
     return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
 
 
+def _legend(figure: Figure, ax: Axes) -> None:
+    """Whole epochs below, and under them what each line is."""
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, handlelength=1.8, columnspacing=1.2)
+
+
 def curves(histories: Mapping[str, Mapping[str, Any]], metric: str) -> str:
     """Validation by epoch of each training, a star where it was kept."""
     with _drawn() as (figure, ax):
@@ -60,7 +67,7 @@ def curves(histories: Mapping[str, Mapping[str, Any]], metric: str) -> str:
             if kept in epochs:
                 ax.plot(kept, values[epochs.index(kept)], "*", color=color, markersize=13, markeredgecolor=PAPER)
         ax.set(xlabel="epoch", ylabel="Recall@20 on validation", ylim=(0, None))
-        ax.legend(frameon=False, loc="lower right")
+        _legend(figure, ax)
     kept = "; ".join(f"{label}: epoch {history['best_epoch']} kept" for label, history in histories.items())
     return _page_svg(figure, "curves", f"Lines of validation Recall@20 by epoch. {kept}.")
 
@@ -74,7 +81,7 @@ def losses(history: Mapping[str, Any], label: str) -> str:
         positive = all(value > 0 for values in terms.values() for value in values)
         ax.set(xlabel="epoch", ylabel="mean over the batches", **({"yscale": "log"} if positive else {}))
         ax.minorticks_off()
-        ax.legend(frameon=False)
+        _legend(figure, ax)
     return _page_svg(figure, "losses", f"Lines of the loss terms of {label} by epoch: {', '.join(terms)}.")
 
 
@@ -94,17 +101,15 @@ def intervals(rows: Mapping[str, tuple[float, float, float]], name: str, xlabel:
     return _page_svg(figure, name, f"Dots with 95 % intervals, {xlabel}. {told}.")
 
 
-def popularity(shares: Mapping[str, Sequence[float]]) -> str:
+def popularity(shares: Mapping[str, np.ndarray]) -> str:
     """The share of all places that goes to each tenth of the catalogue, from the most popular to the least."""
+    drawn = {label: 100 * values for label, values in shares.items()}
     with _drawn() as (figure, ax):
-        for (label, values), color, dashes, mark in zip(shares.items(), PALETTE, DASHES, MARKS, strict=False):
-            percent = 100 * np.asarray(values)
-            tenths = np.arange(1, len(percent) + 1)
+        for (label, percent), color, dashes, mark in zip(drawn.items(), PALETTE, DASHES, MARKS, strict=False):
+            tenths = np.arange(1, 11)
             ax.plot(tenths, percent, color=color, linestyle=dashes, marker=mark, markersize=5, label=label)
-        ax.set(
-            xlabel="tenths of the catalogue, most popular first", ylabel="% of interactions or places", ylim=(0, None)
-        )
-        ax.set_xticks(range(1, len(percent) + 1))
+        ax.set(xlabel="tenths of the catalogue, most popular first", ylabel="% of all", ylim=(0, None))
+        ax.set_xticks(range(1, 11))
         ax.legend(frameon=False)
     told = "; ".join(
         f"{label}: {100 * values[0]:.0f} % go to the most popular tenth" for label, values in shares.items()

@@ -1,13 +1,12 @@
-"""The parts of the page, each from values that are measured already."""
+"""The parts of the page that say how good the models are and what they show, from values that are measured."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from mmkd_core.data import SPLITS, Dataset
-from mmkd_core.datasets.importing import Card
-from mmkd_core.evidence.compare import Comparison, difference_text, p_in_words, signed
+from mmkd_core.data import Dataset
+from mmkd_core.evidence.compare import ALPHA, Comparison, format_p
 from mmkd_core.evidence.report import drawing
 from mmkd_core.evidence.report.lists import History
 from mmkd_core.evidence.report.measured import METRICS, K, Measured, interval
@@ -15,12 +14,12 @@ from mmkd_core.evidence.report.page import Markup, element, figure, joined, sect
 from mmkd_core.evidence.store import is_capped
 
 RECALL, NDCG = METRICS
-SHOWN = 6  # lines of a drawing that can be told apart
 CAPPED = " †"
+CHOSEN = "what users chose"
 
 
 class Control(NamedTuple):
-    """A model beside the same on permuted content, `None` where that was not trained; `values` are its own."""
+    """A model beside the same on permuted content, None where that was not trained; `values` are its own."""
 
     row: Measured
     compared: Comparison | None
@@ -28,167 +27,115 @@ class Control(NamedTuple):
 
 
 def percent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f} %"
+    """A share as text."""
+    return minus(f"{100 * share:.{digits}f}\u00a0%")
 
 
-def lead(data: Dataset, best: Measured, baselines: Sequence[Measured], compared: Mapping[str, Comparison],
-         rival: Measured, control: Control | None) -> Markup:  # fmt: skip
+def minus(text: str) -> str:
+    """Text in which a minus sign is one."""
+    return text.replace("-", "−")
+
+
+def points(c: Comparison) -> str:
+    """A difference of shares in percentage points, as far as it goes from zero, with its interval."""
+    mean, low, high = (100 * value for value in (c.difference, c.low, c.high))
+    return minus(f"{abs(mean):.1f} percentage points (95\u00a0% interval of the difference {low:+.1f} to {high:+.1f})")
+
+
+def lead(
+    data: Dataset,
+    best: Measured,
+    baselines: Sequence[Measured],
+    compared: Mapping[str, Comparison],
+    rival: Measured,
+    control: Control | None,
+) -> Markup:
     """What the page shows, in a few sentences."""
-    others = " and ".join(f"{row.label} {percent(row.values[RECALL].mean())}" for row in baselines if row is not best)
+    others = ", ".join(f"{row.label} {percent(row.values[RECALL].mean())}" for row in baselines if row is not best)
     said = [
-        f"Of what a user chose and training did not see, {best.label} has on average "
+        f"Of a user's held-out choices, which training did not see, {best.label} has on average "
         f"{percent(best.values[RECALL].mean())} among its first {K} of {data.num_items:,} items; {others}."
     ]
     if (c := compared.get(best.label)) is not None:
-        difference, _ = difference_text(c)
-        verdict = (
-            "more than chance over these users explains" if c.low > 0 and c.p_users < 0.05
-            else "less, by more than chance explains" if c.high < 0 and c.p_users < 0.05
-            else "which these users do not tell apart"
-        )  # fmt: skip
-        said.append(f"Against {rival.label}, the stronger baseline, that is {difference} in Recall@{K}: {verdict}.")
-    lists = best.lists
-    said.append(
-        f"Its lists show {percent(lists.coverage, 0)} of the catalogue, and items that are "
-        f"{percent(abs(lists.lift), 0)} {'more' if lists.lift > 0 else 'less'} popular than what users choose themselves."
-    )
-    if control is not None and control.compared is not None:
-        c = control.compared
-        sure = c.p_users < 0.05 and c.difference > 0
+        sure = "more than chance over" if c.p_users < ALPHA else "not more than chance over"
+        way = "more" if c.difference >= 0 else "less"
         said.append(
-            f"With the content of other items in place of their own, {control.row.label} loses "
-            f"{signed(c.difference)[1:]}: the content says something about taste." if sure
-            else f"With the content of other items in place of their own, {control.row.label} does no worse that these "
-            "users could tell: the content has not been shown to help."
-        )  # fmt: skip
+            f"That is {points(c)} {way} than {rival.label}, the stronger baseline: {sure} these {c.users:,} users "
+            "explains."
+        )
+    lift = f"{percent(abs(best.lists.lift), 0)} {'more' if best.lists.lift > 0 else 'less'} popular"
+    said.append(
+        f"Its lists show {percent(best.lists.coverage, 0)} of the catalogue, and items that are {lift} than what users "
+        "choose themselves."
+    )
+    if control is not None and (c := control.compared) is not None:
+        helps = c.p_users < ALPHA and c.difference > 0
+        found = f"loses {points(c)}: content says something about taste" if helps else "is not told apart, or is better"
+        said.append(f"With the content of other items in place of their own, {control.row.label} {found}.")
     return element("ul", *(element("li", sentence) for sentence in said), class_="lead")
 
 
-def tiles(data: Dataset) -> Markup:
-    """The sizes of the data in large figures."""
-    total = sum(len(getattr(data, split)) for split in SPLITS)
-    values = {
-        "users": f"{data.num_users:,}",
-        "items": f"{data.num_items:,}",
-        "interactions": f"{total:,}",
-        "density": f"{100 * total / (data.num_users * data.num_items):.2g} %",
-    }
-    return element(
-        "dl", *(element("div", element("dt", k), element("dd", v)) for k, v in values.items()), class_="tiles"
-    )
+def value(mean: float, low: float, high: float, sign: str = "") -> Markup:
+    """A number and under it its interval."""
+    text = minus(f"{mean:{sign}.4f}")
+    return joined([text, element("small", minus(f"{low:{sign}.4f} to {high:{sign}.4f}"))])
 
 
-def data_card(data: Dataset, history: History, card: Card | None) -> Markup:
-    """What there is, how it was split, what an import left out."""
-    lengths = np.bincount(data.train[:, 0].numpy(), minlength=data.num_users)
-    cold = data.num_items - len(data.train[:, 1].unique())
-    parts = ", ".join(f"{name} {len(getattr(data, split)):,}" for split, name in
-                      zip(SPLITS, ("training", "validation", "test"), strict=True))  # fmt: skip
-    rows = [
-        ("Split", parts if card is None else f"{parts} ({card.split['rule']})"),
-        ("Interactions per user in training", f"median {np.median(lengths):.0f}, from {lengths.min():,} to {lengths.max():,}"),
-        ("Users without training interactions", f"{(lengths == 0).sum():,}"),
-        ("Items without training interactions", f"{cold:,}"),
-        ("Popularity of items", f"Gini index {history.gini:.2f}; the most popular tenth has "
-                                f"{percent(history.shares[0], 0)} of the choices"),
-        ("Content of items", "; ".join(f"{m}: {x.shape[1]} numbers each, none for {int((x == 0).all(1).sum()):,}"
-                                       for m, x in data.features.items()) or "none"),
-    ]  # fmt: skip
-    made = [table(("", "there is"), rows, "The data, as they were trained on")]
-    if card is not None:
-        if card.times:
-            made.append(
-                element(
-                    "p", f"Made from {card.log['file']}: {card.rows:,} rows, from {card.times[0]} to {card.times[1]}."
-                )
-            )
-        else:
-            made.append(element("p", f"Made from {card.log['file']}: {card.rows:,} rows."))
-        left = [
-            (fault, f"{told['rows']:,}", ", ".join(map(str, told["first"]))) for fault, told in card.left_out.items()
-        ]
-        if left:
-            made.append(table(("left out", "rows", "the first of them"), left, "What the import left out, and why"))
-        steps = [(f"after {step['after']}", *(f"{step[name]:,}" for name in ("interactions", "users", "items")))
-                 for step in card.steps]  # fmt: skip
-        made.append(table(("", "interactions", "users", "items"), steps, "What was left after each step of the import"))
-    made += [element("p", f"Note: {note}", class_="note") for note in data.notes]
-    return section("data", "The data", *made)
-
-
-def training(rows: Sequence[Measured], best: Measured) -> Markup:
-    """Curves of those trainings that can be told apart, the best first."""
-    trained = [row for row in rows if row.record is not None and len(row.record.history["validation"]) > 1]
-    if not trained:
-        return section("training", "How it was trained", element("p", "Nothing here was trained over epochs."))
-    shown = sorted(trained, key=lambda row: row is not best)[:SHOWN]
-    histories = {row.label: row.record.history for row in shown if row.record is not None}
-    made = [figure(drawing.curves(histories, RECALL), f"Recall@{K} on validation; a star marks the epoch that was kept."
-                   + (f" The {SHOWN} of {len(trained)} that come first." if len(trained) > SHOWN else ""))]  # fmt: skip
-    if best.label in histories and histories[best.label]["losses"]:
-        made.append(
-            figure(
-                drawing.losses(histories[best.label], best.label),
-                f"Loss terms of {best.label}, weighted as in training.",
-            )
-        )
-    return section("training", "How it was trained", element("div", *made, class_="charts"))
-
-
-def accuracy(rows: Sequence[Measured], compared: Mapping[str, Comparison], rival: Measured) -> Markup:
+def accuracy(rows: Sequence[Measured], compared: Mapping[str, Comparison], rival: Measured, best: Measured) -> Markup:
     """The table of models, and their intervals."""
     told, capped = [], False
     for row in rows:
-        cells = ["{:.4f} [{:.4f}, {:.4f}]".format(*interval(row.values[metric])) for metric in METRICS]
-        difference, p = difference_text(compared[row.label]) if row.label in compared else ("", "")
         over = row.record is not None and is_capped(row.record)
         capped |= over
+        c = compared.get(row.label)
+        difference = value(c.difference, c.low, c.high, "+") if c else ""
         cost = "" if row.record is None else f"{row.record.cost['seconds']:,.0f} s"
-        told.append((row.label + (CAPPED if over else ""), *cells, difference, p, cost))
-    head = ("model", f"Recall@{K}", f"NDCG@{K}", f"Recall@{K} less that of {rival.label}", "p", "training took")
+        means = (value(*interval(row.values[metric])) for metric in METRICS)
+        told.append((row.label + CAPPED * over, *means, difference, format_p(c.p_users) if c else "", cost))
     users = len(rival.values[RECALL])
-    notes = [
-        f"Means over {users:,} test users, with 95 % intervals over users. Each model was trained once: another seed "
-        "gives other numbers, and an interval over users does not say how far. p is of the paired t-test over users, "
-        f"after Holm's correction for all differences in the table. {rival.label} is the baseline that is better on "
-        "validation."
+    head = ("model", f"Recall@{K}", f"NDCG@{K}", f"difference to {rival.label}", "p", "training took")
+    said = [
+        f"Means over {users:,} test users, with 95 % intervals over users. Each row is one training: another seed "
+        "gives other numbers, and an interval over users does not say how far apart these are.",
+        f"The difference is in Recall@{K}; its p is of the paired t-test over users, after Holm's correction for the "
+        f"{len(compared)} differences here. {rival.label} is the baseline that is better on validation, {best.label} "
+        "the best model.",
     ]
-    notes += ["† ended at its cap of epochs while it could still improve."] if capped else []
+    said += [f"{CAPPED.strip()} ended at its cap of epochs while it could still improve."] if capped else []
     drawn = drawing.intervals({row.label: interval(row.values[RECALL]) for row in rows}, "accuracy", f"Recall@{K}")
+    caption = f"Recall@{K} on the test, with 95 % intervals over users."
     return section(
-        "accuracy", "How good it is", table(head, told, "Recall and NDCG on the test"),
-        *(element("p", note) for note in notes), figure(drawn, f"Recall@{K} on the test, with 95 % intervals over users."),
+        "accuracy", "How good it is",
+        table(head, told, "Recall and NDCG on the test"),
+        beside(figure(drawn, caption), *(element("p", sentence) for sentence in said)),
     )  # fmt: skip
 
 
 def beyond(rows: Sequence[Measured], history: History, best: Measured) -> Markup:
     """Coverage, evenness and popularity of the lists."""
-    own = [
-        ("what users chose", "", f"{history.gini:.2f}", f"{history.popularity:,.1f}", "", percent(history.shares[0], 0))
-    ]
-    told = [
-        (row.label, percent(row.lists.coverage), f"{row.lists.gini:.2f}", f"{row.lists.popularity:,.1f}",
-         f"{100 * row.lists.lift:+.0f} %", percent(row.lists.shares[0], 0))
-        for row in rows
-    ]  # fmt: skip
-    head = (
-        "lists of",
-        f"coverage@{K}",
-        f"Gini index@{K}",
-        "average popularity",
-        "popularity lift",
-        "most popular tenth",
+    tenth = percent(history.shares[0], 0)
+    told = [(CHOSEN, "", f"{history.gini:.2f}", f"{history.popularity:,.1f}", "", tenth)]
+    for row in rows:
+        shown = row.lists
+        told.append((
+            row.label, percent(shown.coverage), f"{shown.gini:.2f}", f"{shown.popularity:,.1f}",
+            minus(f"{100 * shown.lift:+.0f} %"), percent(shown.shares[0], 0),
+        ))  # fmt: skip
+    knn = [row for row in rows if row.model == "itemknn" and row is not best]
+    drawn = drawing.popularity({CHOSEN: history.shares} | {row.label: row.lists.shares for row in [best, *knn]})
+    said = (
+        f"Coverage@{K} is the share of the catalogue that somebody is shown. The Gini index is 0 where all items are "
+        "shown equally often, and near 1 where one takes all.",
+        "Average popularity is the number of training interactions of what a user is shown, averaged over users; the "
+        "popularity lift is by how much that exceeds the same of what users chose themselves. The last column is the "
+        "share of all places that goes to the most popular tenth of the items.",
     )
-    shown = {"what users chose": history.shares, best.label: best.lists.shares}
-    shown |= {row.label: row.lists.shares for row in rows if row.record is None and row is not best}
     return section(
         "lists", "What its lists show",
-        table(head, own + told, f"The first {K} places of every user with a history"),
-        element("p", f"Coverage@{K} is the share of the catalogue that somebody is shown. The Gini index is 0 where all "
-                "items are shown equally often, near 1 where one takes all. Average popularity is the number of training "
-                "interactions of what a user is shown, averaged over users; the lift is by how much that exceeds the same "
-                "of what users chose themselves."),
-        figure(drawing.popularity(shown), "Where choices and recommendations go, by popularity of the items."),
+        table(("lists of", f"coverage@{K}", f"Gini@{K}", "average popularity", "popularity lift", "most popular tenth"),
+              told, f"The first {K} places of every user with a history"),
+        beside(figure(drawn, "Where choices and recommendations go, by the popularity of the items."),
+               *(element("p", sentence) for sentence in said)),
     )  # fmt: skip
 
 
@@ -199,58 +146,51 @@ def content(control: Control | None, asked: str) -> Markup:
         return section("content", title, element("p", "No model here reads the content of items."))
     row, c, values = control
     if c is None or values is None:
-        return section("content", title, element(
-            "p", f"Not measured: {row.label} was not trained on permuted content, where each item has the content of "
-            f"another. To train it, with the same settings: {asked}"))  # fmt: skip
+        why = f"Not measured: {row.label} was not trained on permuted content, where each item has that of another. "
+        return section(
+            "content", title, element("p", why, "To train it so, with the same settings: ", element("code", asked))
+        )
     both = {"own content": interval(row.values[RECALL]), "others' content": interval(values[RECALL])}
-    difference, _ = difference_text(c)
-    cells = [(name, "{:.4f} [{:.4f}, {:.4f}]".format(*of)) for name, of in both.items()]
-    return section(
-        "content", title,
-        element("p", f"{row.label} was trained twice with the same settings: once as it is, once with each item having "
-                "the content of another. What the second lacks is what the content says about taste; what it keeps comes "
-                "from who chose what."),
-        table(("", f"Recall@{K}"), [*cells, ("difference", f"{difference}, {p_in_words(c.p_users, 1)[:-5]}")],
-              f"{row.label} on its own and on permuted content"),
-        figure(drawing.intervals(both, "content", f"Recall@{K}"), f"{row.label} with the content of its items, and of others."),
-    )  # fmt: skip
+    cells = [*((name, value(*of), "") for name, of in both.items()),
+             ("difference", value(c.difference, c.low, c.high, "+"), format_p(c.p_users))]  # fmt: skip
+    why = (
+        f"{row.label} was trained twice with the same settings: as it is, and with the content of the items shuffled "
+        "among them. What the second lacks is what content says about taste; what it keeps comes from who chose what."
+    )
+    drawn = figure(drawing.intervals(both, "content", f"Recall@{K}"), f"{row.label} with own and with others' content.")
+    caption = f"{row.label} on the content of its items, and of others"
+    return section("content", title, beside(drawn, element("p", why), table(("", f"Recall@{K}", "p"), cells, caption)))
+
+
+def beside(drawn: Markup, *said: Markup) -> Markup:
+    """A figure with text at its side, where the page is wide enough."""
+    return element("div", drawn, element("div", *said), class_="beside")
 
 
 def examples(users: Sequence[Markup], best: Measured) -> Markup:
     """The lists of some users, made by `example`."""
-    return section(
-        "users", f"{len(users)} users",
-        element("p", f"Spread from the shortest history to the longest. On top what they chose in training, below what "
-                f"{best.label} shows them first; ✓ marks what they did choose and training did not see."), *users,
-    )  # fmt: skip
-
-
-def settings(rows: Sequence[Measured]) -> Markup:
-    """What each record is, so that it can be made again."""
-    told = [(row.label, record.key, str(record.experiment.seed), f"{record.cost['parameters']['served']:,}",
-             f"{record.history['best_epoch']} of {record.cost['epochs']}",
-             ", ".join(f"{name}={value}" for name, value in record.experiment.hparams.items()))
-            for row in rows if (record := row.record) is not None]  # fmt: skip
-    head = ("model", "record", "seed", "numbers served", "epoch kept", "settings")
-    return section("settings", "How to make it again", table(head, told, "The records behind this page"))
+    said = (
+        "Spread from the shortest history to the longest. On top is what they chose in training, below what "
+        f"{best.label} shows them first; ✓ marks what they did choose and training did not see."
+    )
+    numbers = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+    title = f"{numbers[len(users)]} user{'s' * (len(users) != 1)}"
+    return section("users", title, element("p", said), *users)
 
 
 def example(name: str, known: int, held_out: int, rows: Mapping[str, Sequence[tuple[str, str | None, bool]]]) -> Markup:
     """One user: rows of items, each a title, the address of a picture or None, and whether it was held out."""
-    lines: list[Any] = []
-    for title, items in rows.items():
-        lines.append(element("h4", title))
-        lines.append(element("ul", *(_tile(*item) for item in items), class_="items"))
     what = f"{known:,} in training, {held_out:,} held out"
+    lines = [
+        element("div", element("h4", title), element("ul", *(_tile(*item) for item in items), class_="items"))
+        for title, items in rows.items()
+    ]
     return element("article", element("h3", name, element("span", what)), *lines, class_="user")
 
 
 def _tile(title: str, picture: str | None, held_out: bool) -> Markup:
-    seen = Markup(
-        str(element("img", src=picture, alt=f"Picture of {title}", width=84, height=84)).removesuffix("</img>")
-    )
-    shown = seen if picture else element("span", title[:1] or "·", class_="blank", aria_hidden="true")
-    mark = element("b", "✓ ", title="held out") if held_out else ""
-    return element(
-        "li", shown, element("span", joined([mark, title]), class_="name"), class_="hit" if held_out else "item"
-    )
+    name = element("span", joined([element("b", "✓ ", title="held out")] if held_out else []), title, class_="name")
+    if picture is None:
+        return element("li", name, class_="words hit" if held_out else "words")
+    image = element("img", src=picture, alt=f"Picture of {title}", width=84, height=84)
+    return element("li", image, name, class_="hit" if held_out else "item")

@@ -10,7 +10,7 @@ from mmkd_core.datasets.importing import Card
 from mmkd_core.datasets.places import folder_of
 from mmkd_core.evaluation import rank
 from mmkd_core.evidence.compare import paired
-from mmkd_core.evidence.report import sections
+from mmkd_core.evidence.report import grounds, sections
 from mmkd_core.evidence.report.items import Items, items_of
 from mmkd_core.evidence.report.lists import history_of, spread_users
 from mmkd_core.evidence.report.measured import (
@@ -65,22 +65,22 @@ def write_report(
     card = _card(place)
     rows = [of_record(file, data) for file in files]
     rows = [baseline(name, data, place) for name in BASELINES if name not in {row.model for row in rows}] + rows
-    rows = sorted(labelled(rows), key=lambda row: row.validation or 0)
+    rows = sorted(labelled(rows), key=lambda row: row.validation or 0, reverse=True)
     best, rival = _best(rows), max(_baselines(rows), key=lambda row: row.validation or 0)
     compared, control = against(rows, rival), _control(rows, dataset, permuted, on_epoch)
     history, name = history_of(data), title_of(data.name)
     asked = f"mmkd report {' '.join(map(str, records))} --permuted --out {out}"
     body = [
         element("header", element("p", "Recommendations, measured"), element("h1", name)),
-        sections.tiles(data),
+        grounds.tiles(data),
         sections.lead(data, best, _baselines(rows), compared, rival, control),
-        sections.accuracy(rows, compared, rival),
+        sections.accuracy(rows, compared, rival, best),
         sections.beyond(rows, history, best),
         sections.content(control, asked),
         sections.examples(_examples(best, data, items), best),
-        sections.training(rows, best),
-        sections.data_card(data, history, card),
-        sections.settings(rows),
+        grounds.training(rows, best),
+        grounds.data_card(data, history, card),
+        grounds.records(rows),
     ]
     version = import_module("mmkd_core").__version__  # a file above this one in the rows of imports
     foot = f"mmkd-book {version}; {len(files)} record{'s' * (len(files) > 1)}; data {data.fingerprint[:16]}"
@@ -122,8 +122,8 @@ def _of_these(files: list[Path], data: Dataset, given: list[Path]) -> tuple[list
     others = [file for file in files if file not in own]
     if wrong := [file for file in others if file in given]:
         raise ValueError(
-            f"{wrong[0]}: made from other data than {data.name} is now; expected records of one data set on a page, and "
-            "--data FOLDER where that lies elsewhere now"
+            f"{wrong[0]}: made from other data than {data.name} is now; expected records of one data set on a page; "
+            "say where that lies with --data FOLDER"
         )
     if not own:
         raise ValueError(
@@ -160,7 +160,8 @@ def _control(
     twin = with_permuted_content(row.record.experiment)
     other = load(dataset or twin.dataset, **twin.options)
     values = permuted_values(row, other, permuted, on_epoch)
-    return sections.Control(row, values and paired(row.values[METRICS[0]], values[METRICS[0]]), values)
+    compared = None if values is None else paired(row.values[METRICS[0]], values[METRICS[0]])
+    return sections.Control(row, compared, values)
 
 
 def _examples(best: Measured, data: Dataset, items: Items) -> list[Markup]:
