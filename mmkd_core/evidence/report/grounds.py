@@ -1,6 +1,8 @@
 """The parts of the page that say what all of it rests on: the data, the trainings, the records."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -50,7 +52,15 @@ def data_card(data: Dataset, history: History, card: Card | None) -> Markup:
     ]  # fmt: skip
     made = [table(("what", "how much"), rows, "The data, as they were trained on")]
     made += [] if card is None else _of_import(card)
-    return section("data", "The data", *made, *(element("p", f"Note: {note}", class_="note") for note in data.notes))
+    return section("data", "The data", *made, *(element("p", f"Note: {note}", class_="note") for note in _notes(data)))
+
+
+def _notes(data: Dataset) -> list[str]:
+    """What was seen in the files, without the folders in which they lie: these are nobody's business."""
+    notes, folders = "\n".join(data.notes), {Path(source).parent for source in data.sources.values()}
+    for folder in (str(folder) for folder in folders if folder.is_absolute() and folder.name):
+        notes = notes.replace(f"{folder}{os.sep}", "").replace(folder, Path(folder).name)
+    return notes.splitlines()
 
 
 def _of_import(card: Card) -> list[Markup]:

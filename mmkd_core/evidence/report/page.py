@@ -18,11 +18,14 @@ def escaped(value: object) -> str:
 
 
 def element(tag: str, *parts: object, **attributes: object) -> Markup:
-    """`<tag attribute="...">parts</tag>`; an attribute `class_` is `class`, `_` within a name is `-`."""
+    """`<tag attribute="...">parts</tag>`, of `img` the first half alone.
+
+    An attribute `class_` is `class`, and `_` within a name is `-`.
+    """
     told = "".join(
         f' {name.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"' for name, value in attributes.items()
     )
-    return Markup(f"<{tag}{told}>{''.join(map(escaped, parts))}</{tag}>")
+    return Markup(f"<{tag}{told}>" if tag == "img" else f"<{tag}{told}>{joined(parts)}</{tag}>")
 
 
 def joined(parts: Iterable[object]) -> Markup:

@@ -139,7 +139,7 @@ def beyond(rows: Sequence[Measured], history: History, best: Measured) -> Markup
     )  # fmt: skip
 
 
-def content(control: Control | None, asked: str) -> Markup:
+def content(control: Control | None) -> Markup:
     """What the content of the items adds: the same model where items have each other's."""
     title = "What content adds"
     if control is None:
@@ -147,9 +147,8 @@ def content(control: Control | None, asked: str) -> Markup:
     row, c, values = control
     if c is None or values is None:
         why = f"Not measured: {row.label} was not trained on permuted content, where each item has that of another. "
-        return section(
-            "content", title, element("p", why, "To train it so, with the same settings: ", element("code", asked))
-        )
+        how = ["The same command with ", element("code", "--permuted"), " trains it so, with the same settings."]
+        return section("content", title, element("p", why, *how))
     both = {"own content": interval(row.values[RECALL]), "others' content": interval(values[RECALL])}
     cells = [*((name, value(*of), "") for name, of in both.items()),
              ("difference", value(c.difference, c.low, c.high, "+"), format_p(c.p_users))]  # fmt: skip
@@ -157,9 +156,14 @@ def content(control: Control | None, asked: str) -> Markup:
         f"{row.label} was trained twice with the same settings: as it is, and with the content of the items shuffled "
         "among them. What the second lacks is what content says about taste; what it keeps comes from who chose what."
     )
-    drawn = figure(drawing.intervals(both, "content", f"Recall@{K}"), f"{row.label} with own and with others' content.")
+    drawn = drawing.intervals({"own less others'": (c.difference, c.low, c.high)}, "content", f"Recall@{K}", zero=True)
+    what = "What own content is worth over that of others, with its 95\u00a0% interval over users."
     caption = f"{row.label} on the content of its items, and of others"
-    return section("content", title, beside(drawn, element("p", why), table(("", f"Recall@{K}", "p"), cells, caption)))
+    return section(
+        "content",
+        title,
+        beside(figure(drawn, what), element("p", why), table(("", f"Recall@{K}", "p"), cells, caption)),
+    )
 
 
 def beside(drawn: Markup, *said: Markup) -> Markup:

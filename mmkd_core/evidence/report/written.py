@@ -69,14 +69,13 @@ def write_report(
     best, rival = _best(rows), max(_baselines(rows), key=lambda row: row.validation or 0)
     compared, control = against(rows, rival), _control(rows, dataset, permuted, on_epoch)
     history, name = history_of(data), title_of(data.name)
-    asked = f"mmkd report {' '.join(map(str, records))} --permuted --out {out}"
     body = [
         element("header", element("p", "Recommendations, measured"), element("h1", name)),
         grounds.tiles(data),
         sections.lead(data, best, _baselines(rows), compared, rival, control),
         sections.accuracy(rows, compared, rival, best),
         sections.beyond(rows, history, best),
-        sections.content(control, asked),
+        sections.content(control),
         sections.examples(_examples(best, data, items), best),
         grounds.training(rows, best),
         grounds.data_card(data, history, card),
