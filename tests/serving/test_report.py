@@ -329,13 +329,9 @@ def faults(shop, tmp_path_factory):
     home, records = shop
     place = tmp_path_factory.mktemp("faults")
     other = write_folder(place / "other", seed=1)
-    made = {
-        "other": other,
-        "foreign": recorded(other, place / "others"),
-        "none": place / "none",
-        "empty": place / "empty",
-    }
-    made["empty"].mkdir()
+    made = {"other": other, "foreign": recorded(other, place / "others"), "none": place / "none"}
+    made["hollow"] = place / "hollow"
+    made["hollow"].mkdir()
     (place / "bare").mkdir()
     made["bare"] = place / "bare" / records[0].name  # a record without weights
     made["bare"].write_bytes(records[0].read_bytes())
@@ -379,7 +375,7 @@ def faults(shop, tmp_path_factory):
         (["{cut}"], "not the weights of the record beside it"),
         (["{record}", "--data", "{other}"], "made from other data than other is now"),
         (["{record}", "{foreign}"], "made from other data than shop is now; expected records of one"),
-        (["{runs}", "--data", "{other}"], "none of the 3 records was made from other as it is now"),
+        (["{runs}", "--data", "{other}"], "none of the . records was made from other as it is now"),
         (["{record}", "--data", "{none}"], "its data: unknown data set"),
         (["{record}", "--permuted"], "--permuted: none of the records is of a model that reads"),
         (["{lone}", "--permuted"], "lies in no folder of records"),
