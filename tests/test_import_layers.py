@@ -36,7 +36,7 @@ EVIDENCE_LAYERS = [  # the rows within it
     {"measurement", "counts", "meters"},
     {"cases"},
     {"store"},
-    {"compare"},
+    {"compare", "effort"},
     {"tables", "style"},
     {"verdicts", "figures", "widgets"},
     {"question", "report"},
