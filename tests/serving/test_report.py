@@ -290,7 +290,10 @@ def test_a_folder_stands_for_its_records_of_these_data(shop, tmp_path, capsys):
         for file in (stray, *other.parent.glob(f"{other.stem}.*")):
             file.unlink()
     assert (status, out) == (0, f"{tmp_path / 'x.html'}: written\n")
-    assert "1 of 5 records have no weights and are left out" in err
+    assert re.findall("note: .*", err) == [  # the control on permuted content is no row, and no note either
+        f"note: {home / 'runs'}: 1 of 5 records have no weights and are left out",
+        "note: 1 of 3 records are of other data and are left out",
+    ]
     table = Page((tmp_path / "x.html").read_text()).rows_of("Recall and NDCG on the test")
     assert {*table} == {"LightGCN †", "VBPR †", "ItemKNN", "Popularity"}
 
@@ -333,6 +336,7 @@ def faults(shop, tmp_path_factory):
     made["hollow"] = place / "hollow"
     made["hollow"].mkdir()
     (place / "bare").mkdir()
+    made["control"] = recorded(other, place / "others", "vbpr", content="permuted")
     made["bare"] = place / "bare" / records[0].name  # a record without weights
     made["bare"].write_bytes(records[0].read_bytes())
     (place / "cut").mkdir()
@@ -378,6 +382,7 @@ def faults(shop, tmp_path_factory):
         (["{runs}", "--data", "{other}"], "none of the . records was made from other as it is now"),
         (["{record}", "--data", "{none}"], "its data: unknown data set"),
         (["{record}", "--permuted"], "--permuted: none of the records is of a model that reads"),
+        (["{control}"], "trained on permuted content; expected a record of the content as it is"),
         (["{lone}", "--permuted"], "lies in no folder of records"),
         (["{record}", "--titles", "{none}"], "none: cannot be read"),
         (["{record}", "--titles", "{titles}"], r"got the columns \['id', 'title'\]; expected"),

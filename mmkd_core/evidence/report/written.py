@@ -99,6 +99,11 @@ def _files(records: Sequence[str | Path]) -> tuple[list[Path], list[str]]:
     notes = []
     for path in map(Path, records):
         if not path.is_dir():
+            if (content := _content(path)) != "real":
+                raise ValueError(
+                    f"{path}: trained on {content} content; expected a record of the content as it is: the page finds "
+                    "that of permuted content by itself"
+                )
             files.append(path)
             continue
         found = sorted(path.rglob("s*-*.json"))
@@ -111,8 +116,15 @@ def _files(records: Sequence[str | Path]) -> tuple[list[Path], list[str]]:
             )
         if len(whole) < len(found):
             notes.append(f"{path}: {len(found) - len(whole)} of {len(found)} records have no weights and are left out")
-        files += whole
+        files += [file for file in whole if _content(file) == "real"]
+    if not files:
+        raise ValueError(f"{records[0]}: got records of controls alone; expected one of the content as it is")
     return list({file.resolve(): file for file in files}.values()), notes
+
+
+def _content(file: Path) -> str:
+    """Which content a record was trained on, by the option of its data."""
+    return Record.read(file).experiment.options.get("content", "real")
 
 
 def _of_these(files: list[Path], data: Dataset, given: list[Path]) -> tuple[list[Path], list[str]]:
