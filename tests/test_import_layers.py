@@ -42,6 +42,7 @@ EVIDENCE_LAYERS = [  # the rows within it
     {"question", "report"},
     {"questions"},
     {"engine", "ledger"},
+    {"challenge"},
     {"__init__"},
 ]
 LONGEST = 300
