@@ -39,7 +39,7 @@ EVIDENCE_LAYERS = [  # the rows within it
     {"compare", "effort"},
     {"tables", "style"},
     {"verdicts", "figures", "widgets"},
-    {"question"},
+    {"question", "report"},
     {"questions"},
     {"engine", "ledger"},
     {"challenge"},
