@@ -106,6 +106,14 @@ def test_ratings_below_are_no_choices(out, tmp_path, capsys):
     assert "1 new choices, 1 new users, 0 new items" in call(capsys, "refresh", out, log, *options)[1]
 
 
+def test_a_log_without_a_header_is_read_as_import_reads_it(out, tmp_path, capsys):
+    log = tmp_path / "new.dat"
+    log.write_text(f"anna::{item_id(1)}::5\nbert::{item_id(1)}::2\n", "utf-8")
+    options = ["--columns", "a,b,c", "--separator", "::", "--user", "a", "--item", "b", "--rating", "c"]
+    said = call(capsys, "refresh", out, log, *options, "--min-rating", "4")[1]
+    assert "1 new choices, 1 new users, 0 new items" in said
+
+
 def test_what_is_listed_is_new_to_the_user(out, log, tmp_path, capsys):
     refresh(out, log, **NAMED)
     assert call(capsys, "recommend", out, "--all", "--top", ITEMS + 2, "--out", tmp_path / "lists")[0] == 0
