@@ -32,6 +32,8 @@ class Log:
     of the format that its suffix says, and where pyarrow is not installed.
     """
 
+    what = "a log of interactions"
+
     def __init__(self, path: Path, ids: Sequence[str], numbers: Sequence[str] = ()) -> None:
         self.path, self.ids, self.columns = path, ids, [*ids, *numbers]
         self.ragged: list[int] = []
@@ -42,7 +44,7 @@ class Log:
                 "rename the file if it is one of these"
             )
         self._read = FORMATS[suffix]
-        check_file(path, "expected a log of interactions")
+        check_file(path, f"expected {self.what}")
 
     def blocks(self) -> Blocks:
         """Blocks of rows, each a pyarrow array for every column, in the order of the file."""
