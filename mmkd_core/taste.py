@@ -26,6 +26,8 @@ class Lift(NamedTuple):
 
     def __str__(self) -> str:
         """The number and its 95 % interval."""
+        if np.isnan(self.value):
+            return "unknown, since no two items share a user"
         return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 

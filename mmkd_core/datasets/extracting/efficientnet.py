@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 (Tan and Le 2019, arXiv:1905.11946; the Lite variant: no squeeze, ReLU6) as a function of its weights.
+"""EfficientNet-Lite0 as a function of its weights (Tan and Le 2019, arXiv:1905.11946; Lite: no squeeze, and ReLU6).
 
 The file of weights, converted from TensorFlow's, is read as tensors and nothing else; the few lines here make a network
 of them. So neither the code of a stranger nor another library is run.
@@ -27,7 +27,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             embedded(np.zeros((1, 32, 32, 3), np.uint8), weights)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror}); expected EfficientNet-Lite0's weights") from error
-    except Exception as error:  # of a damaged file in every way that zip and pickle know, of another's by name and shape
+    except (
+        Exception
+    ) as error:  # of a damaged file in every way that zip and pickle know, of another's by name and shape
         said = " ".join(str(error).split())[:80]
         raise ValueError(f"{path}: not the weights of EfficientNet-Lite0 as tensors ({said})") from error
     return weights

@@ -71,7 +71,9 @@ def choices_of(wanted: Sequence[str], given: Sequence[str]) -> list[Choice]:
         if name not in EXTRACTORS:
             raise DataError(f"unknown extractor {quoted(name)}; one of {[*EXTRACTORS]}")
         if colon and (name in SIMPLE.values() or not weights):
-            raise DataError(f"got {quoted(text)}; expected weights after the colon of one that has any: {[*PRETRAINED]}")
+            raise DataError(
+                f"got {quoted(text)}; expected weights after the colon of one that has any: {[*PRETRAINED]}"
+            )
         if modality and not MODALITY.fullmatch(modality):
             raise DataError(f"got {quoted(text)}; expected a modality of letters, digits, - and _ before =")
         kinds = [kind for kind in EXTRACTORS[name] if kind in given]
@@ -104,7 +106,9 @@ def _tfidf(_: str | None, __: str | None) -> Extractor:
         try:
             return simple.text_features(texts, TEXT_WIDTH)
         except ValueError as error:
-            raise DataError(f"no word is in two of the {len(texts):,} texts ({error}); expected texts in words") from None
+            raise DataError(
+                f"no word is in two of the {len(texts):,} texts ({error}); expected texts in words"
+            ) from None
 
     return Extractor(_simple("tfidf", 1), bytes.decode, encode, fitted=True)
 
@@ -125,7 +129,7 @@ def _pretrained(loaded: Callable[..., pretrained.Network]) -> Callable[[str | No
     def make(weights: str | None, device: str | None) -> Extractor:
         network = loaded(weights, device)
         told = {"extractor": network.name, "version": 1, "weights": network.weights, "sum": network.sum}
-        return Extractor(told, network.read, network.encode, device=network.device)
+        return Extractor(told, network.read, network.encode, network.batch, device=network.device)
 
     return make
 

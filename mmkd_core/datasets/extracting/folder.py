@@ -1,14 +1,12 @@
 """`extract_features`: the pictures, texts and sounds of a data folder's items become the features that `load` reads."""
 
-import hashlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +14,9 @@ from mmkd_core.data import DataError, DataWarning
 from mmkd_core.datasets.extracting import pictures, sounds
 from mmkd_core.datasets.extracting.card import Made, read_card, write_card
 from mmkd_core.datasets.extracting.extractors import KINDS, Choice, Extractor, choices_of
-from mmkd_core.datasets.extracting.kept import Kept, cache_folder
+from mmkd_core.datasets.extracting.kept import cache_folder
 from mmkd_core.datasets.extracting.media import NOUNS, Items, Media, Problem, files_of, write_problems
+from mmkd_core.datasets.extracting.rows import OnMedia, Rows, Run, computed
 from mmkd_core.datasets.extracting.texts import texts_of
 from mmkd_core.datasets.features import FEATURES
 from mmkd_core.datasets.files import visible
@@ -26,8 +25,8 @@ from mmkd_core.datasets.layouts import detect, load_folder
 from mmkd_core.files import IDS, sha256_of, write_whole
 from mmkd_core.settings import quoted
 
-LIBRARIES = ("numpy", "scipy", "scikit-learn", "pillow", "torch", "transformers", "sentence-transformers")
-OnMedia = Callable[[str, int, int], Any]
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "pillow")
+OF_NETWORKS = ("torch", "transformers", "sentence-transformers")
 
 
 class Extracted(NamedTuple):
@@ -56,11 +55,11 @@ def extract_features(
 ) -> Extracted:
     """Features of the items of a data folder, a row for each, from their pictures, texts and sounds; written into it.
 
-    `folder` is what `import_log` wrote or a folder of another layout, whose items are called as in ids.parquet or, where
-    there is none, by their numbers. `images` and `audio` are folders of files whose stem is an item's id, `texts` is a
-    table with a column of ids and others of texts (`id_column`, `text_columns`, see `texts_of`). `extractors` are names
-    as `choices_of` reads them; without any hog, tfidf and logmel. What is written: `<modality>_feat.npy`, float32 of
-    shape (num_items, width), which `load` takes for a modality; `<modality>_problems.csv`, where an item has no row;
+    `folder` is what `import_log` wrote or a folder of another layout, whose items are called as in ids.parquet or,
+    where there is none, by their numbers. `images` and `audio` are folders of files whose stem is an item's id, `texts`
+    is a table with a column of ids and others of texts (`id_column`, `text_columns`, see `texts_of`). `extractors` are
+    names as `choices_of` reads them; without any hog, tfidf and logmel. What is written: `<modality>_feat.npy`, float32
+    of shape (num_items, width), which `load` takes for a modality; `<modality>_problems.csv`, where an item has no row;
     features.json, the card.
 
     An item without a medium, or with one that cannot be read, has a row of zeros, which is how a missing modality is
@@ -86,9 +85,9 @@ def extract_features(
     media = {kind: _media(kind, path, items, id_column, text_columns) for kind, path in given.items()}
     if strict:
         _check_complete(media, items)
-    extracted, run = Extracted({}, {}, media, items), _Run(cache_folder(cache), device, strict, on_media)
+    extracted, run = Extracted({}, {}, media, items), Run(cache_folder(cache), device, strict, on_media)
     with ExitStack() as stack:
-        rows = {choice: _computed(choice, extracted, run, stack) for choice in choices}
+        rows = {choice: computed(choice, media[choice.kind], items, run, stack) for choice in choices}
         for choice, own in rows.items():
             _write(folder, choice, own, extracted)
     write_card(folder, before | extracted.made)
@@ -101,8 +100,8 @@ def _items(folder: Path) -> Items:
         raise DataError(f"{folder}: no such folder; expected one of data, such as `mmkd import` writes")
     if "megcf" in detect(folder):
         raise DataError(
-            f"{folder}: the layout megcf has no files for rows of numbers; expected another, such as mmrec: make one of "
-            "your log by `mmkd import`"
+            f"{folder}: the layout megcf has no files for rows of numbers; expected another, such as mmrec: make one "
+            "of your log by `mmkd import`"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
@@ -121,8 +120,8 @@ def _check_free(folder: Path, choices: Sequence[Choice], known: dict[str, Made],
         made = known.get(choice.modality)
         if own.exists() and not force and (made is None or made.sha256 != sha256_of(own)):
             raise DataError(
-                f"{own}: is there, and is not what `mmkd features` wrote; expected no such file: replace it by --force, "
-                f"or call the new one otherwise, such as --with {choice.modality}2={choice.name}"
+                f"{own}: is there, and is not what `mmkd features` wrote; expected no such file: replace it by "
+                f"--force, or call the new one otherwise, such as --with {choice.modality}2={choice.name}"
             )
 
 
@@ -143,98 +142,7 @@ def _check_complete(media: dict[str, Media], items: Items) -> None:
             )
 
 
-class _Run(NamedTuple):
-    """How rows are computed."""
-
-    cache: Path
-    device: str | None
-    strict: bool
-    on_media: OnMedia
-
-
-@dataclass
-class _Rows:
-    """The rows of one modality: what makes them, where they are kept, and under which digest each item's is found."""
-
-    extractor: Extractor
-    kept: Kept
-    digests: dict[int, bytes]
-    broken: dict[bytes, str] = field(default_factory=dict)
-    computed: int = 0
-
-
-def _computed(choice: Choice, out: Extracted, run: _Run, stack: ExitStack) -> _Rows:
-    """Computes the rows of one modality that are not kept yet, and keeps them; what gives none goes to the problems."""
-    extractor, media, items = choice.make(run.device), out.media[choice.kind], out.items
-    problems = dict(media.problems)
-    digests = _digests(media, items, problems)
-    kept = stack.enter_context(Kept(run.cache / f"{extractor.key([*digests.values()])}.sqlite"))
-    rows = _Rows(extractor, kept, digests)
-    _compute(rows, media, run, choice.modality)
-    for item, digest in digests.items():
-        if digest in rows.broken:
-            problems[item] = Problem(items.named(item), media.name(item), rows.broken[digest])
-    if problems and (run.strict or len(problems) == len(media.of) + len(media.problems)):
-        first = problems[min(problems)]
-        raise DataError(
-            f"{media.source}: {choice.name} makes nothing of {len(problems):,} {NOUNS[choice.kind]}s, the first is "
-            f"{first.source} of item {quoted(first.item)} ({first.why}); expected {NOUNS[choice.kind]}s that can be read"
-        )
-    for item in {*range(items.count)} - {*digests} - {*problems}:
-        problems[item] = Problem(items.named(item), "", f"no {NOUNS[choice.kind]}")
-    out.problems[choice.modality] = [problems[item] for item in sorted(problems)]
-    rows.digests = {item: digest for item, digest in digests.items() if item not in problems}
-    return rows
-
-
-def _compute(rows: _Rows, media: Media, run: _Run, modality: str) -> None:
-    """Makes and keeps what is not kept yet; with `strict` up to the first that is broken."""
-    batch: dict[bytes, Any] = {}
-    for done, (item, digest) in enumerate(rows.digests.items(), 1):
-        if digest not in batch and rows.kept.get(digest) is None:
-            try:
-                batch[digest] = rows.extractor.read(media.content(item))
-            except Exception as error:  # what strangers' files hold fails in every way
-                rows.broken[digest] = _said(error)
-        if len(batch) == rows.extractor.batch and not rows.extractor.fitted:
-            _encode(rows, batch)
-        run.on_media(modality, done, len(rows.digests))
-        if run.strict and rows.broken:
-            return
-    _encode(rows, batch)
-
-
-def _digests(media: Media, items: Items, problems: dict[int, Problem]) -> dict[int, bytes]:
-    """sha256 of each item's medium; those that cannot be read go to `problems`."""
-    digests = {}
-    for item in sorted(media.of):
-        try:
-            digests[item] = hashlib.sha256(media.content(item)).digest()
-        except (OSError, ValueError) as error:
-            problems[item] = Problem(items.named(item), media.name(item), _said(error))
-    return digests
-
-
-def _encode(rows: _Rows, batch: dict[bytes, Any]) -> None:
-    """Makes rows of a batch, keeps those that say something, and empties it."""
-    if not batch:
-        return
-    made = np.asarray(rows.extractor.encode([*batch.values()]), dtype=np.float32)
-    finite, any_number = np.isfinite(made).all(axis=1), made.any(axis=1)
-    for digest, whole, says in zip(batch, finite, any_number, strict=True):
-        if not (whole and says):
-            rows.broken[digest] = "its row holds NaN or infinity" if not whole else "no word of it is in another text"
-    good = finite & any_number
-    rows.kept.put((digest, row) for digest, row, says in zip(batch, made, good, strict=True) if says)
-    rows.computed += int(good.sum())
-    batch.clear()
-
-
-def _said(error: Exception) -> str:
-    return quoted(" ".join(str(error).split()))[1:-1] or type(error).__name__
-
-
-def _write(folder: Path, choice: Choice, rows: _Rows, out: Extracted) -> None:
+def _write(folder: Path, choice: Choice, rows: Rows, out: Extracted) -> None:
     """Writes a modality's matrix and problems, and notes what was made."""
     path = folder / FEATURES.replace("*", choice.modality)
     first = next(rows.kept.get(digest) for digest in rows.digests.values())
@@ -248,20 +156,22 @@ def _write(folder: Path, choice: Choice, rows: _Rows, out: Extracted) -> None:
         matrix.flush()
 
     write_whole(path, write)
-    media, problems, told = out.media[choice.kind], out.problems[choice.modality], rows.extractor.told
+    media, problems, told = out.media[choice.kind], rows.problems, rows.extractor.told
+    out.problems[choice.modality] = problems
     write_problems(folder / f"{choice.modality}_problems.csv", problems)
     without = sum(not problem.source for problem in problems)
     out.made[choice.modality] = Made(
         modality=choice.modality, kind=choice.kind, file=path.name, sha256=sha256_of(path), width=width,
         items=out.items.count, **told, source=media.source.name, found=len(rows.digests), without=without,
         broken=len(problems) - without, unknown=len(media.unknown), again=len(media.again), computed=rows.computed,
-        device=rows.extractor.device, libraries=_libraries(), date=datetime.now(UTC).isoformat(timespec="seconds"),
+        device=rows.extractor.device, libraries=_libraries(rows.extractor),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
 
 
-def _libraries() -> dict[str, str]:
+def _libraries(extractor: Extractor) -> dict[str, str]:
     found = {}
-    for name in LIBRARIES:
+    for name in LIBRARIES if extractor.device is None else LIBRARIES + OF_NETWORKS:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

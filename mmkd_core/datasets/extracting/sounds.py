@@ -53,7 +53,7 @@ def _wav(content: bytes) -> tuple[int, np.ndarray]:
 
 def _other(content: bytes) -> tuple[int, np.ndarray]:
     try:
-        import soundfile
+        import soundfile  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ValueError("no WAV; other formats need soundfile: pip install 'mmkd-book[sounds]'") from None
     with soundfile.SoundFile(io.BytesIO(content)) as file:

@@ -52,6 +52,10 @@ def texts_of(path: Path, items: Items, id_column: str | None, columns: Sequence[
             row += 1
             _add(media, items, item, name, [part for part in parts if part], row)
     media.unknown += [f"row {number}" for number in table.ragged]
+    if media.problems and not media.of:
+        raise DataError(
+            f"{path}: each text in {quoted(table.columns[1:])} is empty; expected some (`--text-column NAME`)"
+        )
     if not media.of:
         own = table.columns[0]
         raise DataError(
