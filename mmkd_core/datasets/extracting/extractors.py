@@ -17,6 +17,7 @@ from mmkd_core.data import DataError
 from mmkd_core.datasets.extracting import pictures, pretrained, simple, sounds
 from mmkd_core.settings import quoted
 
+HOG = TFIDF = LOGMEL = 1  # versions: one more when the numbers become others
 SIDE = 64  # pixels of what hog sees
 TEXT_WIDTH = 128
 KINDS = ("image", "text", "audio")
@@ -98,7 +99,7 @@ def _hog(_: str | None, __: str | None) -> Extractor:
     def encode(batch: Sequence[Any]) -> np.ndarray:
         return simple.image_features(np.stack(batch))
 
-    return Extractor(_simple("hog", 1), lambda content: pictures.squeezed(content, SIDE), encode, 256)
+    return Extractor(_simple("hog", HOG), lambda content: pictures.squeezed(content, SIDE), encode, 256)
 
 
 def _tfidf(_: str | None, __: str | None) -> Extractor:
@@ -110,7 +111,7 @@ def _tfidf(_: str | None, __: str | None) -> Extractor:
                 f"no word is in two of the {len(texts):,} texts ({error}); expected texts in words"
             ) from None
 
-    return Extractor(_simple("tfidf", 1), bytes.decode, encode, fitted=True)
+    return Extractor(_simple("tfidf", TFIDF), bytes.decode, encode, fitted=True)
 
 
 def _logmel(_: str | None, __: str | None) -> Extractor:
@@ -118,7 +119,7 @@ def _logmel(_: str | None, __: str | None) -> Extractor:
         return np.concatenate([simple.audio_features(samples[None], sounds.RATE) for samples in batch])
 
     least = simple.frame_of(sounds.RATE)
-    return Extractor(_simple("logmel", 1), lambda content: sounds.sound(content, least), encode)
+    return Extractor(_simple("logmel", LOGMEL), lambda content: sounds.sound(content, least), encode)
 
 
 def _simple(name: str, version: int) -> dict[str, Any]:

@@ -29,8 +29,8 @@ class Kept:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         with self._explained():
+            path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._open()
             except sqlite3.DatabaseError as error:
@@ -47,10 +47,11 @@ class Kept:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
+            said = getattr(error, "strerror", None) or error
             raise OSError(
-                f"{self.path}: the rows that are kept cannot be read or written ({error}); expected a folder with room "
-                "and the right to write: name another one (`--cache FOLDER`), or delete this file"
+                f"{self.path}: rows cannot be kept there ({said}); expected a folder with room and the right to write: "
+                "name another one (`--cache FOLDER`)"
             ) from error
 
     def __enter__(self) -> "Kept":

@@ -50,8 +50,11 @@ def computed(choice: Choice, media: Media, items: Items, run: Run, stack: ExitSt
     digests = _digests(media, items, problems)
     kept = stack.enter_context(Kept(run.cache / f"{extractor.key([*digests.values()])}.sqlite"))
     rows = Rows(extractor, kept, digests)
-    _compute(rows, media, run, choice.modality)
+    (_fit if extractor.fitted else _compute)(rows, media, run, choice.modality)
     for item, digest in digests.items():
+        row = kept.get(digest)
+        if row is not None and not row.any():  # of a text, in the words that texts share
+            rows.broken[digest] = "no word of it is in another text"
         if digest in rows.broken:
             problems[item] = Problem(items.named(item), media.name(item), rows.broken[digest])
     if problems and (run.strict or len(problems) == len(media.of) + len(media.problems)):
@@ -76,12 +79,34 @@ def _compute(rows: Rows, media: Media, run: Run, modality: str) -> None:
                 batch[digest] = rows.extractor.read(media.content(item))
             except Exception as error:  # what strangers' files hold fails in every way
                 rows.broken[digest] = _said(error)
-        if len(batch) == rows.extractor.batch and not rows.extractor.fitted:
-            _encode(rows, batch)
+        if len(batch) == rows.extractor.batch:
+            _keep(rows, [*batch], [*batch.values()])
+            batch.clear()
         run.on_media(modality, done, len(rows.digests))
         if run.strict and rows.broken:
             return
-    _encode(rows, batch)
+    _keep(rows, [*batch], [*batch.values()])
+
+
+def _fit(rows: Rows, media: Media, run: Run, modality: str) -> None:
+    """Makes and keeps the rows of all media, of which each depends on all, unless all are kept."""
+    if any(rows.kept.get(digest) is None for digest in rows.digests.values()):
+        given = [rows.extractor.read(media.content(item)) for item in rows.digests]
+        _keep(rows, [*rows.digests.values()], given)
+    run.on_media(modality, len(rows.digests), len(rows.digests))
+
+
+def _keep(rows: Rows, digests: list[bytes], given: list[Any]) -> None:
+    """Makes rows and keeps those that are numbers."""
+    if not given:
+        return
+    made = np.asarray(rows.extractor.encode(given), dtype=np.float32)
+    finite = np.isfinite(made).all(axis=1).tolist()
+    for digest, whole in zip(digests, finite, strict=True):
+        if not whole:
+            rows.broken[digest] = "its row holds NaN or infinity"
+    rows.kept.put((digest, row) for digest, row, whole in zip(digests, made, finite, strict=True) if whole)
+    rows.computed += sum(finite)
 
 
 def _digests(media: Media, items: Items, problems: dict[int, Problem]) -> dict[int, bytes]:
@@ -93,22 +118,6 @@ def _digests(media: Media, items: Items, problems: dict[int, Problem]) -> dict[i
         except (OSError, ValueError) as error:
             problems[item] = Problem(items.named(item), media.name(item), _said(error))
     return digests
-
-
-def _encode(rows: Rows, batch: dict[bytes, Any]) -> None:
-    """Makes rows of a batch, keeps those that say something, and empties it."""
-    if not batch:
-        return
-    made = np.asarray(rows.extractor.encode([*batch.values()]), dtype=np.float32)
-    for digest, row in zip(batch, made, strict=True):
-        if not np.isfinite(row).all():
-            rows.broken[digest] = "its row holds NaN or infinity"
-        elif not row.any():  # a text, in the words that texts share
-            rows.broken[digest] = "no word of it is in another text"
-    good = [(digest, row) for digest, row in zip(batch, made, strict=True) if digest not in rows.broken]
-    rows.kept.put(good)
-    rows.computed += len(good)
-    batch.clear()
 
 
 def _said(error: Exception) -> str:
