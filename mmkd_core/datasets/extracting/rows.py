@@ -101,7 +101,7 @@ def _keep(rows: Rows, digests: list[bytes], given: list[Any]) -> None:
     if not given:
         return
     made = np.asarray(rows.extractor.encode(given), dtype=np.float32)
-    finite = np.isfinite(made).all(axis=1).tolist()
+    finite = [bool(np.isfinite(row).all()) for row in made]
     for digest, whole in zip(digests, finite, strict=True):
         if not whole:
             rows.broken[digest] = "its row holds NaN or infinity"
