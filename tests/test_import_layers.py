@@ -37,7 +37,7 @@ EVIDENCE_LAYERS = [  # the rows within it
     {"measurement", "counts", "meters"},
     {"cases"},
     {"store"},
-    {"compare"},
+    {"compare", "effort"},
     {"tables", "style"},
     {"verdicts", "figures", "widgets"},
     {"question"},

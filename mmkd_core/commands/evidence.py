@@ -135,7 +135,7 @@ def _claims(options: argparse.Namespace) -> int:
     for name, row in ledger.iterrows():
         print(f"{row['verdict'].upper()}: {row['claim']} ({row['where']})")
         print(textwrap.fill("; ".join(row["measured"]), 110, initial_indent="    ", subsequent_indent="    "))
-        print(f"    {name}; {len(row['records'])} records; notebooks/{row['notebook']}.ipynb")
+        print(f"    {name}; {row['behind']}; notebooks/{row['notebook']}.ipynb")
         for file in row["records"] if options.files else ():
             print(f"      {file}")
         print()
