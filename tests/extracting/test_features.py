@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import unicodedata
 from dataclasses import replace
 
@@ -367,3 +369,17 @@ def test_progress_is_told(shop):
     extract_features(shop, **media(shop, "images", "texts"), on_media=lambda *state: told.append(state))
     assert told[0] == ("image", 1, 60)
     assert told[59:] == [("image", 60, 60), ("text", 60, 60)]
+
+
+@pytest.mark.parametrize("arguments", [["features", "--help"], ["features"], ["features", "shop", "--image", "x"]])
+def test_help_and_usage_errors_import_nothing_heavy(arguments):
+    program = f"""
+import sys
+from mmkd_core.__main__ import main
+try:
+    main({arguments})
+finally:
+    print("|", *{{"torch", "numpy", "pyarrow", "PIL"}} & sys.modules.keys())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout.rpartition("|")[2].split(), done.returncode) == ([], 0 if "--help" in arguments else 2)
