@@ -371,7 +371,7 @@ def test_progress_is_told(shop):
     assert told[59:] == [("image", 60, 60), ("text", 60, 60)]
 
 
-@pytest.mark.parametrize("arguments", [["features", "--help"], ["features"], ["features", "shop", "--image", "x"]])
+@pytest.mark.parametrize("arguments", [["features", "--help"], ["features"], ["features", "shop", "--pictures", "x"]])
 def test_help_and_usage_errors_import_nothing_heavy(arguments):
     program = f"""
 import sys

@@ -57,7 +57,7 @@ def test_efficientnet_sees_what_is_in_a_picture():
     weights = efficientnet.read_weights(file)
     portrait = (Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg").read_bytes()
     with torch.no_grad():
-        row = efficientnet.embedded(pictures.squeezed(portrait, 224)[None], weights)
+        row = efficientnet.embedded(np.stack([pictures.squeezed(portrait, 224)]), weights)
     assert row.shape == (1, 1280)
     scores = row @ weights["_fc.weight"].T + weights["_fc.bias"]
     assert int(scores.argmax()) == 652  # ImageNet's class of military uniforms

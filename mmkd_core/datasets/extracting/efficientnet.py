@@ -4,6 +4,7 @@ The file of weights, converted from TensorFlow's, is read as tensors and nothing
 of them. So neither the code of a stranger nor another library is run.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,14 +23,13 @@ Weights = Mapping[str, Tensor]
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors in a .pth file. Raises `ValueError` for one that holds anything else, or another network."""
     try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-        with torch.no_grad():
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # of odd pickles, which then are refused
+            weights = torch.load(path, map_location="cpu", weights_only=True)
             embedded(np.zeros((1, 32, 32, 3), np.uint8), weights)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror}); expected EfficientNet-Lite0's weights") from error
-    except (
-        Exception
-    ) as error:  # of a damaged file in every way that zip and pickle know, of another's by name and shape
+    except Exception as error:  # a damaged file fails in every way of zip and pickle, another network's by a name
         said = " ".join(str(error).split())[:80]
         raise ValueError(f"{path}: not the weights of EfficientNet-Lite0 as tensors ({said})") from error
     return weights
