@@ -10,7 +10,7 @@ from made_up_records import system
 
 from mmkd_core.evidence.compare import NOT_RUN, Comparison
 from mmkd_core.evidence.effort import behind, studies
-from mmkd_core.evidence.ledger import OURS, claims, judged, page, summary
+from mmkd_core.evidence.ledger import OURS, challenge_file, claims, judged, page, summary
 from mmkd_core.evidence.question import NOTES, SAID
 from mmkd_core.evidence.questions import QUESTIONS, ablations, comparison, complexity, consumption, demo, overfitting
 from mmkd_core.evidence.questions.comparison import (
@@ -144,8 +144,18 @@ def test_an_inconclusive_finding_says_when_only_the_seeds_disagree(evidence):
 
 def test_bars_in_a_claim_do_not_split_its_line():
     row = {"topic": "t", "claim": "takes O(|E|)", "where": "Sec. 1", "verdict": "reproduced", "measured": ("|E|: 2",)}
-    line = page(pd.DataFrame([row | {"behind": "2 records", "notebook": "n"}])).splitlines()[-1]
+    line = page(pd.DataFrame([row | {"behind": "2 records", "records": (), "notebook": "n"}])).splitlines()[-1]
     assert line == r"| takes O(\|E\|) (Sec. 1) | **reproduced** | \|E\|: 2<br>2 records. | [read](n.ipynb) |"
+
+
+def test_each_claim_that_rests_on_runs_leads_to_its_challenge():
+    places = [challenge_file(name) for name in claims()]
+    assert len(set(places)) == len(places)
+    row = {"topic": "t", "claim": "c", "where": "Sec. 1", "verdict": "reproduced", "measured": ("1",), "behind": "x"}
+    one = pd.DataFrame([row | {"notebook": "n", "records": ("r.json",)}], index=["d saturates"])
+    assert page(one).endswith(
+        '[read](n.ipynb)<br><a href="../colab/challenge-d-saturates.ipynb" download>challenge</a> |'
+    )
 
 
 def test_a_data_set_on_which_one_of_a_pair_is_not_planned_does_not_count(evidence):

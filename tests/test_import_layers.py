@@ -40,9 +40,10 @@ EVIDENCE_LAYERS = [  # the rows within it
     {"compare", "effort"},
     {"tables", "style"},
     {"verdicts", "figures", "widgets"},
-    {"question"},
+    {"question", "report"},
     {"questions"},
     {"engine", "ledger"},
+    {"challenge"},
     {"__init__"},
 ]
 LONGEST = 300

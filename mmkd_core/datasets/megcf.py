@@ -32,7 +32,7 @@ def load_megcf(folder: Path, width: int | None = SVD_WIDTH) -> Content:
     renumbered in ascending order. A modality is the items x entities matrix of ones under `tfidf_features`: float32,
     at most `width` columns; an item without entities has a row of zeros, entities of other items are dropped.
     """
-    splits = {split: _read_lists(folder / file) for split, file in FILES.items()}
+    splits = {split: read_lists(folder / file) for split, file in FILES.items()}
     users, items = occurring(splits)
     train = splits["train"]
     splits["train"] = _without(splits, users, items)
@@ -49,8 +49,11 @@ def _modality(stem: str) -> str:
     return {"visual": "image", "title": "text"}.get(name, name)  # the names that the other layouts use
 
 
-def _read_lists(path: Path) -> Pairs:
-    """The pairs (first number of a line, each of its other numbers) and the lines that they stand in."""
+def read_lists(path: Path) -> Pairs:
+    """The pairs (first number of a line, each of its other numbers) and the lines that they stand in.
+
+    Raises `DataError` with file and line for what is no whole number of at least 0.
+    """
     lines = [(_BLANKS.split(line.strip(" \t")), number) for number, line in read_lines(path)]
     numbers = [number for _, number in lines]
     places = [number for line, number in lines for _ in line[1:]]
@@ -77,7 +80,7 @@ def _without(splits: dict[str, Pairs], users: np.ndarray, items: np.ndarray) -> 
 
 
 def _entity_features(path: Path, items: np.ndarray, width: int | None) -> Tensor:
-    pairs = _read_lists(path)
+    pairs = read_lists(path)
     pairs = pairs.only(np.isin(pairs.users, items))
     rows = np.searchsorted(items, pairs.users)
     entities, columns = np.unique(pairs.items, return_inverse=True)

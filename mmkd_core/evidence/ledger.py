@@ -4,6 +4,7 @@ Each claim stands with its question and has a rule that turns records into a ver
 runs that they judge, with the exceptions that the chapter on the claims lists, and no run was tuned to move one.
 """
 
+import re
 from collections.abc import Collection
 
 import pandas as pd
@@ -56,12 +57,26 @@ def _with_line_breaks(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def page(ledger: pd.DataFrame) -> str:
-    """The ledger as Markdown: a table per topic, each claim with its place, its verdict and what was measured."""
+    """The ledger as Markdown: a table per topic, each claim with its place, its verdict and what was measured.
+
+    The last column leads to the chapter that reads on and, where there is something to run, to a copy of
+    `notebooks/challenge` for this claim, which the site has.
+    """
+    links = [
+        f"[read]({row['notebook']}.ipynb)"
+        + f'<br><a href="../{challenge_file(str(name))}" download>challenge</a>' * bool(len(row["records"]))
+        for name, row in ledger.iterrows()
+    ]
     told = _with_line_breaks(ledger).set_index(ledger["claim"] + " (" + ledger["where"] + ")").rename_axis("claim")
     told["measured"] += "<br>" + told["behind"] + "."
-    told = told.assign(verdict="**" + told["verdict"] + "**", read="[read](" + told["notebook"] + ".ipynb)")
+    told = told.assign(verdict="**" + told["verdict"] + "**", read=links)
     topics = told.rename(columns={"read": ""}).groupby("topic", sort=False)
     return "\n\n".join(f"### {topic}\n\n{markdown(rows[['verdict', 'measured', '']])}" for topic, rows in topics)
+
+
+def challenge_file(name: str) -> str:
+    """Where the site has the notebook that challenges a claim: "colab/challenge-d-saturates.ipynb"."""
+    return f"colab/challenge-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}.ipynb"
 
 
 def summary(ledger: pd.DataFrame) -> str:

