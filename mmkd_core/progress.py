@@ -1,7 +1,11 @@
-"""Bars that show how far things are, in terminals and notebooks; none where standard error is redirected."""
+"""Bars that show how far things are, in terminals and notebooks.
+
+None where standard error is redirected, and none with `TQDM_DISABLE=1`, as in a notebook that becomes a page.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +21,8 @@ EPOCHS = "{desc} {n_fmt}/{total_fmt} |{bar}| {remaining} left{postfix}"  # fits 
 
 def bar(title: str, **settings: Any) -> tqdm:
     """A bar of tqdm on standard error, or in the notebook that asks for it."""
-    return tqdm(desc=title, file=sys.stderr, disable=None, **settings)
+    off = os.environ.get("TQDM_DISABLE", "0") not in ("", "0")  # tqdm heeds it where `disable` is left out
+    return tqdm(desc=title, file=sys.stderr, disable=off or None, **settings)
 
 
 class Bars:

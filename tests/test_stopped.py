@@ -207,3 +207,10 @@ def test_bars_of_fit(capsys, monkeypatch, folder, tmp_path):
             bars.of("mine", 20)(7, history_now)
         err = capsys.readouterr().err
         assert err.startswith("\rmine 7/20 ") if watching else err == ""
+
+
+def test_no_bars_where_tqdm_is_told_to_be_quiet(folder, tmp_path, capsys, monkeypatch):
+    watched(monkeypatch)
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    status, _, err = call(capsys, "run", "lightgcn", "--data", folder, *QUICK, "--store", tmp_path)
+    assert (status, err) == (0, "")

@@ -96,8 +96,8 @@ BROKEN = {
     "a smaller bomb": (bomb(10_000, 10_000), "10,000 × 10,000 pixels; expected at most 89,478,485"),
     "cut": (drawn(1)[:2000], "truncated"),
     "a cut JPEG": (drawn(1, "JPEG")[:-300], "truncated"),
-    "empty": (b"", "cannot identify"),
-    "a text": (b"<html>404</html>", "cannot identify"),
+    "empty": (b"", "cannot identify it as a picture; expected one of JPEG, PNG"),
+    "a text": (b"<html>404</html>", "cannot identify it as a picture; expected one of JPEG, PNG"),
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot identify"),
     "SVG": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "cannot identify"),
 }

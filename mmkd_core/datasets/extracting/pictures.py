@@ -20,16 +20,20 @@ def picture(content: bytes, least: int) -> "Image":
     """The picture that the bytes of a file hold, in RGB and upright; of an animation its first.
 
     What is transparent lies on white, 16 bits become 8. A JPEG may come in a smaller size of at least `least` pixels a
-    side, which is quicker. Raises `ValueError` for a picture of more than `MOST_PIXELS`, and whatever Pillow raises for
-    bytes that are no whole picture.
+    side, which is quicker. Raises `ValueError` for a picture of more than `MOST_PIXELS` and for bytes of no format of
+    `FORMATS`, and whatever Pillow raises for bytes that are no whole picture.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     Image.init()
     formats = [name for name in FORMATS if name in Image.OPEN]  # an old Pillow, or a slim one, knows fewer
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd palettes and EXIF, and of bombs, which are refused here
-        with Image.open(io.BytesIO(content), formats=formats) as image:
+        try:
+            opened = Image.open(io.BytesIO(content), formats=formats)
+        except UnidentifiedImageError:  # whose words name where in memory the bytes are
+            raise ValueError(f"cannot identify it as a picture; expected one of {', '.join(formats)}") from None
+        with opened as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
                 raise ValueError(f"{width:,} × {height:,} pixels; expected at most {MOST_PIXELS:,}")
