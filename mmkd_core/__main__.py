@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from mmkd_core import __version__
-from mmkd_core.commands import data, evidence, export, importing, recommend, run, serve
+from mmkd_core.commands import data, evidence, export, importing, recommend, refresh, run, serve
 from mmkd_core.settings import check_cores, whole
 
 EXAMPLES = """\
@@ -28,7 +28,11 @@ examples:
   mmkd recommend RECORD --user 7                   what the trained model would show to user 7
   mmkd recommend RECORD --all --out lists.parquet  the lists of all users, by your ids, as a file
   mmkd export RECORD OUT                           a folder that serves without this package and without torch
+<<<<<<< HEAD
   mmkd serve OUT                                   that folder behind HTTP, with a page to try it
+=======
+  mmkd refresh OUT new.csv --user who --item what  new choices, users and items in it, without training
+>>>>>>> refresh
   mmkd table 4                                     the committed records beside the paper's Table 4
   mmkd table 5 --budget quick --records runs       run what the table needs first, in minutes
   mmkd figure 5 --data tiktok --out curves.png     the paper's Figure 5 from our records
@@ -123,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=whole, default=1, help="CPU threads (default 1; 0: torch's own choice)")
     parser.set_defaults(needs_torch=True)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (data, importing, run, recommend, export, serve, evidence):
+    for module in (data, importing, run, recommend, export, refresh, serve, evidence):
         module.add_to(commands)
     return parser
 

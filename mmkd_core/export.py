@@ -11,17 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import save_file
 
 from mmkd_core.cost import environment
 from mmkd_core.data import Dataset, Embeddings
 from mmkd_core.datasets import DATASETS
-from mmkd_core.datasets.ids import write_ids
 from mmkd_core.experiment import Record
-from mmkd_core.exported import ARRAYS, FORMAT, ONNX, TENSORS, Export, read_card, read_export
-from mmkd_core.files import CARD, IDS, sha256_of, write_folder, write_json
+from mmkd_core.exported import CURRENT, VERSIONS, Export, read_card, read_export, write_files
+from mmkd_core.files import CARD, write_folder
 from mmkd_core.kernels import starts
-from mmkd_core.onnx_graph import check_onnx, write_onnx
+from mmkd_core.onnx_graph import check_onnx
 from mmkd_core.served import of_record
 from mmkd_core.settings import quoted
 
@@ -42,8 +40,8 @@ def export(
     The tables are (num_users, dim) and (num_items, dim), float32 or, with `float16`, half of that: user u's score of
     item i is their rows' inner product. `seen_indptr` (num_users + 1, int64) and `seen_items` (int32, ascending for
     each user) are the training interactions. `onnx` is how many items `recommend.onnx` lists, if there is to be one.
-    `dataset` is where the record's data lie now. With `force` an export at `out` is replaced, if there is nothing else
-    in its folder.
+    `dataset` is where the record's data lie now. With `force` an export at `out` is replaced, refreshed versions of it
+    as well, if there is nothing else in its folder.
 
     The folder is whole or not there. Raises `ValueError` as `restore` does; for `out` that is there already; for
     ItemKNN, which is no pair of tables; for a table that is not finite, in float16 where a number is above 65504; for
@@ -64,15 +62,7 @@ def export(
     card: dict[str, Any] = {}
 
     def fill(folder: Path) -> None:
-        np.savez(folder / ARRAYS, **arrays)
-        save_file(arrays, folder / TENSORS)
-        if served.known is not None:
-            write_ids(folder / IDS, served.known)
-        if onnx is not None:
-            write_onnx(folder / ONNX, arrays["items"], onnx)
-        files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
-        card.update(_card(record, served.data, arrays) | {"onnx": onnx and {"k": onnx}, "files": files})
-        write_json(folder / CARD, card)
+        card.update(write_files(folder, arrays, served.known, onnx, _card(record, served.data)))
 
     write_folder(out, fill)
     return card
@@ -83,7 +73,7 @@ def _check_replaced(out: Path, force: bool) -> None:
     if not force:
         raise ValueError(f"{out}: is there already; expected no such path: choose another, or replace it with --force")
     try:
-        known = {CARD, *read_card(out)["files"]}
+        known = {CARD, CURRENT, VERSIONS, *read_card(out)["files"]}
     except ValueError as error:
         raise ValueError(f"{out}: is no export, so --force does not replace it: {error}") from None
     if others := sorted(path.name for path in out.iterdir() if path.name not in known):
@@ -106,12 +96,10 @@ def _arrays(tables: Embeddings, data: Dataset, dtype: np.dtype, source: str | Pa
     return arrays | {"seen_items": seen.to(torch.int32).contiguous().numpy()}
 
 
-def _card(record: Record, data: Dataset, arrays: dict[str, Any]) -> dict[str, Any]:
+def _card(record: Record, data: Dataset) -> dict[str, Any]:
     entry = DATASETS.get(record.experiment.dataset)
     terms = {"terms": entry.terms, "source": entry.source} if entry else {}
     return {
-        "format": FORMAT,
-        "arrays": {name: {"shape": list(array.shape), "dtype": str(array.dtype)} for name, array in arrays.items()},
         "data": {"name": data.name} | record.data | terms,
         "experiment": record.experiment.as_dict(),
         "metrics": record.metrics,

@@ -1,18 +1,28 @@
-"""What `export` writes, read back with NumPy alone: the two tables, what each user has seen, and the card."""
+"""What `export` writes, read back with NumPy alone: the two tables, what each user has seen, and the card.
 
+`refresh` adds versions to a folder: `versions/2` is an export in itself, and the file `current` says which one serves.
+"""
+
+from __future__ import annotations
+
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Int64
 
-from mmkd_core.files import CARD, IDS, read_json, sha256_of
+from mmkd_core.files import CARD, IDS, read_json, sha256_of, write_json
 from mmkd_core.settings import quoted
+
+if TYPE_CHECKING:
+    from mmkd_core.datasets.ids import Ids
 
 FORMAT = 1
 ARRAYS, TENSORS, ONNX = "tables.npz", "tables.safetensors", "recommend.onnx"
+CURRENT, VERSIONS = "current", "versions"
 
 
 class Export(NamedTuple):
@@ -28,12 +38,65 @@ class Export(NamedTuple):
     card: dict[str, Any]
 
 
+def current(folder: str | Path) -> Path:
+    """The folder whose files serve: of an export that was refreshed its newest version, else the export itself.
+
+    It stays whole while the next version is made. Raises `ValueError` where the file `current` names no version.
+    """
+    folder = Path(folder)
+    try:
+        text = (folder / CURRENT).read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return folder
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{folder / CURRENT}: cannot be read ({error}); expected a text such as {VERSIONS}/1"
+        ) from None
+    if text != "." and not re.fullmatch(rf"{VERSIONS}/[1-9][0-9]{{0,8}}", text):
+        raise ValueError(
+            f"{folder / CURRENT}: got {quoted(text)}; expected {VERSIONS}/1 or another version that is there, or a dot "
+            "for the export as it was trained"
+        )
+    return folder / text
+
+
+def write_files(
+    folder: Path, arrays: Mapping[str, np.ndarray], ids: Ids | None, k: int | None, card: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Fills an empty folder with the files of an export; returns the card, to which what there is in them is added.
+
+    `arrays` are those of `Export` by name, `ids` the caller's if there are any, `k` the length of the lists of
+    recommend.onnx if there is to be one.
+    """
+    from safetensors.numpy import save_file
+
+    np.savez(folder / ARRAYS, **arrays)  # pyright: ignore[reportArgumentType]
+    save_file({**arrays}, folder / TENSORS)
+    if ids is not None:
+        from mmkd_core.datasets.ids import write_ids
+
+        write_ids(folder / IDS, ids)
+    if k is not None:
+        from mmkd_core.onnx_graph import write_onnx
+
+        write_onnx(folder / ONNX, arrays["items"], k)
+    told = {name: {"shape": list(array.shape), "dtype": str(array.dtype)} for name, array in arrays.items()}
+    files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
+    made = {"format": FORMAT, "arrays": told, **card, "onnx": k and {"k": k}, "files": files}
+    write_json(folder / CARD, made)
+    return made
+
+
 def read_export(folder: str | Path) -> Export:
-    """The content of a folder that `export` wrote, checked against the sums in its card.
+    """What serves of a folder that `export` wrote, its newest version if it was refreshed, checked against the sums.
 
     Raises `ValueError` naming the file that is missing, damaged or none of an export.
     """
-    folder = Path(folder)
+    return read_files(current(folder))
+
+
+def read_files(folder: Path) -> Export:
+    """The files of an export that lie in `folder` itself, whichever version of it serves. Raises as `read_export`."""
     card = read_card(folder)
     for name, expected in card["files"].items():
         if not (folder / name).is_file():
@@ -53,7 +116,7 @@ def read_export(folder: str | Path) -> Export:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The card of an export alone. Raises `ValueError` for a folder that holds none, or that of something else."""
+    """The card in a folder alone. Raises `ValueError` for a folder that holds none, or that of something else."""
     return read_json(folder / CARD, _card, "card of an export", "mmkd export")
 
 

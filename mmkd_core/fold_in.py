@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, Int64
+from jaxtyping import Bool, Float, Float32, Int, Int64
 
 EDGES = 2**15  # whose rows are in memory at once
 
@@ -73,6 +73,66 @@ def fold_in(
     for users, features in _features(items, indptr, chosen, folding):
         rows[users] = features @ folding.weights
     return rows
+
+
+class Choices(NamedTuple):
+    """What each user chose, `chosen[indptr[u] : indptr[u + 1]]`, of `number` items."""
+
+    indptr: Int64[np.ndarray, " user_and_1"]
+    chosen: Int[np.ndarray, " edge"]
+    number: int
+
+    def turned(self) -> "Choices":
+        """By whom each item was chosen."""
+        return Choices(*by_item(*self), len(self.indptr) - 1)
+
+    def of(self, known: Bool[np.ndarray, " item"]) -> "Choices":
+        """Those of some items alone."""
+        kept = known[self.chosen]
+        users = np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))[kept]
+        return Choices(starts(users, len(self.indptr) - 1), self.chosen[kept], self.number)
+
+
+def grown(
+    users: Float[np.ndarray, "user dim"], items: Float[np.ndarray, "item dim"], before: Choices, now: Choices
+) -> tuple[Float32[np.ndarray, "_ dim"], Float32[np.ndarray, "_ dim"]]:
+    """The tables of users and items once `before`, the choices that they were trained on, has grown to `now`.
+
+    New users and items are numbered after those with a trained row. That moves by what folding in `now` gives more than
+    folding in `before`; who had chosen nothing then, and who is new, gets what folding in gives. It is of the trained
+    rows of the other table and of the new ones that these alone give. A new row that nothing links to the trained ones
+    is their mean: a user's of what all like, an item's in the middle. Since all follows from the trained tables and
+    `now`, choices may come in any portions. Raises `ValueError` where nobody had chosen anything.
+    """
+    sides = _Side(users, items, before, now), _Side(items, users, before.turned(), now.turned())
+    (more_users, has_user), (more_items, has_item) = (side.extended() for side in sides)
+    return sides[0].moved(more_items, has_item), sides[1].moved(more_users, has_user)
+
+
+class _Side:
+    """One of two tables: its trained `rows`, the trained `others` that were chosen, choices then and now."""
+
+    def __init__(self, rows: np.ndarray, others: np.ndarray, before: Choices, now: Choices) -> None:
+        self.rows, self.others, self.before, self.now = rows, others, before, now
+        self.folding = learned(rows, others, before.indptr, before.chosen)
+
+    def extended(self) -> tuple[np.ndarray, np.ndarray]:
+        """The trained rows and those that the trained others give to new ones; which rows there are."""
+        linked = self.now.of(np.arange(self.now.number) < len(self.others))
+        new = linked.indptr[len(self.rows) :]
+        more = fold_in(self.others, new - new[0], linked.chosen[new[0] :], self.folding)
+        return np.concatenate([self.rows, more]), np.concatenate([np.ones(len(self.rows), bool), np.diff(new) > 0])
+
+    def moved(self, others: np.ndarray, has_row: np.ndarray) -> Float32[np.ndarray, "_ dim"]:
+        """All rows, as `grown` says, by those of `others` that there are."""
+        linked = self.now.of(has_row)
+        folded, has = fold_in(others, linked.indptr, linked.chosen, self.folding), np.diff(linked.indptr) > 0
+        mean = np.tile(self.rows.mean(axis=0, dtype=np.float32), (len(has) - len(self.rows), 1))
+        table = np.where(has[:, None], folded, np.concatenate([self.rows, mean])).astype(np.float32)
+        had = np.flatnonzero(np.diff(self.before.indptr))
+        old = fold_in(self.others, self.before.indptr, self.before.chosen, self.folding)
+        table[had] += self.rows[had] - old[had]
+        return table
 
 
 def by_item(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from mmkd_core.experiment import Experiment
-from mmkd_core.history import History
-from mmkd_core.training import OnEpoch
+if TYPE_CHECKING:  # a bar of rows needs no torch
+    from mmkd_core.experiment import Experiment
+    from mmkd_core.history import History
+    from mmkd_core.training import OnEpoch
 
 EPOCHS = "{desc} {n_fmt}/{total_fmt} |{bar}| {remaining} left{postfix}"  # fits into 80 columns
 

@@ -12,7 +12,7 @@ from mmkd_core.datasets.ids import Ids, numbers_of, read_ids, renumbered_ids
 from mmkd_core.datasets.places import folder_of
 from mmkd_core.evaluation import Scorer
 from mmkd_core.experiment import Record
-from mmkd_core.exported import read_export
+from mmkd_core.exported import current, read_export
 from mmkd_core.files import CARD, IDS
 from mmkd_core.runs import data_of, restore
 from mmkd_core.settings import WHOLE, quoted
@@ -73,13 +73,14 @@ def of_record(record_file: str | Path, dataset: str | None = None) -> Served:
 
 def of_export(folder: str | Path) -> Served:
     """The tables of an export, in float32. Raises `ValueError` as `read_export` does."""
+    folder = current(folder)  # once: the next version may come any moment
     users, items, indptr, seen, card = read_export(folder)
     owners = np.repeat(np.arange(len(users)), np.diff(indptr))
     none = torch.empty(0, 2, dtype=torch.int64)
     train = torch.from_numpy(np.stack([owners, seen.astype(np.int64)], axis=1))
     data = Dataset(card["data"]["name"], len(users), len(items), train, none, none)
     tables = Embeddings(*(torch.from_numpy(table.astype(np.float32)) for table in (users, items)))
-    file = Path(folder) / IDS
+    file = folder / IDS
     return Served(tables, data, read_ids(file, data) if IDS in card["files"] else None)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import torch
 
 from mmkd_core import settings
-from mmkd_core.data import DataError, Dataset
+from mmkd_core.data import SPLITS, DataError, Dataset
 
 
 def options_of(function: Callable[..., Any]) -> dict[str, settings.Setting]:
@@ -38,16 +38,18 @@ def controlled(
     content: Literal["real", "permuted", "noise", "removed"] = "real",
     hold_back: Annotated[float, settings.NOT_WHOLE_SHARE] = 0.0,
     swap: bool = False,
+    cold: Annotated[float, settings.NOT_WHOLE_SHARE] = 0.0,
 ) -> Dataset:
-    """`data` with its content replaced, a share of its training interactions left out, or its held-out parts swapped.
+    """`data` with its content replaced, a share of its training interactions or of its items left out, or parts swapped.
 
     `content`: "permuted" gives each item the features of another, of all modalities alike; "noise" draws normal numbers
     of the same shape; "removed" makes all features zero, which is how a missing modality is written. `hold_back` leaves
     out that share of the training interactions, drawn at random. `swap` makes validation of test and test of
-    validation, so that training selects on test. Drawing is from a fixed seed: a control is part of the data, not of a
+    validation, so that training selects on test. `cold` takes that share of the items, drawn at random, out of training
+    and validation: the test is then all interactions with these items, of which features alone are known. Drawing is from a fixed seed: a control is part of the data, not of a
     run. Raises `DataError` for values outside their range.
     """
-    options = {"content": content, "hold_back": hold_back, "swap": swap}
+    options = {"content": content, "hold_back": hold_back, "swap": swap, "cold": cold}
     check_options(options, options_of(controlled), data.name)
     generator = torch.Generator().manual_seed(0)
     if content != "real":
@@ -64,4 +66,12 @@ def controlled(
         data = replace(data, train=data.train[kept])
     if swap:
         data = replace(data, val=data.test, test=data.val)
-    return data
+    return _without_items(data, cold, generator) if cold else data
+
+
+def _without_items(data: Dataset, share: float, generator: torch.Generator) -> Dataset:
+    held = torch.zeros(data.num_items, dtype=torch.bool)
+    held[torch.randperm(data.num_items, generator=generator)[: round(share * data.num_items)]] = True
+    train, val, test = (getattr(data, split) for split in SPLITS)
+    every = torch.cat([train, val, test])
+    return replace(data, train=train[~held[train[:, 1]]], val=val[~held[val[:, 1]]], test=every[held[every[:, 1]]])

@@ -38,7 +38,7 @@ def load(name: str | Path, /, *, root: Path | str | None = None, download: bool 
     in `root/name`, then in the user's cache; what is nowhere is fetched, with `download`, and checked against its
     sha256. Options: `seed`, `noise`, `redundancy` for demo, `seed` for ml-100k; for whatever is read from files in a
     known layout `layout` (one of `LAYOUTS`), `overlap`, `compact` and `min_rating` (see `load_folder`); and for all of
-    them those of `controlled`: `content`, `hold_back`, `swap`.
+    them those of `controlled`: `content`, `hold_back`, `swap`, `cold`.
 
     Raises `DataError`: an unknown name or option, files that can be neither found nor fetched, a wrong sum, data that
     do not fit into memory, and whatever the files say that makes no valid `Dataset`. Warns, once, with what

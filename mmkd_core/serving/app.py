@@ -43,6 +43,11 @@ Lists of items for users, for somebody who is new, and for items, from the table
 item is ranked. Ids are those of the data. What has no answer says why, as `application/problem+json`.
 """
 JSON = "application/json"
+USUAL = {
+    400: "the body cannot be read; expected JSON in UTF-8",
+    404: "no such address; expected one of those in /openapi.json",
+    405: "no such method of this address; expected one that the header Allow names",
+}
 
 
 def service(current: Current, metrics: Metrics, *, token: str | None = None, limits: Limits | None = None) -> Gate:
@@ -68,9 +73,7 @@ def service(current: Current, metrics: Metrics, *, token: str | None = None, lim
 async def _refused(_: Request, error: Any) -> Response:
     detail = error.detail
     if not isinstance(error, Problem):
-        detail = {404: "no such address; expected one of those in /openapi.json",
-                  405: "no such method of this address; expected one that the header Allow names",
-                  400: "the body cannot be read; expected JSON in UTF-8"}.get(error.status_code, str(detail))  # fmt: skip
+        detail = USUAL.get(error.status_code, str(detail))
     return problem_response(error.status_code, str(detail), error.headers)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int, Int64
 
 from mmkd_core.datasets.ids import ids_for
-from mmkd_core.exported import ARRAYS, read_export
+from mmkd_core.exported import ARRAYS, current, read_files
 from mmkd_core.files import IDS
 from mmkd_core.fold_in import Folding, fold_in, learned
 from mmkd_core.serving.names import Names
@@ -80,12 +80,12 @@ class Catalogue:
 
 
 def read_catalogue(folder: str | Path) -> Catalogue:
-    """The export in a folder. What a link names is read as it is now, so that no two versions mix.
+    """What serves of the export in a folder: one version, also where the next one comes while it is read.
 
     Raises `ValueError` as `read_export` and `ids_for` do, and for tables whose inner products may be no finite numbers.
     """
-    folder = Path(folder).resolve()
-    users, items, indptr, seen, card = read_export(folder)
+    folder = current(folder).resolve()
+    users, items, indptr, seen, card = read_files(folder)
     users, columns = users.astype(np.float32, copy=False), np.ascontiguousarray(items.T, np.float32)
     lengths = _lengths(folder, users, columns)
     names = Names(range(len(users))), Names(range(len(items)))

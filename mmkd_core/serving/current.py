@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from mmkd_core.exported import current
 from mmkd_core.files import CARD
 from mmkd_core.serving.answers import Answers
 from mmkd_core.serving.metrics import Metrics
@@ -76,7 +77,7 @@ class Current:
 def _stamp(folder: Path) -> tuple[int, ...] | None:
     """What changes when an export is replaced; None while there is none."""
     try:
-        status = os.stat(folder / CARD)
-    except OSError:
+        status = os.stat(current(folder) / CARD)
+    except (OSError, ValueError):
         return None
     return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size

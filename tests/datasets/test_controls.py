@@ -44,6 +44,20 @@ def test_holding_back_takes_about_that_share_from_training_alone(checkerboard):
     assert torch.equal(other.test, checkerboard.test)
 
 
+def test_cold_items_are_in_the_test_with_all_their_interactions_and_nowhere_else(checkerboard):
+    other = controlled(checkerboard, cold=0.2)
+    pairs, before = (
+        {split: {tuple(row) for row in getattr(one, split).tolist()} for split in SPLITS}
+        for one in (other, checkerboard)
+    )
+    held = {item for _, item in pairs["test"]}
+    assert 0 < len(held) <= round(0.2 * checkerboard.num_items)
+    assert pairs["test"] == {pair for split in SPLITS for pair in before[split] if pair[1] in held}
+    for split in ("train", "val"):
+        assert pairs[split] == {pair for pair in before[split] if pair[1] not in held}
+    assert all(torch.equal(other.features[name], x) for name, x in checkerboard.features.items())
+
+
 def test_swapping_twice_is_nothing(data):
     other = controlled(data, swap=True)
     assert torch.equal(other.val, data.test)
@@ -51,7 +65,7 @@ def test_swapping_twice_is_nothing(data):
     assert controlled(other, swap=True).fingerprint == data.fingerprint
 
 
-@pytest.mark.parametrize("options", [{"content": "permuted"}, {"content": "noise"}, {"hold_back": 0.1}])
+@pytest.mark.parametrize("options", [{"content": "permuted"}, {"content": "noise"}, {"hold_back": 0.1}, {"cold": 0.1}])
 def test_a_control_is_drawn_alike_every_time_and_is_other_data(data, options):
     first, second = (controlled(data, **options) for _ in range(2))
     assert first.fingerprint == second.fingerprint != data.fingerprint
@@ -62,6 +76,7 @@ def test_a_control_is_drawn_alike_every_time_and_is_other_data(data, options):
     [
         ({"content": "real "}, r"unknown content 'real '; one of \['real', 'permuted', 'noise', 'removed'\]"),
         ({"hold_back": 1.0}, r"hold_back=1\.0 of random; expected a number of at least 0 and less than 1"),
+        ({"cold": 1.0}, r"cold=1\.0 of random; expected a number of at least 0 and less than 1"),
         ({"hold_back": -0.1}, r"hold_back=-0\.1 of random; expected a number of at least 0"),
     ],
 )

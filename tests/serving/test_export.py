@@ -181,7 +181,7 @@ def test_what_fails_half_way_leaves_what_was_there(force, shop, spoilt, monkeypa
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mmkd_core.export.save_file", full)
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
     out = spoilt if force else spoilt.parent / "new"
     with pytest.raises(OSError, match=f"{out.name}: cannot be written .No space left on device."):
         export(shop[1], out, force=force)

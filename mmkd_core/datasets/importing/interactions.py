@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int32, Int64
 
-from mmkd_core.data import DataError
-from mmkd_core.datasets.assemble import repeated
 from mmkd_core.datasets.importing.logs import Log
 from mmkd_core.datasets.importing.values import Values, ids_of, numbers_of, times_of
+from mmkd_core.errors import DataError
 from mmkd_core.settings import quoted
 
 NAMED = 5  # rows that a fault names
@@ -57,6 +56,8 @@ class Interactions:
 
     def earliest(self) -> "Interactions":
         """Each pair of a user and an item once: where its time is the earliest or, of equal ones, where it is first."""
+        from mmkd_core.datasets.assemble import repeated  # which needs torch, and reading a log does not
+
         rows = repeated(self.users, self.items)
         if self.times is not None:
             rows = rows[np.lexsort((self.times[rows], self.items[rows], self.users[rows]))]

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmkd_core.data import DataError
 from mmkd_core.datasets.files import check_file, opened
+from mmkd_core.errors import DataError
 from mmkd_core.settings import quoted
 
 ROWS, BYTES = 2**20, 2**25  # of a block of Parquet, and of one of text

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from mmkd_core.data import DataError
+from mmkd_core.errors import DataError
 
 # A number is a time in seconds, unless it is so large that it would lie beyond the year 5000: then in thousandths,
 # millionths or billionths of a second.
