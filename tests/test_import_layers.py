@@ -25,7 +25,7 @@ LAYERS = [
     {"experiment"},
     {"runs", "progress"},
     {"served"},
-    {"export", "lists"},
+    {"export", "lists", "serving"},
     {"__init__"},
     {"evidence"},
     {"commands"},

@@ -68,9 +68,10 @@ class Answers:
         return b'{"user":%b,"count":%d,"items":[%b]}' % (self._spelt(number), len(seen), pieces)
 
     def users(self, beginning: str, k: int) -> bytes:
-        """Some users."""
-        names = self.catalogue.user_names
-        return f'{{"users":[{",".join(map(names.json, names.beginning(beginning, k)))}]}}'.encode()
+        """Some users who have a history."""
+        names, seen = self.catalogue.user_names, self.catalogue.seen
+        some = [names.json(user) for user in names.beginning(beginning, k) if len(seen(user))]
+        return f'{{"users":[{",".join(some)}]}}'.encode()
 
     def for_items(
         self, chosen: Sequence[str | int], k: int, allow: Sequence[str | int] | None, deny: Sequence[str | int] | None

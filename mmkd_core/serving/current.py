@@ -1,8 +1,10 @@
 """The version of an export that is served, and the watch for the next."""
 
 import asyncio
+import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +25,7 @@ class Current:
 
     def __init__(self, folder: str | Path, read: Callable[[], Answers], metrics: Metrics) -> None:
         self.folder, self._read, self._metrics = Path(folder), read, metrics
-        self._stamp = _stamp(self.folder)
+        self._stamp: tuple[int, ...] | None = _stamp(self.folder)
         self.answers = read()
         self._said = ""
         self._asked = asyncio.Event()
@@ -37,17 +39,16 @@ class Current:
     async def watch(self, every: float = EVERY, again: float = AGAIN) -> None:
         """Looks at the card once in `every` seconds, for ever."""
         await asyncio.to_thread(lambda: self.answers.catalogue.folding)  # so that nobody has to wait for it
-        broken = 0.0
+        failed, since = None, 0.0
         while True:
-            try:
-                async with asyncio.timeout(max(every, broken)):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(every):
                     await self._asked.wait()
-            except TimeoutError:
-                pass
+                    failed = None
             self._asked.clear()
-            stamp = _stamp(self.folder)
-            if stamp is not None and stamp != self._stamp:
-                broken = 0.0 if await self.renew(stamp) else again
+            stamp, now = _stamp(self.folder), time.monotonic()
+            if stamp != self._stamp and (stamp != failed or now - since > again):
+                failed, since = None if await self.renew(stamp) else stamp, now
 
     async def renew(self, stamp: tuple[int, ...]) -> bool:
         """Serves what lies there now, if it can be read; says whether it is so."""
@@ -74,10 +75,10 @@ class Current:
         return answers
 
 
-def _stamp(folder: Path) -> tuple[int, ...] | None:
-    """What changes when an export is replaced; None while there is none."""
+def _stamp(folder: Path) -> tuple[int, ...]:
+    """What changes when an export is replaced; nothing while there is none."""
     try:
         status = os.stat(current(folder) / CARD)
     except (OSError, ValueError):
-        return None
+        return ()
     return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
