@@ -82,7 +82,7 @@ def write_files(
         write_onnx(folder / ONNX, arrays["items"], k)
     told = {name: {"shape": list(array.shape), "dtype": str(array.dtype)} for name, array in arrays.items()}
     files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
-    made = {"format": FORMAT, "arrays": told, **card, "onnx": k and {"k": k}, "files": files}
+    made = {"format": FORMAT, "arrays": told} | {**card} | {"arrays": told, "onnx": k and {"k": k}, "files": files}
     write_json(folder / CARD, made)
     return made
 

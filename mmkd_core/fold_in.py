@@ -12,7 +12,7 @@ choices on fixed items, as in alternating least squares (Hu, Koren and Volinsky,
 Recall of rows that were trained by another loss; this keeps nearly all of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -49,12 +49,16 @@ def learned(
         raise ValueError("nobody has chosen anything, so how rows follow from choices cannot be learned; got no edge")
     unit = float(np.sqrt(np.mean(np.square(items, dtype=np.float64))))
     folding = Folding(np.empty((0, 0)), unit, int(counts[counts > 0].min()), int(counts.max()))
-    width = 2 * (items.shape[1] + 1)
-    gram, target = np.zeros((width, width)), np.zeros((width, rows.shape[1]))
-    for users, features in _features(items, indptr, chosen, folding):
-        gram += features.T @ features
-        target += features.T @ rows[users]
-    gram[np.diag_indices(width)] += l2 * np.trace(gram) / width or 1.0  # 1 where all is zero
+    return _fitted(folding, ((own, rows[users]) for users, own in _features(items, indptr, chosen, folding)), l2)
+
+
+def _fitted(folding: Folding, blocks: Iterable[tuple[np.ndarray, np.ndarray]], l2: float) -> Folding:
+    """`folding` with the weights that lead from the features of all blocks to the rows beside them; itself by none."""
+    sums = [(features.T @ features, features.T @ rows) for features, rows in blocks]
+    if not sums:
+        return folding
+    gram, target = (np.sum(terms, axis=0) for terms in zip(*sums, strict=True))
+    gram[np.diag_indices(len(gram))] += l2 * np.trace(gram) / len(gram) or 1.0  # 1 where all is zero
     return folding._replace(weights=np.linalg.solve(gram, target))
 
 
@@ -99,39 +103,78 @@ def grown(
     """The tables of users and items once `before`, the choices that they were trained on, has grown to `now`.
 
     New users and items are numbered after those with a trained row. That moves by what folding in `now` gives more than
-    folding in `before`; who had chosen nothing then, and who is new, gets what folding in gives. It is of the trained
-    rows of the other table and of the new ones that these alone give. A new row that nothing links to the trained ones
-    is their mean: a user's of what all like, an item's in the middle. Since all follows from the trained tables and
-    `now`, choices may come in any portions. Raises `ValueError` where nobody had chosen anything.
+    folding in `before`; who had chosen nothing then, and who is new, gets what folding in gives, items by way of
+    `learned_apart`. It is of the trained rows of the other table and of the new ones that these alone give. A new row
+    that nothing links to the trained ones is their mean: a user's of what all like, an item's in the middle. Since all
+    follows from the trained tables and `now`, choices may come in any portions. Raises `ValueError` where nobody had
+    chosen anything.
     """
     sides = _Side(users, items, before, now), _Side(items, users, before.turned(), now.turned())
+    sides[1].fresh = learned_apart(users, items, before, sides[0].folding, sides[1].folding)
     (more_users, has_user), (more_items, has_item) = (side.extended() for side in sides)
     return sides[0].moved(more_items, has_item), sides[1].moved(more_users, has_user)
 
 
+def learned_apart(
+    users: Float[np.ndarray, "user dim"],
+    items: Float[np.ndarray, "item dim"],
+    before: Choices,
+    of_users: Folding,
+    of_items: Folding,
+    *,
+    parts: int = 10,
+    l2: float = 0.01,
+) -> Folding:
+    """How an item's row follows from the rows of users who were trained without it, as it is with an item that is new.
+
+    A trained row knows the items that its user chose, so `of_items` expects more of users than a new item finds in
+    them, and places it too low. Here the items are dealt out to `parts`, and the rows of a part are learned from users
+    whose rows have been moved by what folding in `before` gives without the items of that part.
+    """
+    folded = fold_in(items, before.indptr, before.chosen, of_users)
+    part = np.arange(len(items)) % parts
+
+    def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for place in range(parts):
+            others = before.of(part != place)
+            moved = users + fold_in(items, others.indptr, others.chosen, of_users) - folded
+            own = before.of(part == place).turned().of(np.diff(others.indptr) > 0)
+            for block, features in _features(moved, own.indptr, own.chosen, of_items):
+                yield features, items[block]
+
+    return _fitted(of_items, blocks(), l2)
+
+
 class _Side:
-    """One of two tables: its trained `rows`, the trained `others` that were chosen, choices then and now."""
+    """One of two tables: its trained `rows`, the trained `others` that were chosen, choices then and now.
+
+    `folding` leads from `others` to `rows`, and `fresh` to new rows.
+    """
 
     def __init__(self, rows: np.ndarray, others: np.ndarray, before: Choices, now: Choices) -> None:
         self.rows, self.others, self.before, self.now = rows, others, before, now
-        self.folding = learned(rows, others, before.indptr, before.chosen)
+        self.folding = self.fresh = learned(rows, others, before.indptr, before.chosen)
 
     def extended(self) -> tuple[np.ndarray, np.ndarray]:
         """The trained rows and those that the trained others give to new ones; which rows there are."""
         linked = self.now.of(np.arange(self.now.number) < len(self.others))
         new = linked.indptr[len(self.rows) :]
-        more = fold_in(self.others, new - new[0], linked.chosen[new[0] :], self.folding)
+        more = fold_in(self.others, new - new[0], linked.chosen[new[0] :], self.fresh)
         return np.concatenate([self.rows, more]), np.concatenate([np.ones(len(self.rows), bool), np.diff(new) > 0])
 
     def moved(self, others: np.ndarray, has_row: np.ndarray) -> Float32[np.ndarray, "_ dim"]:
         """All rows, as `grown` says, by those of `others` that there are."""
         linked = self.now.of(has_row)
-        folded, has = fold_in(others, linked.indptr, linked.chosen, self.folding), np.diff(linked.indptr) > 0
-        mean = np.tile(self.rows.mean(axis=0, dtype=np.float32), (len(has) - len(self.rows), 1))
-        table = np.where(has[:, None], folded, np.concatenate([self.rows, mean])).astype(np.float32)
+        mean = self.rows.mean(axis=0, dtype=np.float32)
+        table = np.concatenate([self.rows, np.tile(mean, (len(linked.indptr) - 1 - len(self.rows), 1))]).astype(
+            np.float32
+        )
+        has = np.diff(linked.indptr) > 0
+        table[has] = fold_in(others, linked.indptr, linked.chosen, self.fresh)[has]
         had = np.flatnonzero(np.diff(self.before.indptr))
+        after = fold_in(others, linked.indptr, linked.chosen, self.folding)
         old = fold_in(self.others, self.before.indptr, self.before.chosen, self.folding)
-        table[had] += self.rows[had] - old[had]
+        table[had] = self.rows[had] + after[had] - old[had]
         return table
 
 

@@ -12,11 +12,11 @@ from jaxtyping import Int64
 from mmkd_core.datasets.ids import Ids, ids_for, numbers_of
 from mmkd_core.datasets.importing.interactions import Interactions, Tally, read
 from mmkd_core.datasets.importing.logs import Log, import_pyarrow
-from mmkd_core.exported import Export, current, read_files, write_files
+from mmkd_core.exported import Export, read_files, write_files
 from mmkd_core.files import IDS, sha256_of
 from mmkd_core.fold_in import Choices, grown, starts
 from mmkd_core.settings import WHOLE, checked, of_function, quoted
-from mmkd_core.versions import HISTORY, add_version, alone, newest, number_of
+from mmkd_core.versions import HISTORY, add_version, alone, newest, numbered, serving
 
 
 class Known(NamedTuple):
@@ -38,17 +38,18 @@ def refresh(
     min_rating: float | None = None,
     on_rows: Callable[[int], Any] = lambda rows: None,
 ) -> dict[str, Any]:
-    """Folds the choices in `log` into the export in a folder, and lets that serve; returns the card of the new version.
+    """Folds the choices in `log` into the export in a folder, and lets that serve; returns what its card tells of it.
 
     `log` is read as `import_log` reads it, by the export's ids. Those that it does not know are new users and items,
     numbered after the others in the order in which the log names them. The rows are `grown` from the trained ones by
     all choices known, so in how many portions these came does not matter. What each user has seen grows. Precision, ids
     and recommend.onnx are as the export has them.
 
-    `card["refreshed"]` has an entry for each log: version, date, file, rows, those left out and why, pairs that stood
-    twice or were known, how many choices, users and items are new. Raises `ValueError` for a folder that is no export;
-    a log that cannot be read, that names nobody and nothing known, or has nothing new; options that do not go together;
-    numbers beyond the export's precision; where another refresh is at work. `OSError` where it cannot be written.
+    `card["refreshed"]` has an entry for each log, which is returned: version, the one that it is made `of`, date, file,
+    rows, those left out and why, pairs that stood twice or were known, how many choices, users and items are new. Where
+    none is, the version that serves goes on, and its number is returned. Raises `ValueError` for a folder that is no
+    export; a log that cannot be read, or names nobody and nothing known; options that do not go together; numbers
+    beyond the export's precision; where another refresh is at work. `OSError` where it cannot be written.
     """
     folder, log = Path(export).expanduser(), Path(log).expanduser()
     trained = read_files(folder)
@@ -56,22 +57,23 @@ def refresh(
     columns = _columns(checked(options, of_function(refresh, ranged=False), "the refresh", "option"))
     import_pyarrow(log)
     with alone(folder):
-        before = current(folder)
-        serving = read_files(before) if before != folder else trained
-        k = (serving.card.get("onnx") or {}).get("k")
+        of = serving(folder)
+        latest = read_files(numbered(folder, of)) if of else trained
+        k = (latest.card.get("onnx") or {}).get("k")
         if k is not None:
             from mmkd_core.onnx_graph import check_onnx
 
-            check_onnx(k, len(serving.items))
+            check_onnx(k, len(latest.items))
         found, tally = read(Log(log, [user, item], [*columns.values()][2:]), columns, min_rating, on_rows)
-        known = _known(serving, _ids(before, serving), found, log)
-        number = 1 + newest(folder)
-        origin = {"version": number, "of": number_of(before)} | _told(log, tally, known)
-        card = {**serving.card, HISTORY: [*serving.card.get(HISTORY, []), origin]}
+        known = _known(latest, _ids(numbered(folder, of), latest), found, log)
+        told = _told(log, tally, known, newest(folder) + 1, of)
+        if not told["choices"]["new"]:
+            return told | {"version": of}
+        card = {**latest.card, HISTORY: [*latest.card.get(HISTORY, []), told]}
         arrays = _arrays(trained, known)
-        named = known.ids if IDS in serving.card["files"] or origin["users"] or origin["items"] else None
-        add_version(folder, number, lambda temporary: card.update(write_files(temporary, arrays, named, k, card)))
-    return card
+        named = known.ids if IDS in latest.card["files"] or told["users"] or told["items"] else None
+        add_version(folder, told["version"], lambda temporary: write_files(temporary, arrays, named, k, card))
+    return told
 
 
 def _columns(options: Mapping[str, Any]) -> dict[str, str]:
@@ -97,7 +99,7 @@ def _ids(folder: Path, export: Export) -> Ids:
     return Ids(pa.array(users), pa.array(items))
 
 
-def _known(serving: Export, ids: Ids, found: Interactions, log: Path) -> Known:
+def _known(latest: Export, ids: Ids, found: Interactions, log: Path) -> Known:
     """What is known once `found`, the rows of `log`, is added to what an export knows."""
     numbers, texts = [], []
     for what, own in zip(("user", "item"), ids, strict=True):
@@ -114,8 +116,8 @@ def _known(serving: Export, ids: Ids, found: Interactions, log: Path) -> Known:
         )
     ids = Ids(*(_longer(own, new) for own, new in zip(ids, texts, strict=True)))
     pairs = np.unique(numbers[0][found.users] * len(ids.items) + numbers[1][found.items])
-    owners = np.repeat(np.arange(len(serving.users)), np.diff(serving.seen_indptr))
-    known = owners * len(ids.items) + serving.seen_items
+    owners = np.repeat(np.arange(len(latest.users)), np.diff(latest.seen_indptr))
+    known = owners * len(ids.items) + latest.seen_items
     every = np.union1d(known, pairs)
     counts = {
         "rows": len(found.users),
@@ -123,8 +125,6 @@ def _known(serving: Export, ids: Ids, found: Interactions, log: Path) -> Known:
         "known": len(pairs) + len(known) - len(every),
         "new": len(every) - len(known),
     }
-    if not counts["new"]:
-        raise ValueError(f"{log}: all of its {len(pairs):,} choices are known; expected a new one at least")
     users, items = np.divmod(every, len(ids.items))
     told = {"choices": counts, "users": len(texts[0]), "items": len(texts[1])}
     return Known(ids, starts(users, len(ids.users)), items, told)
@@ -139,9 +139,11 @@ def _longer(ids: Any, texts: list[str]) -> Any:
     return pa.concat_arrays([ids.cast(pa.string()), pa.array(texts, pa.string())])
 
 
-def _told(log: Path, tally: Tally, known: Known) -> dict[str, Any]:
-    """What the card says of a log."""
+def _told(log: Path, tally: Tally, known: Known, version: int, of: int) -> dict[str, Any]:
+    """The entry of a log in the card."""
     return {
+        "version": version,
+        "of": of,
         "date": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "log": {"file": log.name, "bytes": log.stat().st_size, "sha256": sha256_of(log)},
         "mmkd_core": import_module("mmkd_core").__version__,  # a file above this one in the rows of imports

@@ -66,6 +66,8 @@ def of_record(record_file: str | Path, dataset: str | None = None) -> Served:
     model = restore(record_file, data)
     with torch.no_grad():
         tables = model.embed()
+    if isinstance(tables, Embeddings):  # parts of a parameter keep its gradient, also here
+        tables = Embeddings(*(table.detach() for table in tables))
     place = dataset or Record.read(record_file).experiment.dataset
     file = None if place in DATASETS else folder_of(place) / IDS
     return Served(tables, data, read_ids(file, data) if file and file.exists() else None)

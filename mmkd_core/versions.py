@@ -25,9 +25,10 @@ from mmkd_core.files import write_folder, write_whole
 HISTORY = "refreshed"  # in a card: what was added, the oldest first
 
 
-def number_of(version: Path) -> int:
-    """The number of a version that `current` gives; 0 for the trained export."""
-    return int(version.name) if version.parent.name == VERSIONS else 0
+def serving(export: Path) -> int:
+    """The number of the version that serves; 0 for the trained export. Raises `ValueError` as `current` does."""
+    version = current(export)
+    return 0 if version == export else int(version.name)
 
 
 def numbered(export: Path, number: int) -> Path:
@@ -43,7 +44,7 @@ def newest(export: Path) -> int:
 
 def add_version(export: Path, number: int, fill: Callable[[Path], Any]) -> None:
     """Lets `fill` make version `number` in an empty folder, and that serve; of the others the one before is kept."""
-    before = number_of(current(export))
+    before = serving(export)
     write_folder(numbered(export, number), fill)
     _switch(export, number)
     for path in (export / VERSIONS).iterdir():
@@ -60,7 +61,7 @@ def roll_back(export: Path | str) -> int:
     export = Path(export).expanduser()
     read_card(export)
     with alone(export):
-        number = number_of(current(export))
+        number = serving(export)
         if not number:
             raise ValueError(f"{export}: serves as it was trained; expected an export that was refreshed")
         before = read_card(numbered(export, number))[HISTORY][-1]["of"]

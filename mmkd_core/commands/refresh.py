@@ -18,9 +18,9 @@ def add_to(commands: Any) -> None:
     """Adds the subcommand to a parser."""
     parser = commands.add_parser(
         "refresh", help="fold new choices into an export", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Reads LOG, a table as `mmkd import` reads it, and folds its choices, users and items into the folder\n"
-        "EXPORT, which `mmkd export` wrote: no teacher, no features, seconds. The result is a new version in\n"
-        "that folder, which then serves; the version before is kept. The card of each has its history.",
+        description="Reads LOG, a table as `mmkd import` reads it, and folds its choices, users and items into\n"
+        "EXPORT, a folder that `mmkd export` wrote: no teacher, no features, seconds. The result\n"
+        "is a new version in that folder, which then serves; the version before is kept.",
         epilog=EXAMPLES,
     )  # fmt: skip
     parser.add_argument("export", metavar="EXPORT", help="the folder that `mmkd export` wrote")
@@ -50,33 +50,33 @@ def _refresh(arguments: argparse.Namespace) -> int:
     known = of_function(refresh, ranged=False)
     options: dict[str, Any] = {name: read(named[name], known.get(name)) for name in given}
     with bar("rows", unit_scale=True) as rows:
-        card = refresh(arguments.export, **options, on_rows=rows.update)
-    print(_account(card, arguments.export))
+        told = refresh(arguments.export, **options, on_rows=rows.update)
+    print(_account(told, arguments.export))
     return 0
 
 
-def _account(card: dict[str, Any], export: str) -> str:
+def _account(told: dict[str, Any], export: str) -> str:
     """What was read and what is new, as lines."""
-    from mmkd_core.versions import HISTORY
-
-    told = card[HISTORY][-1]
-    counts = told["choices"]
-    lines = [f"{told['log']['file']}: {told['rows']:,} rows"]
+    lines, counts = [f"{told['log']['file']}: {told['rows']:,} rows"], told["choices"]
     for fault, rows in told["left_out"].items():
         more = ", ..." if rows["rows"] > len(rows["first"]) else ""
         lines.append(f"left out: {rows['rows']:,} with {fault} ({', '.join(rows['first'])}{more})")
-    lines.append(
-        f"{counts['new']:,} new choices, {told['users']:,} new users, {told['items']:,} new items; "
-        f"{counts['known']:,} choices were known, {counts['repeated']:,} rows stood twice"
+    known = f"{counts['known']:,} were known, {counts['repeated']:,} rows stood twice"
+    new = f"{counts['new']:,} new choices, {told['users']:,} new users, {told['items']:,} new items"
+    lines.append(f"{new}; {known}")
+    if told["version"] == told["of"]:
+        return "\n".join([*lines, f"{export}: nothing is new, so {_named(told['of'])} goes on"])
+    return "\n".join(
+        [*lines, f"{export}: version {told['version']} serves; --roll-back returns to {_named(told['of'])}"]
     )
-    (users, _), (items, _) = (card["arrays"][name]["shape"] for name in ("users", "items"))
-    version = f"version {told['version']} serves, {users:,} users × {items:,} items"
-    return "\n".join([*lines, f"{export}: {version}; --roll-back returns to version {told['of']}"])
+
+
+def _named(version: int) -> str:
+    return f"version {version}" if version else "what was trained"
 
 
 def _roll_back(export: str) -> int:
     from mmkd_core.versions import roll_back
 
-    number = roll_back(export)
-    print(f"{export}: {f'version {number}' if number else 'what was trained'} serves again")
+    print(f"{export}: {_named(roll_back(export))} serves again")
     return 0

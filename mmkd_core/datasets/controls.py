@@ -40,14 +40,14 @@ def controlled(
     swap: bool = False,
     cold: Annotated[float, settings.NOT_WHOLE_SHARE] = 0.0,
 ) -> Dataset:
-    """`data` with its content replaced, a share of its training interactions or of its items left out, or parts swapped.
+    """`data` with its content replaced, some training interactions or items left out, or its held-out parts swapped.
 
     `content`: "permuted" gives each item the features of another, of all modalities alike; "noise" draws normal numbers
     of the same shape; "removed" makes all features zero, which is how a missing modality is written. `hold_back` leaves
     out that share of the training interactions, drawn at random. `swap` makes validation of test and test of
     validation, so that training selects on test. `cold` takes that share of the items, drawn at random, out of training
-    and validation: the test is then all interactions with these items, of which features alone are known. Drawing is from a fixed seed: a control is part of the data, not of a
-    run. Raises `DataError` for values outside their range.
+    and validation, and the test is all interactions with them: what is known of these items is their content. Drawing
+    is from a fixed seed: a control is part of the data, not of a run. Raises `DataError` for values out of range.
     """
     options = {"content": content, "hold_back": hold_back, "swap": swap, "cold": cold}
     check_options(options, options_of(controlled), data.name)

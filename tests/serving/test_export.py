@@ -68,6 +68,13 @@ def test_both_files_hold_the_tables_that_serve_and_the_training_interactions(sho
         assert seen[indptr[user] : indptr[user + 1]].tolist() == data.train[data.train[:, 0] == user, 1].tolist()
 
 
+@pytest.mark.parametrize("model", ["bpr-mf", "mmkd-lists"])
+def test_tables_that_are_parts_of_a_parameter_are_exported(model, shop, tmp_path):
+    record = recorded(shop[0], tmp_path / "store", model)
+    export(record, tmp_path / "out")
+    assert np.array_equal(read_export(tmp_path / "out").users, restore(record).embed().users.detach())
+
+
 def test_the_card_says_where_it_comes_from(shop, exported):
     record = Record.read(shop[1])
     card = read_export(exported).card
