@@ -16,7 +16,6 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from mmkd_core import __version__
 from mmkd_core.serving.answers import Answers
 from mmkd_core.serving.current import Current
 from mmkd_core.serving.gate import Gate
@@ -59,7 +58,7 @@ def service(current: Current, metrics: Metrics, *, token: str | None = None, lim
         yield
         watching.cancel()
 
-    app = FastAPI(title="mmkd serve", version=__version__, description=DESCRIPTION, lifespan=lifespan, docs_url=None,
+    app = FastAPI(title="mmkd serve", version="1", description=DESCRIPTION, lifespan=lifespan, docs_url=None,
                   redoc_url=None, redirect_slashes=False)  # fmt: skip
     app.include_router(_lists(current))
     app.include_router(_about(current, metrics))
