@@ -19,7 +19,7 @@ a version that replaces OUT is served within a second; Ctrl-C or SIGTERM ends it
 def add_to(commands: Any) -> None:
     """Adds the subcommand to a parser."""
     parser = commands.add_parser(
-        "serve", help="an export behind HTTP, with a page to try it",
+        "serve", allow_abbrev=False, help="an export behind HTTP, with a page to try it",
         formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES,
         description="Answers with lists of items for users, for somebody who is new and chose some, and for items;\n"
         "/openapi.json describes all of it, / is a page to try it. Needs pip install 'mmkd-book[serve]'.",

@@ -1,10 +1,8 @@
 """The ids of users or of items, as requests spell them and as answers do."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii
-
-LAST = chr(0x10FFFF)  # no text that begins as another one does comes after that one and this
 
 
 class Names:
@@ -34,6 +32,7 @@ class Names:
         """Up to `k` whose id begins with `text`, spread evenly over all that do, in the order of their texts."""
         if self._sorted is None:
             self._sorted = sorted(self.texts)
-        start, end = bisect_left(self._sorted, text), bisect_left(self._sorted, text + LAST)
+        start = bisect_left(self._sorted, text)
+        end = bisect_right(self._sorted, text, key=lambda one: one[: len(text)])
         step = max(1, (end - start) // k)
         return [self._numbers[one] for one in self._sorted[start:end:step][:k]]

@@ -39,12 +39,23 @@ def serve(
     no export, an address that cannot be had, a token that is none, titles or pictures that cannot be read.
     """
     token = None if token_file is None else token_of(Path(token_file))
-    listening = _listening(host, port)
+    with _listening(host, port) as listening:
+        _serve(folder, listening, token, titles, pictures, on_start)
+
+
+def _serve(
+    folder: str | Path,
+    listening: socket.socket,
+    token: str | None,
+    titles: str | Path | None,
+    pictures: str | Path | None,
+    on_start: Callable[[str, str], None],
+) -> None:
     address = _address(listening)
     if token is None and not _loopback(listening):
         warnings.warn(
             f"whoever reaches {address} may ask for anybody's list; --token-file FILE lets those in who know its token",
-            stacklevel=2,
+            stacklevel=3,
         )
     shown = None
 
