@@ -58,7 +58,7 @@ class Catalogue:
 
     def for_user(self, user: int, k: int) -> Best:
         """The best `k` items for a user, without those of the history."""
-        scores = self.users[user] @ self.columns
+        scores = self.users[user].dot(self.columns)
         scores[self.seen(user)] = -np.inf
         return top(scores, k)
 

@@ -53,12 +53,15 @@ def protocol(current: Current, gate: Gate) -> type[HttpToolsProtocol]:
             super().connection_lost(exc)
 
         def late(self) -> None:
-            """Ends a connection whose request does not become one; between requests uvicorn's own clock runs."""
-            left = self.since + limits.head_seconds - self.loop.time()
-            if self.heading and (self.come or self.cycle is None) and left <= 0:
+            """Ends a connection whose request does not become one, and one that is idle."""
+            waits = self.come or self.cycle is None
+            left = self.since + (limits.head_seconds if waits else limits.idle_seconds) - self.loop.time()
+            if left > 0 or not self.heading:
+                self.deadline = self.loop.call_later(max(left, 0.1), self.late)
+            elif waits:
                 self.refuse(408, f"the request did not come within {limits.head_seconds:g} seconds")
             else:
-                self.deadline = self.loop.call_later(max(left, limits.head_seconds / 4), self.late)
+                self.transport.close()
 
         def data_received(self, data: bytes) -> None:
             if not self.come:
@@ -67,6 +70,9 @@ def protocol(current: Current, gate: Gate) -> type[HttpToolsProtocol]:
             super().data_received(data)
             if self.heading and self.come > limits.head:
                 self.too_large()
+
+        def on_message_begin(self) -> None:
+            self.url, self.headers, self.expect_100_continue = b"", [], False
 
         def on_headers_complete(self) -> None:
             self.heading = False
@@ -77,6 +83,10 @@ def protocol(current: Current, gate: Gate) -> type[HttpToolsProtocol]:
             elif max(len(self.connections), len(self.tasks)) > limits.connections:
                 self.refuse(503, f"more than {limits.connections} connections are open; try again in a second")
             elif not self.answered():
+                url, headers, expects = self.url, self.headers, self.expect_100_continue
+                super().on_message_begin()  # a scope, which the short way does without
+                self.url, self.expect_100_continue = url, expects
+                self.headers.extend(headers)
                 super().on_headers_complete()
 
         def on_message_complete(self) -> None:
@@ -103,7 +113,7 @@ def protocol(current: Current, gate: Gate) -> type[HttpToolsProtocol]:
             self.transport.write(ANSWER % (len(body), body))
             counted.inc()
             took.observe(time.perf_counter() - begun)
-            self.on_response_complete()
+            self.server_state.total_requests += 1
             return True
 
         def size_of_head(self) -> int:
