@@ -206,10 +206,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{at}: {users:,} users × {items:,} items, {DIM}-d, lists of {K}; load {os.getloadavg()[0]:.1f}")
         print("  per CPU second   of bare   per second   median ms    p99 ms")
         for who, load in rows.items():
-            felt = "".join(f"{value:>12,.2f}" if value == value else " " * 12 for value in load[2:])
-            print(
-                f"{load.per_cpu:>16,.0f} {load.per_cpu / rows['bare'].per_cpu:>9.2f} {load.per_second:>12,.0f}{felt}  {who}"
-            )
+            felt = f"{load.per_second:>13,.0f}{load.median:>12.2f}{load.p99:>10.2f}" if load.median else " " * 35
+            print(f"{load.per_cpu:>16,.0f}{load.per_cpu / rows['bare'].per_cpu:>10.2f}{felt}  {who}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """`mmkd serve`: an export behind HTTP."""
 
 import argparse
+import os
+import sys
 from typing import Any
 
 from mmkd_core.settings import whole
@@ -34,6 +36,8 @@ def add_to(commands: Any) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    if arguments.threads and "numpy" not in sys.modules:  # NumPy's products else wait for all cores, each for a little
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(arguments.threads))
     try:
         from mmkd_core.serving.start import serve
     except ImportError as error:

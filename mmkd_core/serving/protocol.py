@@ -29,7 +29,7 @@ SPECIAL = {b"connection", b"content-length", b"expect", b"transfer-encoding", b"
 class _Answered:
     """What stands in place of uvicorn's own record of a request that has its answer."""
 
-    response_complete, disconnected, keep_alive = True, False, True
+    response_started, response_complete, disconnected, keep_alive = True, True, False, True
     message_event = type("_Nobody", (), {"set": staticmethod(lambda: None)})
 
 
@@ -131,8 +131,12 @@ def protocol(current: Current, gate: Gate) -> type[HttpToolsProtocol]:
                 return
             body = problem_json(status, detail)
             head = b"HTTP/1.1 %d \r\ncontent-type: %b\r\n%bconnection: close\r\ncontent-length: %d\r\n\r\n"
-            if self.cycle is None or self.cycle.response_complete:  # else an answer is on its way
+            cycle = self.cycle or _Answered
+            if cycle.response_complete or not (cycle.response_started or self.pipeline):  # else others come first
                 self.transport.write(head % (status, KIND.encode(), OWN, len(body)) + body)
+            if cycle is not _Answered:  # who works at it hears that nobody waits for it
+                cycle.disconnected = True
+                cycle.message_event.set()
             self.cycle = _Answered  # type: ignore[assignment]
             gate.metrics.done("none", status, 0.0)
             self.transport.close()

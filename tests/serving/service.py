@@ -67,9 +67,13 @@ def problem(response, status):
 
 
 @contextmanager
-def started(folder, *options, said=None):
-    """(process, port) of `mmkd serve`; what it says on stderr is appended to `said` when it has ended."""
-    command = [sys.executable, "-m", "mmkd_core", "serve", str(folder), "--port", "0", *map(str, options)]
+def started(folder, *options, said=None, program=None):
+    """(process, port) of `mmkd serve`; what it says on stderr is appended to `said` when it has ended.
+
+    `program` may stand in for the command line.
+    """
+    command = [sys.executable, *(["-c", program] if program else ["-m", "mmkd_core"])]
+    command += ["serve", str(folder), "--port", "0", *map(str, options)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         process.stdout.readline()
