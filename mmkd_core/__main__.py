@@ -28,11 +28,8 @@ examples:
   mmkd recommend RECORD --user 7                   what the trained model would show to user 7
   mmkd recommend RECORD --all --out lists.parquet  the lists of all users, by your ids, as a file
   mmkd export RECORD OUT                           a folder that serves without this package and without torch
-<<<<<<< HEAD
   mmkd serve OUT                                   that folder behind HTTP, with a page to try it
-=======
   mmkd refresh OUT new.csv --user who --item what  new choices, users and items in it, without training
->>>>>>> refresh
   mmkd table 4                                     the committed records beside the paper's Table 4
   mmkd table 5 --budget quick --records runs       run what the table needs first, in minutes
   mmkd figure 5 --data tiktok --out curves.png     the paper's Figure 5 from our records
