@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from mmkd_core import __version__
-from mmkd_core.commands import data, evidence, export, importing, recommend, refresh, run, serve
+from mmkd_core.commands import data, evidence, export, importing, recommend, refresh, report, run, serve
 from mmkd_core.settings import check_cores, whole
 
 EXAMPLES = """\
@@ -27,6 +27,7 @@ examples:
   mmkd run mmkd --data demo --set list=0.1 --set teacher.layers=3 --set fit.lr=0.002 --set data.noise=0.3
   mmkd recommend RECORD --user 7                   what the trained model would show to user 7
   mmkd recommend RECORD --all --out lists.parquet  the lists of all users, by your ids, as a file
+  mmkd report RECORD --out report.html             one page on data and models, for colleagues
   mmkd export RECORD OUT                           a folder that serves without this package and without torch
   mmkd serve OUT                                   that folder behind HTTP, with a page to try it
   mmkd refresh OUT new.csv --user who --item what  new choices, users and items in it, without training
@@ -124,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=whole, default=1, help="CPU threads (default 1; 0: torch's own choice)")
     parser.set_defaults(needs_torch=True)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (data, importing, run, recommend, export, refresh, serve, evidence):
+    for module in (data, importing, run, recommend, report, export, refresh, serve, evidence):
         module.add_to(commands)
     return parser
 

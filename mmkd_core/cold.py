@@ -30,7 +30,9 @@ def rows_by_content(
     chosen, rows = counts > 0, items.astype(np.float32)
     if not chosen.any():
         raise ValueError("no item was chosen by anybody, so how rows follow from content cannot be learned")
-    known = np.any([x.any(axis=1) for x in features.values()], axis=0) if features else np.zeros(len(items), bool)
+    known = np.zeros(len(items), bool)
+    for x in features.values():
+        known |= x.any(axis=1)
     cold = known & ~chosen
     if not cold.any():
         return rows
@@ -47,7 +49,8 @@ def rows_by_content(
 
 def _standardised(x: Float[np.ndarray, "item feat"], chosen: Bool[np.ndarray, " item"]) -> np.ndarray:
     """One modality in float64, by the mean and the deviation of the chosen items that have it."""
-    has, x = x.any(axis=1), x.astype(np.float64)
+    x = x.astype(np.float64)
+    has = np.count_nonzero(x, axis=1) > 0
     there = has & chosen
     if not there.any():
         return np.zeros((len(x), 0))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmkd_core.cold import rows_by_content
 from mmkd_core.cost import environment
 from mmkd_core.data import Dataset, Embeddings
 from mmkd_core.datasets import DATASETS
@@ -33,6 +34,7 @@ def export(
     dataset: str | None = None,
     float16: bool = False,
     onnx: int | None = None,
+    content: bool = False,
     force: bool = False,
 ) -> dict[str, Any]:
     """Writes what the trained model of a record serves into the new folder `out`; returns its card.
@@ -40,6 +42,7 @@ def export(
     The tables are (num_users, dim) and (num_items, dim), float32 or, with `float16`, half of that: user u's score of
     item i is their rows' inner product. `seen_indptr` (num_users + 1, int64) and `seen_items` (int32, ascending for
     each user) are the training interactions. `onnx` is how many items `recommend.onnx` lists, if there is to be one.
+    With `content` the items that nobody chose in training get the rows of `rows_by_content` in place of the model's.
     `dataset` is where the record's data lie now. With `force` an export at `out` is replaced, refreshed versions of it
     as well, if there is nothing else in its folder.
 
@@ -58,7 +61,8 @@ def export(
             f"{record_file}: {record.experiment.model} is no pair of tables; expected a model whose scores are inner "
             "products: export another one, or have this one's lists written by `mmkd recommend RECORD --all`"
         )
-    arrays = _arrays(served.tables, served.data, np.dtype(np.float16 if float16 else np.float32), record_file)
+    tables = _by_content(served.tables, served.data) if content else served.tables
+    arrays = _arrays(tables, served.data, np.dtype(np.float16 if float16 else np.float32), record_file)
     card: dict[str, Any] = {}
 
     def fill(folder: Path) -> None:
@@ -66,6 +70,15 @@ def export(
 
     write_folder(out, fill)
     return card
+
+
+def _by_content(tables: Embeddings, data: Dataset) -> Embeddings:
+    """The tables with rows from content for items without a training interaction; raises `ValueError` without any."""
+    if not data.features:
+        raise ValueError(f"{data.name}: has no features; expected some for --content, from which rows are learned")
+    counts = torch.bincount(data.train[:, 1], minlength=data.num_items).numpy()
+    features = {modality: x.numpy() for modality, x in data.features.items()}
+    return tables._replace(items=torch.from_numpy(rows_by_content(tables.items.numpy(), counts, features)))
 
 
 def _check_replaced(out: Path, force: bool) -> None:

@@ -54,10 +54,12 @@ def learned(
 
 def _fitted(folding: Folding, blocks: Iterable[tuple[np.ndarray, np.ndarray]], l2: float) -> Folding:
     """`folding` with the weights that lead from the features of all blocks to the rows beside them; itself by none."""
-    sums = [(features.T @ features, features.T @ rows) for features, rows in blocks]
-    if not sums:
+    gram, target = np.zeros((0, 0)), np.zeros((0, 0))
+    for features, rows in blocks:
+        squares, products = features.T @ features, features.T @ rows
+        gram, target = (gram + squares, target + products) if len(gram) else (squares, products)
+    if not len(gram):
         return folding
-    gram, target = (np.sum(terms, axis=0) for terms in zip(*sums, strict=True))
     gram[np.diag_indices(len(gram))] += l2 * np.trace(gram) / len(gram) or 1.0  # 1 where all is zero
     return folding._replace(weights=np.linalg.solve(gram, target))
 

@@ -1,6 +1,6 @@
 """New choices, users and items in an export: folded in without teacher, features or torch, and kept as a version."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Int64
 
 from mmkd_core.datasets.ids import Ids, ids_for, numbers_of
-from mmkd_core.datasets.importing.interactions import Interactions, Tally, read
-from mmkd_core.datasets.importing.logs import Log, import_pyarrow
+from mmkd_core.datasets.importing.interactions import Interactions, Tally, columns_of, read
+from mmkd_core.datasets.importing.logs import import_pyarrow
 from mmkd_core.exported import Export, read_files, write_files
 from mmkd_core.files import IDS, sha256_of
 from mmkd_core.fold_in import Choices, grown, starts
@@ -36,6 +36,8 @@ def refresh(
     item: str,
     rating: str | None = None,
     min_rating: float | None = None,
+    columns: str | None = None,
+    separator: str | None = None,
     on_rows: Callable[[int], Any] = lambda rows: None,
 ) -> dict[str, Any]:
     """Folds the choices in `log` into the export in a folder, and lets that serve; returns what its card tells of it.
@@ -53,8 +55,10 @@ def refresh(
     """
     folder, log = Path(export).expanduser(), Path(log).expanduser()
     trained = read_files(folder)
-    options = {"user": user, "item": item, "rating": rating, "min_rating": min_rating}
-    columns = _columns(checked(options, of_function(refresh, ranged=False), "the refresh", "option"))
+    given = {"user": user, "item": item, "rating": rating, "min_rating": min_rating}
+    given |= {"columns": columns, "separator": separator}
+    options = checked(given, of_function(refresh, ranged=False), "the refresh", "option")
+    columns_of(options)
     import_pyarrow(log)
     with alone(folder):
         of = serving(folder)
@@ -64,7 +68,7 @@ def refresh(
             from mmkd_core.onnx_graph import check_onnx
 
             check_onnx(k, len(latest.items))
-        found, tally = read(Log(log, [user, item], [*columns.values()][2:]), columns, min_rating, on_rows)
+        found, tally = read(log, options, on_rows)
         known = _known(latest, _ids(numbered(folder, of), latest), found, log)
         told = _told(log, tally, known, newest(folder) + 1, of)
         if not told["choices"]["new"]:
@@ -74,19 +78,6 @@ def refresh(
         named = known.ids if IDS in latest.card["files"] or told["users"] or told["items"] else None
         add_version(folder, told["version"], lambda temporary: write_files(temporary, arrays, named, k, card))
     return told
-
-
-def _columns(options: Mapping[str, Any]) -> dict[str, str]:
-    """The columns that are given; raises `ValueError` for options that do not go together."""
-    columns = {name: options[name] for name in ("user", "item", "rating") if options[name] is not None}
-    if len({*columns.values()}) < len(columns):
-        raise ValueError(f"got the columns {quoted([*columns.values()])} for what a row says; expected different ones")
-    if (options["rating"] is None) != (options["min_rating"] is None):
-        raise ValueError(
-            f"got rating={quoted(options['rating'])} and min_rating={options['min_rating']}; expected both "
-            "(`--rating COLUMN --min-rating 4`), or neither, and then each row is a choice"
-        )
-    return columns
 
 
 def _ids(folder: Path, export: Export) -> Ids:

@@ -68,9 +68,13 @@ def of_record(record_file: str | Path, dataset: str | None = None) -> Served:
         tables = model.embed()
     if isinstance(tables, Embeddings):  # parts of a parameter keep its gradient, also here
         tables = Embeddings(*(table.detach() for table in tables))
-    place = dataset or Record.read(record_file).experiment.dataset
+    return Served(tables, data, ids_of(dataset or Record.read(record_file).experiment.dataset, data))
+
+
+def ids_of(place: str, data: Dataset) -> Ids | None:
+    """The ids in the file `ids.parquet` of a folder of `data`; None where there is none, and for a named data set."""
     file = None if place in DATASETS else folder_of(place) / IDS
-    return Served(tables, data, read_ids(file, data) if file and file.exists() else None)
+    return read_ids(file, data) if file and file.exists() else None
 
 
 def of_export(folder: str | Path) -> Served:

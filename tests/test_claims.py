@@ -1,5 +1,6 @@
 """The rules that turn records into verdicts, on made-up records whose truth is known."""
 
+import shutil
 from operator import itemgetter
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 from made_up_records import system
 
 from mmkd_core.evidence.compare import NOT_RUN, Comparison
-from mmkd_core.evidence.ledger import OURS, claims, judged, page, summary
+from mmkd_core.evidence.effort import behind, studies
+from mmkd_core.evidence.ledger import OURS, challenge_file, claims, judged, page, summary
 from mmkd_core.evidence.question import NOTES, SAID
 from mmkd_core.evidence.questions import QUESTIONS, ablations, comparison, complexity, consumption, demo, overfitting
 from mmkd_core.evidence.questions.comparison import (
@@ -24,6 +26,7 @@ from mmkd_core.evidence.questions.hyperparameters import equal_is_best, grows, m
 from mmkd_core.evidence.questions.tsne import more_mixed
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.verdicts import VERDICTS, better, every_seed, untestable, verdict, within
+from mmkd_core.experiment import plan
 
 ROOT = Path(__file__).parents[1]
 BASELINES = (*GENERAL_TITLES, *MULTIMODAL_TITLES)
@@ -141,8 +144,18 @@ def test_an_inconclusive_finding_says_when_only_the_seeds_disagree(evidence):
 
 def test_bars_in_a_claim_do_not_split_its_line():
     row = {"topic": "t", "claim": "takes O(|E|)", "where": "Sec. 1", "verdict": "reproduced", "measured": ("|E|: 2",)}
-    line = page(pd.DataFrame([row | {"notebook": "n"}])).splitlines()[-1]
-    assert line == r"| takes O(\|E\|) (Sec. 1) | **reproduced** | \|E\|: 2 | [read](n.ipynb) |"
+    line = page(pd.DataFrame([row | {"behind": "2 records", "records": (), "notebook": "n"}])).splitlines()[-1]
+    assert line == r"| takes O(\|E\|) (Sec. 1) | **reproduced** | \|E\|: 2<br>2 records. | [read](n.ipynb) |"
+
+
+def test_each_claim_that_rests_on_runs_leads_to_its_challenge():
+    places = [challenge_file(name) for name in claims()]
+    assert len(set(places)) == len(places)
+    row = {"topic": "t", "claim": "c", "where": "Sec. 1", "verdict": "reproduced", "measured": ("1",), "behind": "x"}
+    one = pd.DataFrame([row | {"notebook": "n", "records": ("r.json",)}], index=["d saturates"])
+    assert page(one).endswith(
+        '[read](n.ipynb)<br><a href="../colab/challenge-d-saturates.ipynb" download>challenge</a> |'
+    )
 
 
 def test_a_data_set_on_which_one_of_a_pair_is_not_planned_does_not_count(evidence):
@@ -438,6 +451,30 @@ def test_every_claim_has_a_verdict_a_measurement_and_a_place(store, tmp_path):
     assert all(found["where"].str.contains(r"Abstract|Sec\. \d") | (found["where"] == OURS))
     if store is None:
         assert set(found["verdict"]) == {"not run", "cannot be tested"}
+
+
+def test_what_a_verdict_rests_on_is_records_seeds_and_trials(tmp_path):
+    shutil.copytree(ROOT / "book" / "records" / "searches", tmp_path / "searches")
+    for model in ("teacher", "mmkd", "lightgcn"):
+        shutil.copytree(ROOT / "book" / "records" / "lfm2k" / model, tmp_path / "lfm2k" / model)
+    store = Store(tmp_path)
+    trials = studies(store)
+    assert trials["lfm2k", "teacher"].completed <= trials["lfm2k", "teacher"].started
+
+    def files(model, seeds, **settings):
+        planned = [plan(model, "lfm2k", seed=seed, **settings).canonical for seed in seeds]
+        return [str(path) for path, record in store.records.items() if record.experiment.canonical in planned]
+
+    students, light = files("mmkd", range(5)), files("lightgcn", range(3))
+    assert (len(students), len(light)) == (5, 3)
+    completed = {trials["lfm2k", model].completed for model in ("mmkd", "teacher")}  # a student's teacher counts
+    low, high = min(completed), max(completed)
+    of_students = f"settings from {low if low == high else f'{low} to {high}'} completed trials"
+    assert behind(store, students, trials) == f"5 records, 5 seeds, {of_students}"
+    assert behind(store, students[:1], {}) == "1 record, 1 seed"
+    assert behind(store, students + light, {}) == "8 records, 3 to 5 seeds"
+    assert behind(store, ["complexity/mmkd.json"], trials) == "1 record"
+    assert behind(store, [], trials) == "0 records"
 
 
 def test_every_claim_leads_to_a_notebook_that_exists():

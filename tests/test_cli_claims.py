@@ -13,7 +13,7 @@ RECORDS = Path(__file__).parents[1] / "book" / "records"
 def test_claims_by_name_and_their_files(capsys):
     status, out, _ = call(capsys, "claims", "complexity", "tuned prompt", "--files", "--records", RECORDS)
     assert status == 0
-    assert [line.split(";")[0].strip() for line in out.splitlines() if " records; " in line] == [
+    assert [line.split(";")[0].strip() for line in out.splitlines() if " records" in line] == [
         "tuned prompt", "complexity",
     ]  # fmt: skip
     assert len(re.findall(r"^ {6}.*complexity/mmkd-\w+-demo-\w+\.json$", out, re.MULTILINE)) == 6
@@ -33,7 +33,7 @@ def test_the_cells_and_claims_of_a_record(capsys, tmp_path, refused):
         "ablations: dataset tiktok, variant prompt frozen in stage 2, seed 0",
         "ablations: dataset tiktok, variant released: no gradient to the prompt, seed 0",
     ]
-    assert "tuned prompt; 12 records" in claims
+    assert "tuned prompt; 12 records, 3 seeds, settings from " in claims
     assert claims.rstrip().endswith(
         "1 claims of the paper: 1 not reproduced"
     )  # that on complexity rests on other files

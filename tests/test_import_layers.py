@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "mmkd_core"
 LAYERS = [
-    {"settings", "files", "errors", "onnx_graph", "fold_in"},
+    {"settings", "files", "errors", "onnx_graph", "fold_in", "cold"},
     {"kernels"},
     {"data", "sparse"},
     {"memory"},
@@ -37,12 +37,13 @@ EVIDENCE_LAYERS = [  # the rows within it
     {"measurement", "counts", "meters"},
     {"cases"},
     {"store"},
-    {"compare"},
+    {"compare", "effort"},
     {"tables", "style"},
     {"verdicts", "figures", "widgets"},
-    {"question"},
+    {"question", "report"},
     {"questions"},
     {"engine", "ledger"},
+    {"challenge"},
     {"__init__"},
 ]
 LONGEST = 300

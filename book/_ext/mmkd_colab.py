@@ -14,6 +14,7 @@ import re
 import subprocess
 import textwrap
 import tomllib
+from copy import deepcopy
 from pathlib import Path, PurePosixPath
 from urllib.parse import urldefrag, urljoin
 
@@ -455,7 +456,24 @@ def write_copies(app, exception):
         if old.stem not in names:
             old.unlink()
     for name, docname in names.items():
-        nbformat.write(copy(app, docname, address, version), folder / f"{name}.ipynb")
+        made = copy(app, docname, address, version)
+        nbformat.write(made, folder / f"{name}.ipynb")
+        if name == "challenge":
+            for file, one in challenges(made):
+                nbformat.write(one, Path(app.outdir) / file)
+
+
+def challenges(notebook):
+    """A copy of the chapter `challenge` for each claim: the place of the copy in the site, and the copy."""
+    from mmkd_core.evidence import ledger
+
+    places = [place for place, cell in enumerate(notebook.cells) if cell.source.startswith("claim = ")]
+    assert len(places) == 1, f"challenge: {len(places)} cells begin with `claim = `; expected the one of parameters"
+    for claim in ledger.claims():
+        made = nbformat.from_dict(deepcopy(notebook))
+        cell = made.cells[places[0]]
+        cell.source = re.sub(r"^claim = .*?(?=  #|$)", f"claim = {json.dumps(claim)}", cell.source, flags=re.MULTILINE)
+        yield ledger.challenge_file(claim), made
 
 
 def point_buttons(app, pagename, templatename, context, doctree):

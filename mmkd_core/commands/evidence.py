@@ -14,6 +14,7 @@ from mmkd_core.settings import whole
 
 if TYPE_CHECKING:
     from mmkd_core.evidence.cases import Case
+    from mmkd_core.evidence.challenge import Result
     from mmkd_core.evidence.engine import Progress
     from mmkd_core.evidence.question import Question
     from mmkd_core.evidence.store import Store
@@ -58,6 +59,10 @@ def _add_claims(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("names", nargs="*", metavar="NAME", help="claims by name (default: all)")
     parser.add_argument("--files", action="store_true", help="list the records behind each")
+    parser.add_argument(
+        "--with", dest="results", nargs="+", metavar="FILE", default=[],
+        help="show the results of challenges beside the ledger's: files that notebooks/challenge.ipynb wrote",
+    )  # fmt: skip
     parser.add_argument("--of", metavar="RECORD", help="the cells that a record fills, and the claims it is behind")
     _add_records(parser)
     parser.set_defaults(action=_claims)
@@ -119,15 +124,19 @@ def _figure(options: argparse.Namespace) -> int:
 
 
 def _claims(options: argparse.Namespace) -> int:
+    from mmkd_core.evidence.challenge import Result, differences
     from mmkd_core.evidence.ledger import claims, judged, summary
     from mmkd_core.evidence.store import Store
+    from mmkd_core.evidence.verdicts import Finding
 
     for name in options.names:
         if name not in claims():
             raise ValueError(f"unknown claim {name!r}; one of {list(claims())}")
+    theirs = [(file, Result.read(file)) for file in options.results]
+    names = options.names or [result.claim for _, result in theirs]
     store = Store(options.records)
     cells = [] if options.of is None else _cells(Path(options.of))
-    ledger = judged(store, names=options.names)
+    ledger = judged(store, names=names)
     if options.of is not None:
         print(*cells, "", sep="\n")
         record = Path(options.of).resolve()
@@ -135,12 +144,23 @@ def _claims(options: argparse.Namespace) -> int:
     for name, row in ledger.iterrows():
         print(f"{row['verdict'].upper()}: {row['claim']} ({row['where']})")
         print(textwrap.fill("; ".join(row["measured"]), 110, initial_indent="    ", subsequent_indent="    "))
-        print(f"    {name}; {len(row['records'])} records; notebooks/{row['notebook']}.ipynb")
+        print(f"    {name}; {row['behind']}; notebooks/{row['notebook']}.ipynb")
         for file in row["records"] if options.files else ():
             print(f"      {file}")
+        for file, result in theirs:
+            if result.claim == name:
+                finding = Finding(row["verdict"], row["measured"], row["records"])
+                _print_result(file, result, differences(finding, result, store))
         print()
     print(summary(ledger))
     return 0
+
+
+def _print_result(file: str, result: Result, differing: list[str]) -> None:
+    """A result beside the ledger's, and what is different in how it came about."""
+    print(f"    {file} says {result.verdict.upper()}:")
+    for text in ("; ".join(result.lines), *(f"- {one}" for one in differing)):
+        print(textwrap.fill(text, 110, initial_indent="      ", subsequent_indent="      "))
 
 
 def _cells(record: Path) -> list[str]:

@@ -20,6 +20,9 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--float16", action="store_true", help="tables of half the size")
     parser.add_argument("--onnx", action="store_true", help="recommend.onnx too: a user's row and seen items to a list")
     parser.add_argument("--top", type=whole, metavar="K", help="with --onnx: length of the list (default 20)")
+    parser.add_argument(
+        "--content", action="store_true", help="rows of items that nobody chose come from their content"
+    )
     parser.add_argument("--data", metavar="FOLDER", help="where its data lie now (default: where they lay)")
     parser.add_argument("--force", action="store_true", help="replace an export that is there")
     parser.set_defaults(action=_export)
@@ -33,7 +36,7 @@ def _export(arguments: argparse.Namespace) -> int:
     from mmkd_core.export import export
 
     onnx = (20 if arguments.top is None else arguments.top) if arguments.onnx else None
-    how = {"float16": arguments.float16, "onnx": onnx, "force": arguments.force}
+    how = {"float16": arguments.float16, "onnx": onnx, "content": arguments.content, "force": arguments.force}
     card = export(arguments.record, arguments.out, dataset=arguments.data, **how)
     (users, dim), (items, _) = (card["arrays"][name]["shape"] for name in ("users", "items"))
     dtype = card["arrays"]["users"]["dtype"]

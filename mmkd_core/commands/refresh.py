@@ -29,12 +29,15 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--item", metavar="COLUMN", help="what")
     parser.add_argument("--rating", metavar="COLUMN", help="a number that says whether it is a choice; --min-rating")
     parser.add_argument("--min-rating", metavar="NUMBER", help="ratings from this on are choices")
+    parser.add_argument("--columns", metavar="NAMES", help="of a log without a header: all in order, user,item,time")
+    parser.add_argument("--separator", metavar="TEXT", help="between the fields of a text: tab, one character, or ::")
     parser.add_argument("--roll-back", action="store_true", help="let the version before serve again")
     parser.set_defaults(action=_refresh, needs_torch=False)
 
 
 def _refresh(arguments: argparse.Namespace) -> int:
-    named = {name: getattr(arguments, name) for name in ("log", "user", "item", "rating", "min_rating")}
+    names = ("log", "user", "item", "rating", "min_rating", "columns", "separator")
+    named = {name: getattr(arguments, name) for name in names}
     given = [name for name, value in named.items() if value is not None]
     if arguments.roll_back:
         if given:

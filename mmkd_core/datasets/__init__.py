@@ -34,6 +34,7 @@ DATASETS: dict[str, Entry] = {
         "tiktok",
         "lfm2k",
         "amazon-beauty",
+        "amazon-beauty-wide",
         "taobao",
         "ml-100k",
     )

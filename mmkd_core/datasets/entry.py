@@ -19,7 +19,8 @@ class Entry:
     of several the files tell the layout. A data set without forms is made, not read. `download` fills a folder with one
     of the forms; without it, each file of the first is fetched from below `source`, which then is an address.
     `loader` names the function of this package that gives the `Dataset`; it is called without arguments for one that is
-    made, else with the folder and the data set's name. Its keyword-only parameters are the options of `load`.
+    made, else with the folder and the data set's name. Its keyword-only parameters are the options of `load`. `folders`
+    are names of folders, beside the data set's own, in which its files may lie: those of another made of the same.
     """
 
     title: str
@@ -30,6 +31,7 @@ class Entry:
     forms: tuple[Mapping[str, str], ...] = ()
     download: Callable[[Path], None] | None = None
     loader: str = "layouts.load_folder"
+    folders: tuple[str, ...] = ()
 
     @property
     def reader(self) -> Callable[..., Any]:

@@ -134,8 +134,8 @@ def unread(folder: Path, splits: Splits, pattern: str, any_features: bool) -> li
     return [f"{folder}: {none}seen and not read: {', '.join(names[:8])}{more}; features are read from {pattern} here"]
 
 
-def tfidf_features(counts: csr_array) -> Float32[Tensor, "item feat"]:
-    """Items x words counts as float32 features, TF-IDF with sublinear counts, of at most 128 columns.
+def tfidf_features(counts: csr_array, width: int | None = SVD_WIDTH) -> Float32[Tensor, "item feat"]:
+    """Items x words counts as float32 features, TF-IDF with sublinear counts, of at most `width` columns; None: of all.
 
     More words than that are reduced by a truncated SVD with a fixed seed; equal across machines only up to rounding.
     """
@@ -144,7 +144,7 @@ def tfidf_features(counts: csr_array) -> Float32[Tensor, "item feat"]:
 
     transformer = TfidfTransformer(sublinear_tf=True)
     weighted = csr_array(transformer.fit_transform(counts))
-    if len(transformer.idf_) <= SVD_WIDTH:
-        return torch.from_numpy(weighted.toarray().astype(np.float32))
-    reduced = TruncatedSVD(SVD_WIDTH, random_state=0).fit_transform(weighted)
+    if width is None or len(transformer.idf_) <= width:
+        return torch.from_numpy(weighted.astype(np.float32).toarray())
+    reduced = TruncatedSVD(width, random_state=0).fit_transform(weighted)
     return torch.from_numpy(np.ascontiguousarray(reduced, dtype=np.float32))

@@ -11,23 +11,28 @@ import numpy as np
 import scipy.sparse as sp
 from torch import Tensor
 
-from mmkd_core.data import DataError
-from mmkd_core.datasets.assemble import Content, Pairs, occurring
-from mmkd_core.datasets.features import feature_files, tfidf_features, unread
+from mmkd_core.data import DataError, Dataset
+from mmkd_core.datasets.assemble import Content, Pairs, assemble, occurring
+from mmkd_core.datasets.features import SVD_WIDTH, feature_files, tfidf_features, unread
 from mmkd_core.datasets.text import integers, read_lines
 
 FILES = {"train": "train.txt", "val": "validation.txt", "test": "test.txt"}
 _BLANKS = re.compile("[ \t]+")
 
 
-def load_megcf(folder: Path) -> Content:
+def load_wide(folder: Path, name: str) -> Dataset:
+    """The data set in `folder` with one column per entity, as claims about wide features need it."""
+    return assemble(name, load_megcf(folder, width=None))
+
+
+def load_megcf(folder: Path, width: int | None = SVD_WIDTH) -> Content:
     """What is in `folder`.
 
     Pairs of validation or test and duplicates leave train; the users and items that are left in any split are
     renumbered in ascending order. A modality is the items x entities matrix of ones under `tfidf_features`: float32,
-    at most 128 columns; an item without entities has a row of zeros, entities of other items are dropped.
+    at most `width` columns; an item without entities has a row of zeros, entities of other items are dropped.
     """
-    splits = {split: _read_lists(folder / file) for split, file in FILES.items()}
+    splits = {split: read_lists(folder / file) for split, file in FILES.items()}
     users, items = occurring(splits)
     train = splits["train"]
     splits["train"] = _without(splits, users, items)
@@ -35,7 +40,7 @@ def load_megcf(folder: Path) -> Content:
     notes = unread(folder, splits, "i2e_*.txt", bool(files))
     if left_out := len(train.users) - len(splits["train"].users):
         notes.append(f"{train.file}: {left_out:,} pairs left out, which stand in validation or test, or stood before")
-    features = {modality: _entity_features(path, items) for modality, path in files.items()}
+    features = {modality: _entity_features(path, items, width) for modality, path in files.items()}
     return Content(splits, features, files, notes, renumbered=True)
 
 
@@ -44,8 +49,11 @@ def _modality(stem: str) -> str:
     return {"visual": "image", "title": "text"}.get(name, name)  # the names that the other layouts use
 
 
-def _read_lists(path: Path) -> Pairs:
-    """The pairs (first number of a line, each of its other numbers) and the lines that they stand in."""
+def read_lists(path: Path) -> Pairs:
+    """The pairs (first number of a line, each of its other numbers) and the lines that they stand in.
+
+    Raises `DataError` with file and line for what is no whole number of at least 0.
+    """
     lines = [(_BLANKS.split(line.strip(" \t")), number) for number, line in read_lines(path)]
     numbers = [number for _, number in lines]
     places = [number for line, number in lines for _ in line[1:]]
@@ -71,8 +79,8 @@ def _without(splits: dict[str, Pairs], users: np.ndarray, items: np.ndarray) -> 
     return splits["train"].only(kept & ~np.isin(keys["train"], np.concatenate([keys["val"], keys["test"]])))
 
 
-def _entity_features(path: Path, items: np.ndarray) -> Tensor:
-    pairs = _read_lists(path)
+def _entity_features(path: Path, items: np.ndarray, width: int | None) -> Tensor:
+    pairs = read_lists(path)
     pairs = pairs.only(np.isin(pairs.users, items))
     rows = np.searchsorted(items, pairs.users)
     entities, columns = np.unique(pairs.items, return_inverse=True)
@@ -81,4 +89,4 @@ def _entity_features(path: Path, items: np.ndarray) -> Tensor:
     shape = (len(items), len(entities))
     present = sp.csr_array((np.ones(len(rows)), (rows, columns)), shape=shape)
     present.data[:] = 1.0  # an entity named twice is still one entity
-    return tfidf_features(present)
+    return tfidf_features(present, width)

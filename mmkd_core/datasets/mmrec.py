@@ -38,7 +38,8 @@ def _splits(path: Path, min_rating: float | None) -> tuple[dict[str, Pairs], lis
     header = lines[0][1].split("\t") if lines else []
     if any(header.count(column) != 1 for column in COLUMNS):
         raise DataError(
-            f"{path}, line 1: got columns {quoted(header)}; expected {list(COLUMNS)}, tab-separated, in any order"
+            f"{path}, line 1: got columns {quoted(header)}; expected {list(COLUMNS)}, tab-separated, in any order; "
+            f"a log without a split becomes a data set by `mmkd import {path.name} OUT --user COLUMN --item COLUMN`"
         )
     columns = dict(zip(header, read_columns(path, lines[1:], "\t", header), strict=True))
     places = [number for number, _ in lines[1:]]
@@ -47,13 +48,13 @@ def _splits(path: Path, min_rating: float | None) -> tuple[dict[str, Pairs], lis
     if len(bad):
         row = bad[0]
         raise DataError(f"{path}, line {places[row]}: got x_label {labels[row]}; expected 0 (train), 1 (val), 2 (test)")
-    counted, notes = _counted(path, columns, places, min_rating)
+    counted, notes = chosen_lines(path, columns, places, min_rating)
     numbers = np.array(places, dtype=np.int64)
     chosen = {split: (labels == label) & counted for label, split in enumerate(SPLITS)}
     return {split: Pairs(users[rows], items[rows], path, numbers[rows]) for split, rows in chosen.items()}, notes
 
 
-def _counted(
+def chosen_lines(
     path: Path, columns: Mapping[str, Sequence[str]], places: Sequence[int], min_rating: float | None
 ) -> tuple[np.ndarray, list[str]]:
     """Which lines count as choices, and a sentence where there are ratings and nobody said what they mean."""

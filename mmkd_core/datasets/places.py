@@ -28,12 +28,14 @@ class Copy(NamedTuple):
 def locate(name: str, root: str | None = None, download: bool = True) -> Copy:
     """Where the files of the named data set are: `root/name`, or `MMKD_DATA/name`, then the cache; else fetched.
 
-    A fetched copy goes to `root/name` or, without a root, to the cache. Raises one `DataError` when the files are
+    Folders of the entry's `folders` count if they hold the published files. A fetched copy goes to `root/name` or,
+    without a root, to the cache. Raises one `DataError` when the files are
     nowhere to be had: it names them, where to put them and where they come from; or when a file's sum is wrong.
     """
     entry, places = DATASETS[name], places_of(name, root)
-    folder = next((place for place in places if _holds_other_data(entry, place) or not entry.missing(place)), None)
-    if folder and _holds_other_data(entry, folder):
+    theirs = [place for place in places if place.name == name and _holds_other_data(entry, place)]
+    folder = next((place for place in places if place in theirs or not entry.missing(place)), None)
+    if folder in theirs:
         return Copy(folder, published=False)
     if folder is None:
         folder = places[-1]
@@ -57,10 +59,11 @@ def locate(name: str, root: str | None = None, download: bool = True) -> Copy:
 
 def places_of(name: str, root: str | None) -> list[Path]:
     """The folders that may hold the named data set, the one to fetch it to last."""
-    if root is not None:
-        return [Path(root) / name]
-    cache = Path(pooch.os_cache("mmkd")) / name
-    return [Path(local) / name, cache] if (local := _mmkd_data()) else [cache]
+    local = root if root is not None else _mmkd_data()
+    roots = [Path(place) for place in (local, pooch.os_cache("mmkd") if root is None else None) if place is not None]
+    others = [place / folder for place in roots for folder in DATASETS[name].folders]
+    own = [place / name for place in roots]
+    return [*own[:-1], *others, own[-1]]
 
 
 def _holds_other_data(entry: Entry, folder: Path) -> bool:

@@ -1,6 +1,7 @@
 """The layouts of PromptMM and MMSSL and of DiffMM: a file for each split, and `*_feat.npy`.
 
-The former call a split `train.json`, or `train_mat` where it is a pickled matrix; DiffMM's are matrices alone.
+The former call a split `train.json`, or `train_mat` where it is a pickled matrix, `.pkl` after it or not, and some say
+valid for val; DiffMM's are matrices alone.
 """
 
 import json
@@ -17,7 +18,10 @@ from mmkd_core.datasets.text import is_integer, read_text
 from mmkd_core.settings import quoted
 
 # The first file that is there is read; JSON first, as in the released code.
-PROMPTMM = {split: (f"{split}.json", f"{split}_mat") for split in SPLITS}
+NAMES = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
+PROMPTMM = {
+    split: tuple(f"{name}{end}" for end in (".json", "_mat", "_mat.pkl") for name in NAMES[split]) for split in SPLITS
+}
 DIFFMM = {"train": ("trnMat.pkl",), "val": ("valMat.pkl",), "test": ("tstMat.pkl",)}
 _EXPECTED = 'expected {"user id": [item id, ...], ...}'
 
@@ -36,7 +40,10 @@ def _load(folder: Path, files: dict[str, tuple[str, ...]]) -> Content:
     """Users and items are counted by the shape of the matrices, where any split is read from one."""
     splits, shapes = {}, {}
     for split, names in files.items():
-        path = folder / next((name for name in names if (folder / name).exists()), names[-1])
+        there = [name for name in names if (folder / name).exists()]
+        if len({name.replace(".", "_").split("_")[0] for name in there}) > 1:
+            raise DataError(f"{folder}: got {quoted(there)}; expected {split} under one name")
+        path = folder / (there or names)[0]
         if path.suffix == ".json":
             splits[split] = _read_lists(path)
         else:

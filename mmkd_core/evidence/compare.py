@@ -125,16 +125,24 @@ def compare(one: pd.DataFrame, other: pd.DataFrame, metric: str = "recall@20", s
     ours, theirs = (_mean_over_seeds(rows, metric) for rows in (one, other))
     if ours is None or theirs is None or len(ours) < 2:
         return None
+    return replace(
+        paired(ours, theirs, share), p_seeds=_p_over_seeds(one, other, metric), by_seed=_by_seed(one, other, metric),
+        capped=bool(one["capped"].any() or other["capped"].any()),
+    )  # fmt: skip
+
+
+def paired(ours: np.ndarray, theirs: np.ndarray, share: float = 0.0) -> Comparison:
+    """`ours` minus `theirs`, a value per user each, of the same users in the same order; seeds are not known of.
+
+    `share` is that of `compare`. There must be two users at least.
+    """
     differences = ours - theirs
     mean, base, users = float(differences.mean()), float(theirs.mean()), len(differences)
     error = float(differences.std(ddof=1)) / users**0.5
     reach, limit = float(stats.t.ppf(0.975, users - 1)) * error, share * base
     p = float(2 * stats.t.sf(abs(mean - limit) / error, users - 1)) if error else float(mean == limit)
-    return Comparison(
-        mean, mean - reach, mean + reach, p, error, users, relative=mean / base if base else float("nan"), limit=limit,
-        p_seeds=_p_over_seeds(one, other, metric), by_seed=_by_seed(one, other, metric),
-        capped=bool(one["capped"].any() or other["capped"].any()),
-    )  # fmt: skip
+    relative = mean / base if base else float("nan")
+    return Comparison(mean, mean - reach, mean + reach, p, error, users, relative=relative, limit=limit)
 
 
 def compare_all(

@@ -35,6 +35,13 @@ class Progress:
     left: int
     seconds_left: float | None
 
+    def __str__(self) -> str:
+        total = self.done + self.running + self.left
+        left = f", {self.seconds_left:.0f} s left at most" if self.left + self.running and self.seconds_left else ""
+        return f"{self.done} of {total} runs done{left}"
+
+    _repr_markdown_ = __str__
+
 
 def run_all(
     cases: Iterable[Case],

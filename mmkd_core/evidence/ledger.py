@@ -4,10 +4,12 @@ Each claim stands with its question and has a rule that turns records into a ver
 runs that they judge, with the exceptions that the chapter on the claims lists, and no run was tuned to move one.
 """
 
+import re
 from collections.abc import Collection
 
 import pandas as pd
 
+from mmkd_core.evidence.effort import behind, studies
 from mmkd_core.evidence.question import SAID, Claim
 from mmkd_core.evidence.questions import QUESTIONS
 from mmkd_core.evidence.store import Store
@@ -29,16 +31,17 @@ def claims() -> dict[str, Claim]:
 def judged(store: Store, notebook: str | None = None, names: Collection[str] = ()) -> pd.DataFrame:
     """One row per claim: topic, what it says, where, the verdict, what was measured, its records and the notebook.
 
-    What was measured is a tuple of lines, one for each data set. With `notebook`, the claims that lead to it alone,
-    with `names` those; the others are not judged.
+    What was measured is a tuple of lines, one for each data set; `behind` says what the verdict rests on. With
+    `notebook`, the claims that lead to it alone, with `names` those; the others are not judged.
     """
-    rows = {}
+    rows, trials = {}, studies(store)
     for name, claim in claims().items():
         if notebook in (None, claim.notebook) and (not names or name in names):
             finding = claim.judge(store)
             rows[name] = {
                 "topic": claim.topic, "claim": claim.says, "where": claim.section, "verdict": finding.verdict,
-                "measured": finding.lines, "records": finding.records, "notebook": claim.notebook,
+                "measured": finding.lines, "records": finding.records, "behind": behind(store, finding.records, trials),
+                "notebook": claim.notebook,
             }  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
 
@@ -54,11 +57,26 @@ def _with_line_breaks(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def page(ledger: pd.DataFrame) -> str:
-    """The ledger as Markdown: a table per topic, each claim with its place, its verdict and what was measured."""
+    """The ledger as Markdown: a table per topic, each claim with its place, its verdict and what was measured.
+
+    The last column leads to the chapter that reads on and, where there is something to run, to a copy of
+    `notebooks/challenge` for this claim, which the site has.
+    """
+    links = [
+        f"[read]({row['notebook']}.ipynb)"
+        + f'<br><a href="../{challenge_file(str(name))}" download>challenge</a>' * bool(len(row["records"]))
+        for name, row in ledger.iterrows()
+    ]
     told = _with_line_breaks(ledger).set_index(ledger["claim"] + " (" + ledger["where"] + ")").rename_axis("claim")
-    told = told.assign(verdict="**" + told["verdict"] + "**", read="[read](" + told["notebook"] + ".ipynb)")
+    told["measured"] += "<br>" + told["behind"] + "."
+    told = told.assign(verdict="**" + told["verdict"] + "**", read=links)
     topics = told.rename(columns={"read": ""}).groupby("topic", sort=False)
     return "\n\n".join(f"### {topic}\n\n{markdown(rows[['verdict', 'measured', '']])}" for topic, rows in topics)
+
+
+def challenge_file(name: str) -> str:
+    """Where the site has the notebook that challenges a claim: "colab/challenge-d-saturates.ipynb"."""
+    return f"colab/challenge-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}.ipynb"
 
 
 def summary(ledger: pd.DataFrame) -> str:

@@ -1,7 +1,7 @@
 """A folder of records: read once, and asked for the rows that tables, figures and claims are made of."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,21 @@ def records_folder(folder: str | Path | None = None, *, new: bool = False) -> Pa
 class Store:
     """The records and measurements of a folder, each file read once, when it is first asked for.
 
-    Raises `ValueError` when there is no such folder, unless it may be `new`; then, as files are read, naming the first
+    `asked` are the cases that stand for a function's own, where somebody asks for others than those of the book. Raises
+    `ValueError` when there is no such folder, unless it may be `new`; then, as files are read, naming the first
     that is no record, that does not fit its name, or whose data are others than those of another record of them.
     """
 
-    def __init__(self, folder: str | Path | None = None, *, new: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        *,
+        new: bool = False,
+        asked: Mapping[Callable[..., Sequence[Case]], Sequence[Case]] | None = None,
+    ) -> None:
         self.folder = records_folder(folder, new=new)
+        self.requested: dict[Callable[..., Sequence[Case]], None] = {}  # the functions whose cases were asked for
+        self._asked = dict(asked or {})
         self._fingerprints: dict[str, tuple[str, Path]] = {}
         self._measurements: dict[str, dict[str, tuple[Path, MeasurementRecord]]] = {}
         self._of_function: dict[Any, pd.DataFrame] = {}
@@ -93,9 +102,17 @@ class Store:
         """
         if not callable(cases):
             return self._filled(cases)
+        self.requested[cases] = None
         if cases not in self._of_function:
-            self._of_function[cases] = self._filled(cases())
+            self._of_function[cases] = self._filled(self.planned(cases))
         return self._of_function[cases]
+
+    def planned(self, cases: Cases) -> Sequence[Case]:
+        """The cases themselves, where a function makes them."""
+        if not callable(cases):
+            return cases
+        self.requested[cases] = None
+        return self._asked[cases] if cases in self._asked else cases()
 
     def _filled(self, cases: Sequence[Case]) -> pd.DataFrame:
         rows = []
@@ -142,8 +159,15 @@ class Store:
         """The files of the measurements among the jobs of `cases` that were taken."""
         return tuple(str(found[0]) for _, found in self._measurements_of(cases) if found)
 
+    def files_of(self, cases: Cases) -> list[tuple[dict[str, Any], Path]]:
+        """The labels of each case, and the file of its record or measurement; without those that have none."""
+        taken = [(labels, found[0]) for labels, found in self._measurements_of(cases) if found]
+        jobs = [case for case in self.planned(cases) if isinstance(case.job, Experiment)]
+        there = [(labels, self._by_experiment.get(job.canonical)) for labels, job in jobs]
+        return taken + [(labels, path) for labels, path in there if path is not None]
+
     def _measurements_of(self, cases: Cases) -> Iterator[tuple[dict[str, Any], tuple[Path, MeasurementRecord] | None]]:
-        for labels, job in cases() if callable(cases) else cases:
+        for labels, job in self.planned(cases):
             if isinstance(job, Measurement):
                 yield labels, self.measurements(job.question).get(job.canonical)
 

@@ -23,10 +23,11 @@ from mmkd_core.__main__ import main
 from mmkd_core.datasets import load
 
 HERE = Path(__file__).parent
-FILES = ("inter", "ids", "json", "lists", "npy", "pickle", "folders", "choices")
+FILES = ("inter", "ids", "json", "lists", "npy", "pickle", "folders", "choices", "ready")
 PAIRS = {"train": [(0, 0), (0, 1), (1, 2), (2, 3), (3, 4)], "val": [(0, 2), (1, 3)], "test": [(2, 0), (3, 1)]}
 MATRICES = {"train": "trnMat.pkl", "val": "valMat.pkl", "test": "tstMat.pkl"}
 LISTS = {"train": "train.txt", "val": "validation.txt", "test": "test.txt"}
+RECBOLE = {"train": "x.train.inter", "val": "x.valid.inter", "test": "x.test.inter"}
 
 
 def rows(pairs, template, separator="\n"):
@@ -56,6 +57,12 @@ def write_good(folder, layout):
             write_matrix(folder / MATRICES[split], pairs)
         elif layout == "megcf":
             (folder / LISTS[split]).write_text(rows(pairs, "{} {}"))
+        elif layout == "lightgcn":
+            (folder / LISTS[split].replace("idation", "")).write_text(rows(pairs, "{} {}"))
+        elif layout == "matrices":
+            write_matrix(folder / f"{split}_mat.pkl", pairs)
+        elif layout == "recbole":
+            (folder / RECBOLE[split]).write_text("user_id:token\titem_id:token\n" + rows(pairs, "{}\t{}"))
     if layout not in ("megcf", "none"):
         np.save(folder / "image_feat.npy", np.ones((5, 3), dtype=np.float32))
         np.save(folder / "text_feat.npy", np.ones((5, 2), dtype=np.float64))
@@ -139,7 +146,7 @@ def test_what_is_no_data_is_one_line_that_says_what_is_wrong(name, tmp_path, cap
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("layout", ["mmrec", "json", "diffmm", "megcf"])
+@pytest.mark.parametrize("layout", ["mmrec", "json", "diffmm", "megcf", "matrices", "recbole", "lightgcn"])
 def test_the_folders_that_the_cases_spoil_are_good(layout, tmp_path):
     write_good(tmp_path / "d", layout)
     data = load(tmp_path / "d")

@@ -63,12 +63,26 @@ def write_megcf(folder, splits):
         (folder / file).write_text("\n".join(lines))
 
 
+def write_recbole(folder, splits):
+    for split, pairs in splits.items():
+        lines = ["user_id:token\titem_id:token", *(f"{user}\t{item}" for user, item in pairs)]
+        (folder / f"x.{'valid' if split == 'val' else split}.inter").write_text("\n".join([*lines, ""]))
+
+
+def write_lightgcn(folder, splits):
+    """With a validation file, which is not usual."""
+    write_megcf(folder, splits)
+    (folder / "validation.txt").rename(folder / "valid.txt")
+
+
 WRITERS = {
     "mmrec": write_mmrec,
     "diffmm": write_diffmm,
     "json": write_json,
     "matrices": write_matrices,
     "megcf": write_megcf,
+    "recbole": write_recbole,
+    "lightgcn": write_lightgcn,
 }
 
 

@@ -89,6 +89,6 @@ def test_two_files_make_a_data_set(world):
     assert "popularity on corner-shop" in said
     first, second, third = said.splitlines()[-3:]
     assert first == "load_folder Corner Shop corner-shop"
-    assert second.startswith("unknown option 'seed' of corner-shop; one of ['compact', ")
+    assert second.startswith("unknown option 'seed' of corner-shop; one of ['cold', 'compact', ")
     assert "lacks image_feat.npy" in third
     assert third.endswith("they come from https://shop.example/data/")

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmkd_core.data import DataError
-from mmkd_core.datasets import load
-from mmkd_core.datasets.importing import Card, import_log, logs, splitting
+from mmkd_core.datasets import load, splitting
+from mmkd_core.datasets.importing import Card, import_log, logs, texts
 
 DAY = 86_400
 NAMES = {"user": "who", "item": "what"}
@@ -81,6 +81,46 @@ def test_each_format_gives_the_same_folder(name, bytes_of_a_block, write, tmp_pa
     assert cards[0].left_out == cards[1].left_out
     assert (cards[0].steps, cards[0].split, cards[0].rows) == (cards[1].steps, cards[1].split, 240)
     assert load(tmp_path / "a/shop").fingerprint == load(tmp_path / "b/shop").fingerprint
+
+
+def without_header(separator, quote=""):
+    rows = everyday().astype(str).itertuples(index=False)
+    return "".join(separator.join(f"{quote}{field}{quote}" for field in row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize("bytes_of_a_block", [2**25, 1000])
+@pytest.mark.parametrize(
+    ("name", "separator", "told"),
+    [("u.data", "\t", "tab"), ("ratings.dat", "::", "::"), ("log.csv", ",", None), ("log.tsv", "\t", None),
+     ("log.txt", "|", "|"), ("log.csv", ";", ";"), ("log", "\t", "\\t")],
+)  # fmt: skip
+def test_a_log_without_a_header(name, separator, told, bytes_of_a_block, write, tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, "BYTES", bytes_of_a_block)
+    options = {**NAMES, "time": "when", "rating": "stars", "min_rating": 2, "split": "latest"}
+    whole = import_log(write("whole.csv", everyday()), tmp_path / "a" / "shop", **options)
+    quote = '"' if separator == ";" else ""
+    log = write(name, without_header(separator, quote) + f"short{separator}\n")
+    card = import_log(log, tmp_path / "b" / "shop", **options, columns="who, what,when,stars", separator=told)
+    assert load(tmp_path / "b/shop").fingerprint == load(tmp_path / "a/shop").fingerprint
+    assert (card.rows, card.steps) == (241, whole.steps)
+    assert card.left_out["more or fewer fields than the header"] == {"rows": 1, "first": ["row 241"]}
+
+
+@given(words=st.lists(st.text("ab:", max_size=4), min_size=2, max_size=40), block=st.integers(2, 9))
+def test_two_colons_part_fields_and_one_does_not(words, block, tmp_path_factory):
+    """Whatever the pieces in which the text is read."""
+    path = tmp_path_factory.mktemp("text") / "x"
+    path.write_text("::".join(words))
+    raw, read = texts._Text(path, parted=True), b""
+    while part := raw.read(block):
+        read += part
+    assert read == path.read_bytes().replace(b"::", b"\x1f")
+
+
+def test_a_header_between_two_colons(write, tmp_path):
+    log = write("log.dat", "who::what\na::x:1\nb::y\n")
+    import_log(log, tmp_path / "shop", **NAMES, k_core=0, separator="::")
+    assert {(user, item) for user, item, _ in rows_of(tmp_path / "shop")} == {("a", "x:1"), ("b", "y")}
 
 
 HAND_MADE = """who,what,when,stars,more

@@ -60,7 +60,7 @@ def test_what_is_written_in_a_layout_is_loaded(tmp_path_factory, layout, made, d
         assert getattr(found, split).tolist() == [list(pair) for pair in sorted(pairs)]
 
 
-@pytest.mark.parametrize("layout", ["mmrec", "diffmm", "json", "matrices"])
+@pytest.mark.parametrize("layout", ["mmrec", "diffmm", "json", "matrices", "recbole", "lightgcn"])
 def test_features_are_float32_whatever_they_were(folder, layout):
     WRITERS[layout](folder, SPLITS)
     write_features(folder)
@@ -111,7 +111,7 @@ def test_two_layouts_want_a_choice(mmrec):
     with pytest.warns(DataWarning, match="1 of 1 users|4 of 5 items"):
         assert len(load(mmrec, layout="promptmm").train) == 1
     assert len(load(mmrec, layout="mmrec").train) == 5
-    refused(mmrec, "unknown layout 'csv'", "one of ['mmrec', 'promptmm', 'diffmm', 'megcf', 'parquet']", layout="csv")
+    refused(mmrec, "unknown layout 'csv'", "one of ['mmrec', 'promptmm', 'diffmm', 'megcf', 'parquet', ", layout="csv")
 
 
 def test_no_layout_lists_what_each_needs(folder):

@@ -9,6 +9,7 @@ from small_folders import SPLITS, WRITERS, refused
 
 from mmkd_core.data import DataWarning
 from mmkd_core.datasets import load
+from mmkd_core.datasets.megcf import load_wide
 
 
 def test_megcf_cleans_train_renumbers_and_reduces(folder):
@@ -42,6 +43,19 @@ def test_megcf_reduces_many_entities_to_128_columns(folder):
         first, again = load(folder), load(folder)
     assert first.features["text"].shape == (150, 128)
     assert first.fingerprint == again.fingerprint
+
+
+def test_wide_features_have_a_column_per_entity(folder):
+    WRITERS["megcf"](folder, {"train": [(0, item) for item in range(150)], "val": [], "test": []})
+    lines = [f"{item} {item} {1000 + item} {item % 7 + 5000}" for item in range(150)]
+    (folder / "i2e_title.txt").write_text("\n".join(lines))
+    wide, narrow = load_wide(folder, "shop"), load(folder)
+    x = wide.features["text"]
+    assert x.shape == (150, 307)
+    assert torch.equal((x != 0).sum(1), torch.full((150,), 3))
+    most = float(np.square(np.linalg.svd(x.numpy(), compute_uv=False)[:128]).sum())  # that 128 columns can keep
+    assert 0.9 * most < float(narrow.features["text"].square().sum()) < most * 1.0001
+    assert torch.equal(wide.train, narrow.train)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_up_folder import write_folder
 from small_folders import SPLITS, write_diffmm, write_features, write_json, write_megcf, write_mmrec
 
 from mmkd_core.data import DataError
@@ -74,7 +75,7 @@ def left(folder):
 
 
 def test_every_entry_says_what_it_is_and_how_it_is_had():
-    assert list(DATASETS) == ["demo", "tiktok", "lfm2k", "amazon-beauty", "taobao", "ml-100k"]
+    assert list(DATASETS) == ["demo", "tiktok", "lfm2k", "amazon-beauty", "amazon-beauty-wide", "taobao", "ml-100k"]
     for entry in DATASETS.values():
         assert callable(entry.reader)
         assert entry.title
@@ -83,6 +84,21 @@ def test_every_entry_says_what_it_is_and_how_it_is_had():
         assert bool(entry.forms) == (entry is not DATASETS["demo"])
         assert not entry.forms or entry.download or entry.source.startswith("https://")
     assert {entry.layout for entry in DATASETS.values()} >= {"diffmm", "mmrec", "megcf"}
+
+
+def test_files_may_lie_in_the_folder_of_another_data_set_of_the_same(source, tmp_path, monkeypatch, cache):
+    monkeypatch.setitem(DATASETS, "tiktok", replace(DATASETS["tiktok"], folders=("tiktok-as-published",)))
+    root = tmp_path / "data"
+    root.mkdir()
+    write_folder(root / "tiktok-as-published")  # somebody's own data, in another layout
+    with pytest.raises(DataError, match=f"tiktok-as-published lacks .*; {root / 'tiktok'} lacks"):
+        load("tiktok", root=root, download=False)
+    shutil.rmtree(root / "tiktok-as-published")
+    shutil.copytree(source, root / "tiktok-as-published")
+    assert load("tiktok", root=root).fingerprint == load(source).fingerprint
+    monkeypatch.setenv("MMKD_DATA", str(root))
+    assert fetch("tiktok") == root / "tiktok-as-published"
+    assert not cache.exists()
 
 
 @pytest.mark.parametrize(("held", "lacks"), [("", "abcd"), ("ef", ""), ("abe", "cd"), ("efa", ""), ("e", "f")])
@@ -294,13 +310,14 @@ REAL_COUNTS = {
     "tiktok": (9308, 6710, 59541, 3051, 6130, {"image": 128, "audio": 128}),
     "lfm2k": (1858, 1425, 44327, 4799, 7219, {"all-MiniLM-L6-v2": 384, "vggish": 128, "whisper": 512}),
     "amazon-beauty": (15576, 8678, 108166, 15576, 15576, {"image": 128, "text": 128}),
+    "amazon-beauty-wide": (15576, 8678, 108166, 15576, 15576, {"image": 962, "text": 4039}),
     "taobao": (12539, 8735, 58570, 12539, 12539, {"image": 128, "text": 128}),
 }
 
 
 @pytest.mark.parametrize("name", REAL_COUNTS)
 def test_the_real_data_have_the_published_counts(real_data, name):
-    if not (real_data / name).is_dir():
+    if not any((real_data / folder).is_dir() for folder in (name, *DATASETS[name].folders)):
         pytest.skip(f"no folder {name} in {real_data}")
     assert {verdict for _, verdict in check(name)} == {"ok"}
     data = load(name, download=False)

@@ -84,7 +84,7 @@ def test_a_square_matrix_with_a_diagonal_is_a_modality(plain):
 # --- near misses ---
 
 
-@pytest.mark.parametrize("layout", ["json", "diffmm", "megcf", "mmrec"])
+@pytest.mark.parametrize("layout", ["json", "diffmm", "megcf", "mmrec", "recbole", "lightgcn"])
 @pytest.mark.parametrize(
     "file", ["image_feat.pt", "image_feat.pkl", "image_feat.npz", "image_feat.h5", "x.safetensors"]
 )
@@ -135,7 +135,7 @@ def test_a_folder_of_interactions_alone_says_nothing(folder):
 # --- what is no data ---
 
 
-@pytest.mark.parametrize("layout", ["mmrec", "json", "diffmm", "megcf"])
+@pytest.mark.parametrize("layout", ["mmrec", "json", "diffmm", "megcf", "recbole", "lightgcn"])
 def test_hidden_files_are_no_data(folder, layout):
     WRITERS[layout](folder, SPLITS)
     write_features(folder) if layout != "megcf" else None

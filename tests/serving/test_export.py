@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 from shop import ids_of, item_id, recorded, user_id
 
 from mmkd_core import Record, load, recommend, restore
+from mmkd_core.cold import rows_by_content
 from mmkd_core.datasets import files
 from mmkd_core.export import export, read_export
 from mmkd_core.exported import CARD, IDS, sha256_of
@@ -73,6 +74,19 @@ def test_tables_that_are_parts_of_a_parameter_are_exported(model, shop, tmp_path
     record = recorded(shop[0], tmp_path / "store", model)
     export(record, tmp_path / "out")
     assert np.array_equal(read_export(tmp_path / "out").users, restore(record).embed().users.detach())
+
+
+def test_items_that_nobody_chose_get_rows_from_their_content(shop, tmp_path, capsys):
+    record = recorded(shop[0], tmp_path / "store", cold=0.2)
+    plain, own = tmp_path / "plain", tmp_path / "own"
+    assert call(capsys, "export", record, plain)[0] == call(capsys, "export", record, own, "--content")[0] == 0
+    data = load(shop[0], cold=0.2)
+    counts = torch.bincount(data.train[:, 1], minlength=ITEMS).numpy()
+    before, after = read_export(plain), read_export(own)
+    assert np.array_equal(before.users, after.users)
+    assert np.array_equal((before.items != after.items).any(axis=1), counts == 0)
+    features = {name: x.numpy() for name, x in data.features.items()}
+    assert np.array_equal(after.items, rows_by_content(before.items, counts, features))
 
 
 def test_the_card_says_where_it_comes_from(shop, exported):

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import threading
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -26,7 +28,7 @@ from mmkd_core.served import of_export
 from mmkd_core.versions import alone, roll_back
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # a user has no run-time type checks either
-NAMED = {"user": "who", "item": "what"}
+NAMED: Any = {"user": "who", "item": "what"}
 KILLS = 15
 NEW = [(user_id(3), "B998"), ("anna", item_id(5)), ("anna", "B999"), ("bert", item_id(7)), ("anna", item_id(7))]
 
@@ -102,6 +104,14 @@ def test_ratings_below_are_no_choices(out, tmp_path, capsys):
     log = write_log(tmp_path / "new.csv", [("anna", item_id(1), 5), ("bert", item_id(1), 2)], "who,what,stars")
     options = ["--user", "who", "--item", "what", "--rating", "stars", "--min-rating", "4"]
     assert "1 new choices, 1 new users, 0 new items" in call(capsys, "refresh", out, log, *options)[1]
+
+
+def test_a_log_without_a_header_is_read_as_import_reads_it(out, tmp_path, capsys):
+    log = tmp_path / "new.dat"
+    log.write_text(f"anna::{item_id(1)}::5\nbert::{item_id(1)}::2\n", "utf-8")
+    options = ["--columns", "a,b,c", "--separator", "::", "--user", "a", "--item", "b", "--rating", "c"]
+    said = call(capsys, "refresh", out, log, *options, "--min-rating", "4")[1]
+    assert "1 new choices, 1 new users, 0 new items" in said
 
 
 def test_what_is_listed_is_new_to_the_user(out, log, tmp_path, capsys):
@@ -361,7 +371,7 @@ def processes():
 
 
 def test_a_killed_refresh_leaves_the_old_or_the_new_and_goes_through_when_it_is_run_again(processes, out, tmp_path):
-    whole = 0.0
+    draw, served, log, killed, whole = random.Random(0), arrays(out), tmp_path / "new.csv", 0, 0.0
     for number in range(40 * KILLS):
         write_log(log, [(f"new {number}", item_id(number % ITEMS)), (f"new {number}", f"more {number}")])
         process = processes.Process(target=work, args=(out, log))

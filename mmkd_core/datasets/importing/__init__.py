@@ -1,4 +1,4 @@
-"""From a raw log of who chose what to a folder that `load` reads: `import_log`, the command `mmkd import`."""
+"""From a raw log of who chose what, or splits that others made, to a folder that `load` reads: `mmkd import`."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmkd_core.datasets.importing.card import Card
     from mmkd_core.datasets.importing.folder import import_log
+    from mmkd_core.datasets.importing.ready import import_folder
 
-__all__ = ["Card", "import_log"]
-_HOMES = {"Card": "card", "import_log": "folder"}
+__all__ = ["Card", "import_folder", "import_log"]
+_HOMES = {"Card": "card", "import_folder": "ready", "import_log": "folder"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,12 +12,12 @@ from mmkd_core.files import CARD, read_json, write_json
 class Card:
     """`mmkd import`'s account of a folder, its card.json.
 
-    `log` names the file, its bytes and sha256; `options` are those of the import. Of `rows` rows, `left_out` tells for
-    each fault how many had it (each row counts once) and the first of them; `steps` are the interactions, users and
-    items that stood after each step. `split` has the rule in words and the interactions of each part, `times` the first
-    and the last; `cold_items` have no training interaction. `features` tells for each modality its file and width, the
-    items that have `none` (their rows are zero), and how many of its rows are of items that are not in the log.
-    `files` are all that the import wrote.
+    `log` names the file, its bytes and sha256, or a folder and the sha256 of the files of its splits; `options` are
+    those of the import. Of `rows` rows, `left_out` tells for each fault how many had it (each row counts once) and the
+    first of them; `steps` are the interactions, users and items that stood after each step. `split` has the rule in
+    words and the interactions of each part, `times` the first and the last; `cold_items` have no training interaction.
+    `features` tells for each modality its file and width, the items that have `none` (their rows are zero), and how
+    many of its rows are of items that are not in the log. `files` are all that the import wrote.
     """
 
     log: Mapping[str, Any]

@@ -11,7 +11,8 @@ from jaxtyping import Float32
 from mmkd_core.data import DataError
 from mmkd_core.datasets.features import open_npy, problem_of
 from mmkd_core.datasets.files import opened, visible
-from mmkd_core.datasets.importing.logs import explained, import_pyarrow, text_of
+from mmkd_core.datasets.importing.logs import explained, import_pyarrow
+from mmkd_core.datasets.importing.texts import text_of
 from mmkd_core.datasets.importing.values import compute, ids_of, numbers_of
 from mmkd_core.datasets.text import read_text
 from mmkd_core.settings import quoted

@@ -9,19 +9,16 @@ import numpy as np
 from jaxtyping import Int8
 
 from mmkd_core.data import SPLITS, DataError
+from mmkd_core.datasets import splitting
 from mmkd_core.datasets.controls import check_options, options_of
-from mmkd_core.datasets.ids import Ids, write_ids
-from mmkd_core.datasets.importing import splitting
 from mmkd_core.datasets.importing.card import Card
 from mmkd_core.datasets.importing.features import Features, aligned
-from mmkd_core.datasets.importing.interactions import Interactions, read
-from mmkd_core.datasets.importing.logs import Log, import_pyarrow
+from mmkd_core.datasets.importing.interactions import Interactions, columns_of, read
+from mmkd_core.datasets.importing.logs import import_pyarrow
 from mmkd_core.datasets.importing.values import time_of, written
-from mmkd_core.datasets.mmrec import COLUMNS
-from mmkd_core.files import CARD, IDS, sha256_of, write_folder
+from mmkd_core.datasets.importing.writing import check_out, data_files, fill
+from mmkd_core.files import CARD, sha256_of, write_folder
 from mmkd_core.settings import NOT_NEGATIVE, NOT_WHOLE_SHARE, quoted
-
-ROWS = 2**20  # that are written at once
 
 
 def import_log(
@@ -33,6 +30,8 @@ def import_log(
     time: str | None = None,
     rating: str | None = None,
     min_rating: float | None = None,
+    columns: str | None = None,
+    separator: str | None = None,
     k_core: Annotated[int, NOT_NEGATIVE] = 5,
     split: Literal["random", "latest", "date"] = "random",
     val: Annotated[float, NOT_WHOLE_SHARE] = 0.1,
@@ -48,7 +47,10 @@ def import_log(
     """A raw log of who chose what becomes the folder `out`, which `load` and every command read; returns its card.
 
     `log` is a table in CSV or TSV with a header (.tsv or RecBole's .inter: no quotes), Parquet or JSON lines, told by
-    its suffix; `user`, `item`, `time` and `rating` are names of its columns. In turn, and counted in the card:
+    its suffix; `user`, `item`, `time` and `rating` are names of its columns. Of a text without a header `columns` names
+    all in their order, "user,item,rating,time"; `separator`, "tab", one character or "::", is what stands between the
+    fields of a text, whatever its suffix (in quotes they may be where it is "," or ";"). In turn, and counted in the
+    card:
 
     1. A row without a user, an item, a rating or a time, or with one that cannot be read, is left out. Ids are texts or
        whole numbers. A time is ISO 8601 (UTC where it has no zone), or a number of seconds, milli-, micro- or
@@ -73,17 +75,16 @@ def import_log(
     known = options_of(import_log)
     options = check_options({name: value for name, value in locals().items() if name in known}, known, "the import")
     import_pyarrow(Path(log))
+    columns_of(options)
     limits = _checked(options)
     log, out = Path(log).expanduser(), Path(out).expanduser().resolve()
     folder = None if features is None else Path(features).expanduser()
-    _check_out(out, force, [log, *([folder] if folder else [])])
-    named = {"user": user, "item": item, "rating": rating, "time": time}
-    columns = {what: column for what, column in named.items() if column is not None}
-    x, tally = read(Log(log, [user, item], [*columns.values()][2:]), columns, min_rating, on_rows)
+    check_out(out, force, [log, *([folder] if folder else [])])
+    x, tally = read(log, options, on_rows)
     steps = [x.counts("reading")]
     x, labels = _split(_cleaned(x, k_core, log, steps), options, limits, log, steps)
     content = aligned(folder, item, x.ids["item"]) if folder else Features()
-    files = _files(out.name, x, labels, content, layout)
+    files = data_files(out.name, x, labels, content, layout)
     card = Card(
         log={"file": log.name, "bytes": log.stat().st_size, "sha256": sha256_of(log)},
         options=options | {"features": folder and folder.name},
@@ -98,20 +99,12 @@ def import_log(
         not_read=content.not_read,
         files=[*files, CARD],
     )
-    write_folder(out, lambda temporary: _fill(temporary, files, card))
+    write_folder(out, lambda temporary: fill(temporary, files, card))
     return card
 
 
 def _checked(options: Mapping[str, Any]) -> list[int]:
     """The times of a split by date, [] for another; raises `DataError` for options that do not go together."""
-    columns = [options[name] for name in ("user", "item", "time", "rating") if options[name] is not None]
-    if len({*columns}) < len(columns):
-        raise DataError(f"got the columns {quoted(columns)} for what a row says; expected different ones")
-    if (options["rating"] is None) != (options["min_rating"] is None):
-        raise DataError(
-            f"got rating={quoted(options['rating'])} and min_rating={options['min_rating']}; expected both "
-            "(`--rating COLUMN --min-rating 4`), or neither, and then each row is a choice"
-        )
     if options["val"] + options["test"] >= 1:
         raise DataError(f"got val={options['val']} and test={options['test']}; expected less than 1 in all")
     split, dates = options["split"], {name: options[name] for name in ("val_from", "test_from")}
@@ -128,22 +121,6 @@ def _checked(options: Mapping[str, Any]) -> list[int]:
     if len(known) < 2 or known[0] >= known[1]:
         raise DataError(f"got {quoted(dates)}; expected two times such as 2024-01-31, that of test the later")
     return known
-
-
-def _check_out(out: Path, force: bool, sources: list[Path]) -> None:
-    """Raises `DataError` where something stands that an import may not replace."""
-    if inside := [source.name for source in sources if out in (source.resolve(), *source.resolve().parents)]:
-        raise DataError(f"{out}: {inside[0]} is it, or lies in it; expected a folder for what is made alone")
-    if not out.name or (out.exists() and not out.is_dir()):
-        raise DataError(f"{out}: is no folder that can be made; expected the name of a new one")
-    there = {path.name for path in out.iterdir()} if out.exists() else set()
-    if there and not (CARD in there and force):
-        hint = "force=True (`--force`) replaces it" if CARD in there else "choose another"
-        raise DataError(f"{out}: is not empty; expected a new folder, or an empty one; {hint}")
-    if there and (others := sorted(there - {*Card.read(out).files})):
-        raise DataError(
-            f"{out}: holds {quoted(others)}, which no import wrote; move that away, or choose another folder"
-        )
 
 
 def _cleaned(x: Interactions, k_core: int, log: Path, steps: list[dict[str, Any]]) -> Interactions:
@@ -182,40 +159,3 @@ def _split(
     x = x.only(kept).compact()
     steps.append(x.counts("users without training"))
     return x, labels[kept]
-
-
-def _files(
-    name: str, x: Interactions, labels: Int8[np.ndarray, " edge"], content: Features, layout: str
-) -> dict[str, Callable[[Path], Any]]:
-    """The files of a data folder called `name`, and what writes each to a path."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from pyarrow import csv
-
-    table = pa.table(dict(zip(COLUMNS, (x.users, x.items, labels), strict=True)))
-
-    def write_text(path: Path) -> None:
-        with path.open("wb") as file:
-            file.write("\t".join(COLUMNS).encode() + b"\n")
-            csv.write_csv(table, file, csv.WriteOptions(include_header=False, delimiter="\t"))
-
-    stem = name.strip(".")  # a hidden file is no data
-    suffix, write = {
-        "mmrec": (".inter", write_text),
-        "parquet": (".parquet", lambda path: pq.write_table(table, path, row_group_size=ROWS)),
-    }[layout]
-    return {
-        f"{stem}{suffix}" if f"{stem}{suffix}" != IDS else f"log{suffix}": write,
-        **{f"{modality}_feat.npy": _array(features) for modality, features in content.tables.items()},
-        IDS: lambda path: write_ids(path, Ids(x.ids["user"], x.ids["item"])),
-    }
-
-
-def _array(array: np.ndarray) -> Callable[[Path], Any]:
-    return lambda path: np.save(path, array)
-
-
-def _fill(folder: Path, files: Mapping[str, Callable[[Path], Any]], card: Card) -> None:
-    for name, write in files.items():
-        write(folder / name)
-    card.write(folder)

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,10 +112,31 @@ class Tally:
             raise DataError(f"{self.log.path}: no row is left of {self.rows:,} ({why or 'the table is empty'})")
 
 
-def read(
-    log: Log, columns: Mapping[str, str], min_rating: float | None, on_rows: Callable[[int], Any]
-) -> tuple[Interactions, Tally]:
-    """The rows of `log` without a fault. `columns` names those of the user, the item, the rating and the time."""
+def columns_of(options: Mapping[str, Any]) -> dict[str, str]:
+    """The columns of the user, the item, the rating and the time that `options` name.
+
+    Raises `DataError` for one column that is to say two things, and for a rating without `min_rating` or the reverse.
+    """
+    named = {what: options.get(what) for what in ("user", "item", "rating", "time")}
+    columns = {what: column for what, column in named.items() if column is not None}
+    if len({*columns.values()}) < len(columns):
+        raise DataError(f"got the columns {quoted([*columns.values()])} for what a row says; expected different ones")
+    if (named["rating"] is None) != (options["min_rating"] is None):
+        raise DataError(
+            f"got rating={quoted(named['rating'])} and min_rating={options['min_rating']}; expected both "
+            "(`--rating COLUMN --min-rating 4`), or neither, and then each row is a choice"
+        )
+    return columns
+
+
+def read(path: Path, options: Mapping[str, Any], on_rows: Callable[[int], Any]) -> tuple[Interactions, Tally]:
+    """The rows of the log at `path` without a fault, by the columns of `options`, their `min_rating`, and for a text
+    the names of all its `columns` and the `separator` of its fields, each None where it is not given.
+    """
+    columns, min_rating = columns_of(options), options["min_rating"]
+    names = None if options["columns"] is None else [name.strip() for name in options["columns"].split(",")]
+    ids, numbers = [columns["user"], columns["item"]], [*columns.values()][2:]
+    log = Log(path, ids, numbers, names=names, separator=options["separator"])
     import pyarrow as pa
 
     tally = Tally(log)

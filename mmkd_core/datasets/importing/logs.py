@@ -4,9 +4,7 @@ Nothing is guessed from values: ids and words stay the texts that they are, so t
 when a log is read.
 """
 
-import codecs
 import gzip
-import io
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -15,32 +13,53 @@ from pathlib import Path
 from typing import Any
 
 from mmkd_core.datasets.files import check_file, opened
+from mmkd_core.datasets.importing.texts import ONE, TWO, checked_separator, text_of
 from mmkd_core.errors import DataError
-from mmkd_core.settings import quoted
+from mmkd_core.settings import NUMBER, quoted
 
 ROWS, BYTES = 2**20, 2**25  # of a block of Parquet, and of one of text
 SAMPLE = 100  # lines of JSON whose values tell the kinds of the columns
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".inter": "\t"}  # by suffix; RecBole's logs are called .inter
+QUOTING = ",;"  # separators of tables whose fields may stand in quotes
 Blocks = Iterator[dict[str, Any]]
 
 
 class Log:
     """The file at `path`, of which the columns `numbers` hold numbers or times and the columns `ids` name somebody.
 
-    Rows are counted from 1; a header and empty lines are none. Rows of a text that have more or fewer fields than its
-    header are left out: `ragged` holds their numbers. Raises `DataError` for a file of another suffix, one that is not
-    of the format that its suffix says, and where pyarrow is not installed.
+    `names` are those of all columns of a text that has no header, in their order; `separator` is what stands between
+    the fields of a text, whatever its suffix. Rows are counted from 1; a header and empty lines are none. Rows of a
+    text that have more or fewer fields than its header are left out: `ragged` holds their numbers. Raises `DataError`
+    for a file of another suffix, one that is not of the format that its suffix says, and where pyarrow is not
+    installed.
     """
 
-    def __init__(self, path: Path, ids: Sequence[str], numbers: Sequence[str] = ()) -> None:
-        self.path, self.ids, self.columns = path, ids, [*ids, *numbers]
+    def __init__(
+        self,
+        path: Path,
+        ids: Sequence[str],
+        numbers: Sequence[str] = (),
+        *,
+        names: Sequence[str] | None = None,
+        separator: str | None = None,
+    ) -> None:
+        self.path, self.ids, self.columns, self.names = path, ids, [*ids, *numbers], names
         self.ragged: list[int] = []
         suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-        if suffix not in FORMATS:
+        if separator is not None:
+            self._read = _separated(checked_separator(separator))
+        elif suffix in FORMATS:
+            self._read = FORMATS[suffix]
+        else:
             raise DataError(
                 f"{path}: got the suffix {quoted(suffix)}; expected one of {list(FORMATS)}, .gz after it or not: "
-                "rename the file if it is one of these"
+                "rename the file if it is one of these, or say what stands between the fields of a text, "
+                "separator='tab' (`--separator tab`, `--separator ::`)"
             )
-        self._read = FORMATS[suffix]
+        if names is not None and separator is None and suffix not in SEPARATORS:
+            raise DataError(
+                f"{path}: got columns={quoted(','.join(names))}; expected none: in {suffix} they have names"
+            )
         check_file(path, "expected a log of interactions")
 
     def blocks(self) -> Blocks:
@@ -63,10 +82,32 @@ class Log:
         for column in self.columns:
             if there.count(column) != 1:
                 found = "no column" if column not in there else f"{there.count(column)} columns"
+                if all(NUMBER.fullmatch(name.strip()) for name in there):
+                    raise DataError(
+                        f"{self.path}: got no column {quoted(column)}, and numbers alone where their names would be, "
+                        f"{', '.join(map(quoted, there[:6]))}: it seems to have no header; expected the names of its "
+                        f"{len(there)} columns in their order, such as columns='user,item,rating,time' "
+                        "(`--columns user,item,rating,time`)"
+                    )
                 raise DataError(
                     f"{self.path}: got {found} {quoted(column)}; expected one of the columns that are there: "
                     f"{', '.join(map(quoted, there[:40]))}{' and more' if len(there) > 40 else ''}"
                 )
+
+    def check_names(self, first: Sequence[str]) -> None:
+        """Raises `DataError` unless the fields of the first row can be of columns called `names`, and are not these."""
+        names = self.names or []
+        if len(first) != len(names):
+            raise DataError(
+                f"{self.path}: got {len(names)} names, {quoted(list(names))}, and in the first row {len(first)} "
+                f"fields, {quoted(list(first))}; expected a name for each column, also for those that are not read"
+            )
+        if any(field.strip() == name for field, name in zip(first, names, strict=True)):
+            raise DataError(
+                f"{self.path}: got the names {quoted(list(names))} and a first row that has them, "
+                f"{quoted(list(first))}; expected a log without a header: leave columns (`--columns`) out, or find "
+                "other names"
+            )
 
 
 def import_pyarrow(path: Path) -> None:
@@ -94,62 +135,37 @@ def _cut(error: Exception) -> str:
     return quoted(str(error))[1:-1]
 
 
-class _Text(io.RawIOBase):
-    """The bytes of a text, unpacked. Raises `DataError` for what is no UTF-8, of which pyarrow tells on stderr."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._at = path, 0
-        self._file = (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb")
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        count, pending = self._file.readinto(buffer), len(self._decoder.getstate()[0])
-        try:
-            self._decoder.decode(memoryview(buffer)[:count], final=not count)
-        except UnicodeDecodeError as error:
-            byte = self._at - pending + error.start
-            raise DataError(f"{self._path}: no UTF-8 text (byte {byte}); expected a table") from None
-        self._at += count
-        return count
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-def text_of(path: Path) -> io.BufferedReader:
-    """The text at `path` as bytes, which are UTF-8 or a `DataError`."""
-    return io.BufferedReader(_Text(path), 2**20)
-
-
 def _separated(separator: str) -> Callable[[Log], Blocks]:
+    parted, quotes = separator == TWO.decode(), separator in QUOTING
+
     def read(log: Log) -> Blocks:
         import pyarrow as pa
         from pyarrow import csv
 
         def note(row: Any) -> str:
-            log.ragged.append(row.number - 1)  # the header is its first
+            log.ragged.append(row.number - (log.names is None))  # the header is its first
             return "skip"
 
         # A quoted field may hold line ends. TSV has no quotes: one at the start of a field would swallow what follows.
         parse = csv.ParseOptions(
-            delimiter=separator,
-            quote_char='"' if separator == "," else False,
-            newlines_in_values=separator == ",",
+            delimiter=ONE.decode() if parted else separator,
+            quote_char='"' if quotes else False,
+            newlines_in_values=quotes,
             invalid_row_handler=note,
         )
         options = csv.ReadOptions(use_threads=False, block_size=BYTES)
-        with text_of(log.path) as text, csv.open_csv(text, options, parse) as file:
-            log.check_columns(file.schema.names)
+        with text_of(log.path, parted) as text, csv.open_csv(text, options, parse) as file:
+            first = file.schema.names
+        if log.names is not None:
+            log.check_names(first)
+            options.column_names = [*log.names]
+        log.check_columns(first if log.names is None else log.names)
         log.ragged.clear()
         kinds = dict.fromkeys(log.columns, pa.string())
         convert = csv.ConvertOptions(
             column_types=kinds, include_columns=log.columns, null_values=[""], strings_can_be_null=True
         )
-        with text_of(log.path) as text, csv.open_csv(text, options, parse, convert) as file:
+        with text_of(log.path, parted) as text, csv.open_csv(text, options, parse, convert) as file:
             for block in file:
                 yield dict(zip(log.columns, block.columns, strict=True))
 
@@ -215,8 +231,7 @@ def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
 
 
 FORMATS: dict[str, Callable[[Log], Blocks]] = {
-    ".csv": _separated(","),
-    **dict.fromkeys((".tsv", ".inter"), _separated("\t")),  # RecBole's logs are called .inter
+    **{suffix: _separated(separator) for suffix, separator in SEPARATORS.items()},
     ".parquet": _parquet,
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), _json_lines),
 }

@@ -1,6 +1,5 @@
 """Which system recommends best (Table 4): all of them, on each data set, under one protocol."""
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -19,6 +18,7 @@ from mmkd_core.evidence.compare import (
     compare_table,
     signed,
 )
+from mmkd_core.evidence.effort import studies
 from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.store import METRICS, Store
 from mmkd_core.evidence.tables import DIFFERENCE, HEADS, Frames, lines, printed_pair
@@ -118,14 +118,8 @@ def trials(store: Store) -> pd.DataFrame:
     frame = pd.DataFrame(
         "none", index=list(dict.fromkeys(titles.values())), columns=[title_of_place(name) for name in REAL]
     )
-    for path in sorted((store.folder / "searches").glob("*.json")):
-        try:
-            study = json.loads(path.read_text(encoding="utf-8"))
-            states = [trial["state"] for trial in study["trials"]]
-            column, line = title_of_place(study["dataset"]), titles[study["model"]]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: no study ({error}); expected a file of benchmarks/search.py") from None
-        frame.loc[line, column] = f"{states.count('complete')} of {len(states)}"
+    for (dataset, model), study in studies(store).items():
+        frame.loc[titles.get(model, model), title_of_place(dataset)] = f"{study.completed} of {study.started}"
     return frame[(frame != "none").any(axis=1)].rename_axis("system")
 
 

@@ -210,7 +210,7 @@ def serves_by_edges(store: Store) -> Finding:
 
     That is with the powers that Table 1 prints, and with no size that it does not print.
     """
-    own = [case for case in cases() if case.labels["model"] == "mmkd"]
+    own = [case for case in store.planned(cases) if case.labels["model"] == "mmkd"]
     counts, entry = store.tree(own, "size"), JUDGED["mmkd"]["GNN"]
     counted = powers(counts, entry["parts"]) if set(SIZES) <= set(counts) else None
     if counted is None:

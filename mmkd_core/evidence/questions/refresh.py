@@ -32,6 +32,7 @@ from mmkd_core.evidence.tables import Column, Frames, by_system, column, flat
 from mmkd_core.experiment import Experiment
 from mmkd_core.fold_in import Choices, fold_in, grown, learned, starts
 from mmkd_core.models import MODELS
+from mmkd_core.models.ensemble import tables_of
 from mmkd_core.runs import run, trained
 
 STUDENT = "mmkd-lists"
@@ -63,8 +64,7 @@ def refreshed(store: Path, *, system: Experiment, new: str) -> dict[str, Any]:
     before = without(system, LATER[new])
     whole, old = load(system.dataset, **system.options), load(before.dataset, **before.options)
     model, _ = trained(before, store, old)
-    with torch.no_grad():
-        users, items = (table.detach().numpy() for table in model.embed())
+    users, items = (table.numpy() for table in tables_of(model))
     then, now = choices_of(old), choices_of(whole)
     seconds = []
     for _ in range(REPEATS):
