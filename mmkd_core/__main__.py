@@ -14,13 +14,15 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from mmkd_core import __version__
-from mmkd_core.commands import data, evidence, export, importing, recommend, refresh, report, run, serve
+from mmkd_core.commands import data, evidence, export, features, importing, recommend, refresh, report, run, serve
 from mmkd_core.settings import check_cores, whole
 
 EXAMPLES = """\
 examples:
   mmkd data list                                   data sets that can be had, and where from
   mmkd import log.csv shop --user who --item what  a log of your own becomes the data set in the folder shop
+  mmkd features shop --images pictures --texts captions.csv
+                                                   features of its items, of which models learn
   mmkd run lightgcn --data demo                    train on the embedded demo, test once, write a record
   mmkd run mmkd --data tiktok --seed 1             teacher first, then the student that learns from it
   mmkd run mmkd-lists --data tiktok                two teachers, the two as one, then a student of long lists
@@ -125,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=whole, default=1, help="CPU threads (default 1; 0: torch's own choice)")
     parser.set_defaults(needs_torch=True)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (data, importing, run, recommend, report, export, refresh, serve, evidence):
+    for module in (data, importing, features, run, recommend, report, export, refresh, serve, evidence):
         module.add_to(commands)
     return parser
 

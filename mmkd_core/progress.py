@@ -60,3 +60,24 @@ def _postfix(history: History) -> str:
     metric = next(name for name in history.best if name.startswith("recall@"))
     loss, recall = sum(history.losses[-1].values()), history.validation[-1][metric]
     return f"loss {loss:.4f}, val {recall:.4f}, best {history.best[metric]:.4f} at {history.best_epoch}"
+
+
+class Counted:
+    """A bar for each of several things that are counted one after the other; as a context it ends its last bar."""
+
+    def __init__(self) -> None:
+        self.title: str | None = None
+        self.bar: tqdm | None = None
+
+    def __enter__(self) -> Counted:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def __call__(self, title: str, done: int, total: int) -> None:
+        if self.bar is None or title != self.title:
+            self.__exit__()
+            self.title, self.bar = title, bar(title, total=total)
+        self.bar.update(done - self.bar.n)

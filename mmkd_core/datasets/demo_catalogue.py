@@ -15,9 +15,10 @@ from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
 from mmkd_core.data import SPLITS, Dataset
 from mmkd_core.datasets.demo_cache import kept
-from mmkd_core.datasets.demo_features import audio_features, image_features, nuisance, text_features
+from mmkd_core.datasets.demo_features import nuisance
 from mmkd_core.datasets.demo_media import FACTORS, GENRES, SAMPLE_RATE, Look, play_sounds, write_captions
 from mmkd_core.datasets.demo_posters import draw_posters
+from mmkd_core.datasets.extracting.simple import audio_features, image_features, text_features
 from mmkd_core.memory import check_fits
 from mmkd_core.settings import NOT_NEGATIVE, SHARE
 

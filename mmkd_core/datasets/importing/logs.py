@@ -34,6 +34,8 @@ class Log:
     installed.
     """
 
+    what = "a log of interactions"
+
     def __init__(
         self,
         path: Path,
@@ -60,7 +62,7 @@ class Log:
             raise DataError(
                 f"{path}: got columns={quoted(','.join(names))}; expected none: in {suffix} they have names"
             )
-        check_file(path, "expected a log of interactions")
+        check_file(path, f"expected {self.what}")
 
     def blocks(self) -> Blocks:
         """Blocks of rows, each a pyarrow array for every column, in the order of the file."""
