@@ -121,7 +121,7 @@ def test_the_service_is_put_under_load_beside_a_bare_loop():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     title, _, *rows = done.stdout.splitlines()
     assert title.startswith("small: 200 users × 300 items")
-    assert [row.split("  ")[-1] for row in rows] == [
+    assert [row.split("  ")[-1].strip() for row in rows] == [
         "bare", "bare, as JSON", "service", "service, one connection", "service, the long way", "bare in ASGI"
     ]  # fmt: skip
     assert all(float(row.split()[0].replace(",", "")) > 0 for row in rows)

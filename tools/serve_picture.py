@@ -3,7 +3,8 @@
     mmkd run mmkd --data demo
     python tools/serve_picture.py runs/demo/mmkd/s0-KEY.json
 
-Two dots per pixel, as the book's figures are, and 128 colours. `--width 390`, `--dark` and `--out` look at it otherwise.
+Two dots per pixel, as the book's figures are, and 256 colours. `--width 390`, `--dark` and `--out` look at it
+otherwise.
 """
 
 import argparse
@@ -95,7 +96,7 @@ def main() -> None:
         with served(Path(name) / "export", *films(Path(name))) as address:
             png = shot(address, given.width, dark=given.dark, item=3)
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    picture.quantize(128, Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE).save(given.out, optimize=True)
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE).save(given.out, optimize=True)
     print(f"{given.out}: {picture.width} × {picture.height}, {given.out.stat().st_size / 1e3:.0f} kB")
 
 

@@ -70,7 +70,7 @@ def test_any_path_has_an_answer_or_a_problem(client, route, name, k):
     assert client.get(path).status_code in (200, 404, 422)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(JSON | BODY)
 def test_any_body_has_an_answer_or_a_problem(client, body):
     response = client.post("/recommend", content=json.dumps(body), headers={"content-type": "application/json"})

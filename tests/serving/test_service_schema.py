@@ -36,7 +36,7 @@ def test_each_operation_is_asked(described):
 def test_it_keeps_to_its_schema(method, path, mode, described):
     """Statuses, kinds of content and shapes are those described; none is a 5xx."""
 
-    @settings(max_examples=20, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8, suppress_health_check=list(HealthCheck))
     @given(described[path][method].as_strategy(generation_mode=mode))
     def asked(case):
         case.call_and_validate(checks=CHECKS)
