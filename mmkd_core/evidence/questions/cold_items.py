@@ -22,7 +22,7 @@ from mmkd_core.datasets import load
 from mmkd_core.evaluation import evaluate
 from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.measurement import Measurement
-from mmkd_core.evidence.question import Question
+from mmkd_core.evidence.question import Question, notes
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import Column, Frames, by_system, column, flat
 from mmkd_core.experiment import Experiment
@@ -98,8 +98,4 @@ def frames(cases: Sequence[Case], store: Store) -> Frames:
     return made
 
 
-NOTES = (
-    "A tenth of the items is held out with all interactions, alike for all seeds; users are tested on these. Settings "
-    "are those in force, which were searched for items that are known.",
-)
-QUESTION = Question(cases, table="cold", measure=cold_items, frames=frames, notes=NOTES)
+QUESTION = Question(cases, table="cold", measure=cold_items, frames=frames, notes=notes("held_out_items"))

@@ -26,7 +26,7 @@ from mmkd_core.datasets import load
 from mmkd_core.evaluation import evaluate
 from mmkd_core.evidence.cases import BUDGETS, SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.measurement import Measurement
-from mmkd_core.evidence.question import Question
+from mmkd_core.evidence.question import Question, notes
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import Column, Frames, by_system, column, flat
 from mmkd_core.experiment import Experiment
@@ -130,8 +130,4 @@ def frames(cases: Sequence[Case], store: Store) -> Frames:
     return made
 
 
-NOTES = (
-    "A tenth of the training interactions, or of the items with all of theirs, comes after training; drawn at random, "
-    "alike for all seeds. Missed: retrained minus refreshed.",
-)
-QUESTION = Question(cases, table="refresh", measure=refreshed, frames=frames, notes=NOTES)
+QUESTION = Question(cases, table="refresh", measure=refreshed, frames=frames, notes=notes("comes_later"))
