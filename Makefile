@@ -15,13 +15,14 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 TWINS := $(wildcard notebooks/*.md)
 EXECUTE := $(BIN)/python tools/execute.py $(if $(RECORD),--record)
 LOWEST := .venv-lowest
+SERVED := .venv-served
 JUPYTER_BOOK := $(BIN)/jupyter-book build . -W -n --keep-going
 
 # One thread: the numbers then do not depend on how many cores the machine has.
 export OMP_NUM_THREADS ?= 1
 
 .NOTPARALLEL:
-.PHONY: help book test check lowest html colab pdf train notebooks notebook sync format live pins readme vendor clean
+.PHONY: help book test check lowest served html colab pdf train notebooks notebook sync format live pins readme vendor clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,11 +47,18 @@ lowest:  ## run the library's tests with the lowest versions that pyproject.toml
 	$(LOWEST)/bin/pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH_LOWEST)
 	$(LOWEST)/bin/pip install --quiet "uv>=0.5"
 	echo "torch ; sys_platform == 'never'" > $(LOWEST)/overrides.txt  # it is there, in the build that TORCH_INDEX has
-	$(LOWEST)/bin/uv pip compile pyproject.toml --extra test --extra search --extra parquet --resolution lowest-direct --quiet \
+	$(LOWEST)/bin/uv pip compile pyproject.toml --extra test --extra search --extra parquet --extra serve --resolution lowest-direct --quiet \
 	  --python $(LOWEST)/bin/python --overrides $(LOWEST)/overrides.txt --output-file $(LOWEST)/requirements.txt
 	$(LOWEST)/bin/pip install --quiet -r $(LOWEST)/requirements.txt
 	$(LOWEST)/bin/pip install --quiet --no-deps -e .
 	$(LOWEST)/bin/pytest -n 2 --dist loadfile tests --ignore tests/book -W ignore::DeprecationWarning
+
+# What `pip install .[serve]` brings, and no more: an export is made with NumPy, served, asked and ended.
+served:  ## serve an export from a fresh environment with the extra `serve` alone, in .venv-served
+	test -x $(SERVED)/bin/python || $(PYTHON) -m venv $(SERVED)
+	$(SERVED)/bin/pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(SERVED)/bin/pip install --quiet ".[serve]"
+	cd $(SERVED) && bin/python ../tools/served.py
 
 html: $(INSTALLED)  ## render the notebooks as they are
 	$(JUPYTER_BOOK)
@@ -93,7 +101,7 @@ vendor:  ## fetch the scripts and fonts under book/_static/vendor again (needs n
 	tools/vendor.sh
 
 clean:  ## remove what was built, but not .venv
-	rm -rf _build .venv-lowest .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build .venv-lowest .venv-served .pytest_cache .ruff_cache .hypothesis
 	find mmkd_core -name __pycache__ -prune -exec rm -rf {} +
 	find mmkd_core -type d -empty -delete  # of packages that have moved
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from mmkd_core import __version__
-from mmkd_core.commands import data, evidence, export, features, importing, recommend, refresh, report, run
+from mmkd_core.commands import data, evidence, export, features, importing, recommend, refresh, report, run, serve
 from mmkd_core.settings import check_cores, whole
 
 EXAMPLES = """\
@@ -31,6 +31,7 @@ examples:
   mmkd recommend RECORD --all --out lists.parquet  the lists of all users, by your ids, as a file
   mmkd report RECORD --out report.html             one page on data and models, for colleagues
   mmkd export RECORD OUT                           a folder that serves without this package and without torch
+  mmkd serve OUT                                   that folder behind HTTP, with a page to try it
   mmkd refresh OUT new.csv --user who --item what  new choices, users and items in it, without training
   mmkd table 4                                     the committed records beside the paper's Table 4
   mmkd table 5 --budget quick --records runs       run what the table needs first, in minutes
@@ -126,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=whole, default=1, help="CPU threads (default 1; 0: torch's own choice)")
     parser.set_defaults(needs_torch=True)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (data, importing, features, run, recommend, report, export, refresh, evidence):
+    for module in (data, importing, features, run, recommend, report, export, refresh, serve, evidence):
         module.add_to(commands)
     return parser
 

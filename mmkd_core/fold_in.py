@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int64
 
-EDGES = 2**18  # whose rows are in memory at once
+EDGES = 2**15  # whose rows are in memory at once
 
 
 class Folding(NamedTuple):

@@ -27,7 +27,9 @@ STUDIED = [name for name in SET if name not in BY_HAND]
 STUDIES = ROOT / "book" / "records" / "searches"
 
 
-@pytest.mark.parametrize("program", ["benchmarks", "benchmarks.search", "benchmarks.scale", "benchmarks.blocks"])
+@pytest.mark.parametrize(
+    "program", ["benchmarks", "benchmarks.search", "benchmarks.scale", "benchmarks.blocks", "benchmarks.serving"]
+)
 def test_a_program_shows_how_to_call_it(program):
     command = [sys.executable, "-m", program, "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -112,3 +114,14 @@ def test_a_choice_without_settings_of_a_training_writes_none(tmp_path):
 def test_a_choice_makes_the_file_of_a_model_that_has_none(tmp_path):
     adopt(tmp_path / "model.toml", "a", "how", {"fit": {"lr": 0.03}})
     assert tomllib.loads((tmp_path / "model.toml").read_text()) == {"a": {"how": "how", "fit": {"lr": 0.03}}}
+
+
+def test_the_service_is_put_under_load_beside_a_bare_loop():
+    command = [sys.executable, "-m", "benchmarks.serving", "--at", "small", "--seconds", "0.2", "--repeat", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    title, _, *rows = done.stdout.splitlines()
+    assert title.startswith("small: 200 users × 300 items")
+    assert [row.split("  ")[-1].strip() for row in rows] == [
+        "bare", "bare, as JSON", "service", "service, one connection", "service, the long way", "bare in ASGI"
+    ]  # fmt: skip
+    assert all(float(row.split()[0].replace(",", "")) > 0 for row in rows)

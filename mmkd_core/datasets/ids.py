@@ -115,11 +115,15 @@ def _check_columns(path: Path, table: Any) -> None:
 
 
 def _of(path: Path, table: Any, kind: str, wanted: Int64[np.ndarray, " own"]) -> Any:
-    """The ids of a kind for the `wanted` numbers, which are ascending."""
-    import pyarrow.compute as pc
+    """The ids of a kind for the `wanted` numbers, which are ascending.
 
-    rows = table.filter(pc.field("kind") == kind)
-    numbers = rows.column("number").to_numpy()
+    Arrow's own buffers are read: its ways from and to NumPy import pandas where it is installed, which a service that
+    starts need not wait for.
+    """
+    import pyarrow as pa
+
+    rows = table.filter(_equal(table.column("kind"), kind))
+    numbers = np.from_dlpack(rows.column("number").cast(pa.int64()).combine_chunks())
     order = np.argsort(numbers, kind="stable")
     ordered = numbers[order]
     if len(twice := ordered[1:][ordered[1:] == ordered[:-1]]):
@@ -127,9 +131,21 @@ def _of(path: Path, table: Any, kind: str, wanted: Int64[np.ndarray, " own"]) ->
     lacking = np.setdiff1d(wanted, ordered, assume_unique=True)
     if len(lacking):
         raise DataError(f"{path}: no id of {kind} {lacking[0]}; expected one for each of the {len(wanted):,} {kind}s")
-    ids = rows.column("id").combine_chunks().take(order[np.searchsorted(ordered, wanted)])
+    taken = np.ascontiguousarray(order[np.searchsorted(ordered, wanted)], np.int64)
+    places = pa.Array.from_buffers(pa.int64(), len(taken), [None, pa.py_buffer(taken)])
+    ids = rows.column("id").combine_chunks().take(places)
     values, counts = ids.value_counts().flatten()
     if len(values) < len(ids):
         shared = values[int(counts.to_numpy().argmax())].as_py()
         raise DataError(f"{path}: the id {quoted(shared)} stands for two {kind}s; expected one each")
     return ids
+
+
+def _equal(column: Any, text: str) -> Any:
+    """Which rows of a column of texts hold this one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    bounds = np.array([0, len(text)], np.int32)
+    (one,) = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(bounds), pa.py_buffer(text.encode())])
+    return pc.call_function("equal", [column, one])

@@ -12,6 +12,7 @@ from nbclient import NotebookClient
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
+from mmkd_core.evidence.challenge import Result
 from mmkd_core.evidence.measurement import find_or_take
 from mmkd_core.evidence.questions import complexity, consumption
 from mmkd_core.evidence.questions import parameters as counted
@@ -135,6 +136,15 @@ def shortened(counts, length):
     return {
         name: value[:length] if isinstance(value, list) else shortened(value, length) for name, value in counts.items()
     }
+
+
+def test_a_challenge_leaves_a_result(folder, execute, tmp_path):
+    asked = {"claim": "list", "datasets": [str(folder)], "budget": "smoke", "runs": str(tmp_path)}
+    outputs = [output for cell in execute(FOLDER / "challenge.ipynb", asked) for output in cell.get("outputs", [])]
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    result = Result.read(tmp_path / "list.json")
+    assert (result.claim, result.datasets, result.seeds) == ("list", (str(folder),), (0, 1))
+    assert len(list((tmp_path / folder.name / "mmkd").glob("*.json"))) == 4
 
 
 @pytest.mark.parametrize("notebook", EVIDENCE, ids=lambda path: path.stem)

@@ -1,9 +1,12 @@
 """A shop, and what serves it."""
 
 import pytest
+from browsing import browser
 from shop import made
 
 from mmkd_core.export import export
+
+__all__ = ["browser"]
 
 
 @pytest.fixture(autouse=True)
