@@ -3,8 +3,8 @@
     mmkd run mmkd --data demo
     python tools/serve_picture.py runs/demo/mmkd/s0-KEY.json
 
-Two dots per pixel, as the book's figures are, and 256 colours. `--width 390`, `--dark` and `--out` look at it
-otherwise.
+One and a half dots per pixel of the book's column and 48 colours: the picture is in the copy for Colab, too, which is to
+stay small. `--width 390`, `--dark` and `--out` look at it otherwise.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from mmkd_core.export import export
 ROOT = Path(__file__).parents[1]
 SHOWN = "return document.querySelectorAll(`#${arguments[0]}:not([hidden]) li`).length > 0"
 USER = 27  # whose taste has two sides
+DOTS, COLOURS = 1200, 48
 SIZE = 192  # of a poster, three times its own: sharp where it is shown at two dots per pixel
 
 
@@ -96,7 +97,8 @@ def main() -> None:
         with served(Path(name) / "export", *films(Path(name))) as address:
             png = shot(address, given.width, dark=given.dark, item=3)
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE).save(given.out, optimize=True)
+    picture.thumbnail((DOTS, picture.height), Image.Resampling.LANCZOS)
+    picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE).save(given.out, optimize=True)
     print(f"{given.out}: {picture.width} × {picture.height}, {given.out.stat().st_size / 1e3:.0f} kB")
 
 

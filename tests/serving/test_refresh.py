@@ -371,7 +371,7 @@ def processes():
 
 
 def test_a_killed_refresh_leaves_the_old_or_the_new_and_goes_through_when_it_is_run_again(processes, out, tmp_path):
-    draw, served, log, killed, whole = random.Random(0), arrays(out), tmp_path / "new.csv", 0, 0.0
+    draw, served, log, killed, whole = random.Random(0), arrays(out), tmp_path / "new.csv", 0, 60.0
     for number in range(40 * KILLS):
         write_log(log, [(f"new {number}", item_id(number % ITEMS)), (f"new {number}", f"more {number}")])
         process = processes.Process(target=work, args=(out, log))
@@ -380,9 +380,9 @@ def test_a_killed_refresh_leaves_the_old_or_the_new_and_goes_through_when_it_is_
         process.join(draw.uniform(0, whole) if number else 60)
         process.kill()
         process.join()
-        if not number:
-            whole = time.monotonic() - start
-            assert process.exitcode == 0
+        if process.exitcode == 0:  # the first also waits for the server of forks
+            whole = min(whole, time.monotonic() - start)
+        assert number or process.exitcode == 0
         found = arrays(out)
         assert len(of_export(out).ids.users) == len(found["users"])
         is_new = len(found["users"]) > len(served["users"])
