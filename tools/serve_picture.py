@@ -3,8 +3,8 @@
     mmkd run mmkd --data demo
     python tools/serve_picture.py runs/demo/mmkd/s0-KEY.json
 
-One and a half dots per pixel of the book's column and 48 colours: the picture is in the copy for Colab, too, which is to
-stay small. `--width 390`, `--dark` and `--out` look at it otherwise.
+One and a half dots per pixel of the book's column and 48 colours, because the picture is in the copy for Colab, too,
+which is to stay small. `--width 390`, `--dark` and `--out` look at it otherwise.
 """
 
 import argparse
@@ -98,7 +98,8 @@ def main() -> None:
             png = shot(address, given.width, dark=given.dark, item=3)
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     picture.thumbnail((DOTS, picture.height), Image.Resampling.LANCZOS)
-    picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE).save(given.out, optimize=True)
+    picture = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
+    picture.save(given.out, optimize=True)
     print(f"{given.out}: {picture.width} × {picture.height}, {given.out.stat().st_size / 1e3:.0f} kB")
 
 
