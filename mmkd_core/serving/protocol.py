@@ -21,7 +21,7 @@ from mmkd_core.serving.problems import KIND, problem_json
 log = logging.getLogger("mmkd.serve")
 PLAIN = re.compile(rb"/recommend/([!-\"$->@-~]{1,%d})(?:\?k=([1-9][0-9]{0,2}))?" % (3 * ID))  # no ? or # in the id
 OWN = b"".join(b"%b: %b\r\n" % header for header in HEADERS)
-ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n" + OWN + b"content-length: %d\r\n\r\n%b"
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\ncontent-type: application/json\r\n" + OWN + b"\r\n%b"
 ROUTE = "/recommend/{user}"
 SPECIAL = {b"connection", b"content-length", b"expect", b"transfer-encoding", b"upgrade"}
 

@@ -74,13 +74,15 @@ def _serve(
         server_header=False, date_header=False, proxy_headers=False, timeout_keep_alive=limits.idle_seconds,
         timeout_graceful_shutdown=5,
     )  # fmt: skip
-    _log()
-    on_start(address, current.answers.summary())
-    # uvicorn ends its work at a signal, then raises it once more; for who started the service that is an end like any
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    server = uvicorn.Server(config)
+    # From here on, so that a signal that comes before uvicorn's own handlers ends it, too. uvicorn ends its work at a
+    # signal, then raises it once more; for who started the service that is an end like any.
+    signal.signal(signal.SIGTERM, server.handle_exit)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, lambda *_: current.look())
-    uvicorn.Server(config).run(sockets=[listening])
+    _log()
+    on_start(address, current.answers.summary())
+    server.run(sockets=[listening])
 
 
 def token_of(file: Path) -> str:

@@ -158,6 +158,22 @@ def test_the_short_way_wants_the_token_too(folder, tmp_path):
     assert "--token-file FILE lets those in who know its token" in said[1]
 
 
+EARLY = """
+import os, signal, uvicorn
+from mmkd_core.__main__ import main
+def run(server, run=uvicorn.Server.run, **options):
+    os.kill(os.getpid(), signal.SIGTERM)
+    run(server, **options)
+uvicorn.Server.run = run
+raise SystemExit(main())
+"""
+
+
+def test_a_signal_that_comes_before_the_first_answer_ends_it(folder):
+    with started(folder, program=EARLY) as (process, _):
+        assert process.wait(20) == 0
+
+
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_ends_it_with_what_was_begun_answered(sent, status, folder):
     said = []
