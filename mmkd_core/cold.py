@@ -14,6 +14,8 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
+from mmkd_core.fold_in import ridge
+
 
 def rows_by_content(
     items: Float[np.ndarray, "item dim"],
@@ -40,9 +42,7 @@ def rows_by_content(
     weights = np.log1p(counts[chosen])[:, None]
     mean, middle = ((weights * x[chosen]).sum(axis=0) / weights.sum() for x in (items.astype(np.float64), z))
     own = z[chosen] - middle
-    gram = (weights * own).T @ own
-    gram[np.diag_indices(len(gram))] += l2 * np.trace(gram) / len(gram) or 1.0
-    learned = np.linalg.solve(gram, (weights * own).T @ (items[chosen] - mean))
+    learned = ridge((weights * own).T @ own, (weights * own).T @ (items[chosen] - mean), l2)
     rows[cold] = mean + (z[cold] - middle) @ learned
     return rows
 

@@ -1,6 +1,6 @@
 """All-ranking evaluation and top-K lists, in blocks of users, without a user-by-item mask in memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -180,6 +180,11 @@ def _check_finite(scores: Float[Tensor, "batch item"], users: Int[Tensor, " batc
     raise ScoreError(
         f"{whose}: got {float(scores[row, item])}; expected finite numbers. If the model was trained, try a lower lr"
     )
+
+
+def means(metrics: Mapping[str, Float[Tensor, " user"]]) -> dict[str, float]:
+    """The mean over users of each metric, as `evaluate` gives them."""
+    return {name: float(values.mean()) for name, values in metrics.items()}
 
 
 @torch.no_grad()

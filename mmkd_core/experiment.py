@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, lru_cache
@@ -129,8 +129,16 @@ class Experiment:
 
     def at(self, dataset: str) -> Experiment:
         """The same on the data set of another name or place."""
-        teachers = {name: teacher.at(dataset) for name, teacher in self.teachers.items()}
-        return replace(self, dataset=dataset, **teachers)
+        return self._each(lambda stage: {"dataset": dataset})
+
+    def with_options(self, **options: Any) -> Experiment:
+        """The same, its teachers too, on data that were loaded with these options besides."""
+        return self._each(lambda stage: {"options": {**stage.options, **options}})
+
+    def _each(self, changes: Callable[[Experiment], Mapping[str, Any]]) -> Experiment:
+        """The same with each training changed."""
+        teachers = {name: teacher._each(changes) for name, teacher in self.teachers.items()}
+        return replace(self, **changes(self), **teachers)
 
 
 def plan(

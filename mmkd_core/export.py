@@ -17,7 +17,7 @@ from mmkd_core.cost import environment
 from mmkd_core.data import Dataset, Embeddings
 from mmkd_core.datasets import DATASETS
 from mmkd_core.experiment import Record
-from mmkd_core.exported import CURRENT, VERSIONS, Export, read_card, read_export, write_files
+from mmkd_core.exported import CURRENT, VERSIONS, Export, in_precision, read_card, read_export, write_files
 from mmkd_core.files import CARD, write_folder
 from mmkd_core.kernels import starts
 from mmkd_core.onnx_graph import check_onnx
@@ -96,11 +96,10 @@ def _check_replaced(out: Path, force: bool) -> None:
 def _arrays(tables: Embeddings, data: Dataset, dtype: np.dtype, source: str | Path) -> dict[str, Any]:
     arrays: dict[str, Any] = {}
     for name, table in tables._asdict().items():
-        with np.errstate(over="ignore"):  # told below
-            array = np.ascontiguousarray(table.numpy().astype(dtype))
-        if len(wrong := np.flatnonzero(~np.isfinite(array).all(axis=1))):
+        array, wrong = in_precision(table.numpy(), dtype)
+        if wrong is not None:
             raise ValueError(
-                f"{source}: row {wrong[0]} of the {name}' table holds NaN, infinity or more than {dtype} can; expected "
+                f"{source}: row {wrong} of the {name}' table holds NaN, infinity or more than {dtype} can; expected "
                 f"finite numbers of at most {np.finfo(dtype).max}"
             )
         arrays[name] = array

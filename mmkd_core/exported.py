@@ -60,6 +60,14 @@ def current(folder: str | Path) -> Path:
     return folder / text
 
 
+def in_precision(table: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, int | None]:
+    """The table in `dtype`, and its first row that holds NaN, infinity or more than `dtype` can, if there is one."""
+    with np.errstate(over="ignore"):  # told by the row
+        array = np.ascontiguousarray(table.astype(dtype))
+    wrong = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    return array, int(wrong[0]) if len(wrong) else None
+
+
 def write_files(
     folder: Path, arrays: Mapping[str, np.ndarray], ids: Ids | None, k: int | None, card: Mapping[str, Any]
 ) -> dict[str, Any]:

@@ -60,8 +60,15 @@ def _fitted(folding: Folding, blocks: Iterable[tuple[np.ndarray, np.ndarray]], l
         gram, target = (gram + squares, target + products) if len(gram) else (squares, products)
     if not len(gram):
         return folding
-    gram[np.diag_indices(len(gram))] += l2 * np.trace(gram) / len(gram) or 1.0  # 1 where all is zero
-    return folding._replace(weights=np.linalg.solve(gram, target))
+    return folding._replace(weights=ridge(gram, target, l2))
+
+
+def ridge(
+    gram: Float[np.ndarray, "feature feature"], target: Float[np.ndarray, "feature dim"], l2: float
+) -> Float[np.ndarray, "feature dim"]:
+    """The weights of a ridge regression with F^T F = `gram` and F^T E = `target`; `l2` is in means of the diagonal."""
+    weight = l2 * np.trace(gram) / len(gram) or 1.0  # 1 where all is zero
+    return np.linalg.solve(gram + weight * np.eye(len(gram)), target)
 
 
 def fold_in(

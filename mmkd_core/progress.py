@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm.auto import tqdm
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # a bar of rows needs no torch
     from mmkd_core.history import History
     from mmkd_core.training import OnEpoch
 
+T = TypeVar("T")
 EPOCHS = "{desc} {n_fmt}/{total_fmt} |{bar}| {remaining} left{postfix}"  # fits into 80 columns
 
 
@@ -25,17 +26,14 @@ def bar(title: str, **settings: Any) -> tqdm:
     return tqdm(desc=title, file=sys.stderr, disable=off or None, **settings)
 
 
-class Bars:
-    """One bar per training: epoch, loss, validation Recall, its best and when that was, time left at most.
-
-    Such an object is the `on_epoch` of `run`, and `of` gives one of `fit`; as a context it ends its last bar.
-    """
+class _OneAfterAnother:
+    """A bar for each of several things, one at a time; as a context it ends its last bar."""
 
     def __init__(self) -> None:
         self.title: str | None = None
         self.bar: tqdm | None = None
 
-    def __enter__(self) -> Bars:
+    def __enter__(self: T) -> T:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -43,6 +41,20 @@ class Bars:
         if self.bar is not None:
             self.bar.close()
         self.bar = None
+
+    def _titled(self, title: str, **settings: Any) -> tqdm:
+        """The bar of that title: the one that is there, or after its end another with these settings."""
+        if self.bar is None or title != self.title:
+            self.__exit__()
+            self.title, self.bar = title, bar(title, **settings)
+        return self.bar
+
+
+class Bars(_OneAfterAnother):
+    """One bar per training: epoch, loss, validation Recall, its best and when that was, time left at most.
+
+    Such an object is the `on_epoch` of `run`, and `of` gives one of `fit`; as a context it ends its last bar.
+    """
 
     def __call__(self, experiment: Experiment, epoch: int, history: History) -> None:
         self._show(experiment.model, experiment.fit.epochs, epoch, history)
@@ -52,13 +64,11 @@ class Bars:
         return lambda epoch, history: self._show(title, epochs, epoch, history)
 
     def _show(self, title: str, epochs: int, epoch: int, history: History) -> None:
-        if self.bar is None or title != self.title:
-            self.__exit__()
-            # begins at the first epoch that it is told of: nobody knows how long that and those before it took
-            settings = {"total": epochs, "initial": epoch, "postfix": _postfix(history), "bar_format": EPOCHS}
-            self.title, self.bar = title, bar(title, **settings)
-        self.bar.set_postfix_str(_postfix(history), refresh=False)  # it is drawn when its time has come
-        self.bar.update(epoch - self.bar.n)
+        # begins at the first epoch that it is told of: nobody knows how long that and those before it took
+        told = _postfix(history)
+        shown = self._titled(title, total=epochs, initial=epoch, postfix=told, bar_format=EPOCHS)
+        shown.set_postfix_str(told, refresh=False)  # it is drawn when its time has come
+        shown.update(epoch - shown.n)
 
 
 def _postfix(history: History) -> str:
@@ -67,22 +77,9 @@ def _postfix(history: History) -> str:
     return f"loss {loss:.4f}, val {recall:.4f}, best {history.best[metric]:.4f} at {history.best_epoch}"
 
 
-class Counted:
+class Counted(_OneAfterAnother):
     """A bar for each of several things that are counted one after the other; as a context it ends its last bar."""
 
-    def __init__(self) -> None:
-        self.title: str | None = None
-        self.bar: tqdm | None = None
-
-    def __enter__(self) -> Counted:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
     def __call__(self, title: str, done: int, total: int) -> None:
-        if self.bar is None or title != self.title:
-            self.__exit__()
-            self.title, self.bar = title, bar(title, total=total)
-        self.bar.update(done - self.bar.n)
+        shown = self._titled(title, total=total)
+        shown.update(done - shown.n)

@@ -12,7 +12,7 @@ from jaxtyping import Int64
 from mmkd_core.datasets.ids import Ids, ids_for, numbers_of
 from mmkd_core.datasets.importing.interactions import Interactions, Tally, columns_of, read
 from mmkd_core.datasets.importing.logs import import_pyarrow
-from mmkd_core.exported import Export, read_files, write_files
+from mmkd_core.exported import Export, in_precision, read_files, write_files
 from mmkd_core.files import IDS, sha256_of
 from mmkd_core.fold_in import Choices, grown, starts
 from mmkd_core.settings import WHOLE, checked, of_function, quoted
@@ -149,9 +149,9 @@ def _arrays(trained: Export, known: Known) -> dict[str, np.ndarray]:
     dtype = trained.users.dtype
     before = Choices(trained.seen_indptr, trained.seen_items, len(trained.items))
     tables = grown(trained.users, trained.items, before, Choices(known.indptr, known.chosen, len(known.ids.items)))
-    with np.errstate(over="ignore"):  # told below
-        arrays = {name: table.astype(dtype) for name, table in zip(("users", "items"), tables, strict=True)}
-    for name, table in arrays.items():
-        if len(wrong := np.flatnonzero(~np.isfinite(table).all(axis=1))):
-            raise ValueError(f"row {wrong[0]} of the {name}' table would hold more than {dtype} can; expected float32")
+    arrays = {}
+    for name, table in zip(("users", "items"), tables, strict=True):
+        arrays[name], wrong = in_precision(table, dtype)
+        if wrong is not None:
+            raise ValueError(f"row {wrong} of the {name}' table would hold more than {dtype} can; expected float32")
     return arrays | {"seen_indptr": known.indptr, "seen_items": known.chosen.astype(np.int32)}

@@ -14,7 +14,7 @@ from mmkd_core.checkpoint import read_header, write_tensors
 from mmkd_core.cost import added, environment, metered, parameters
 from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets import canonical_name, load
-from mmkd_core.evaluation import KS, hit_places, metrics_at
+from mmkd_core.evaluation import KS, hit_places, means, metrics_at
 from mmkd_core.experiment import Experiment, Record
 from mmkd_core.history import History
 from mmkd_core.hits import save_hits
@@ -122,10 +122,9 @@ def trained(
         tables = model.embed()
     places = hit_places(tables, data, "test", max(KS))
     users = data.test[:, 0]
-    means = {name: float(values.mean()) for name, values in metrics_at(places, users, KS).items()}
     record = Record(
         experiment=experiment,
-        metrics=means,
+        metrics=means(metrics_at(places, users, KS)),
         validation=history.best,
         history=history.as_dict(),
         cost=added(earlier, cost) | {"epochs": len(history.losses), "parameters": parameters(model, tables)},

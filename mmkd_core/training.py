@@ -14,7 +14,7 @@ from torch import Tensor
 from mmkd_core import settings
 from mmkd_core.checkpoint import Checkpoint, owner_of
 from mmkd_core.data import Batch, Dataset
-from mmkd_core.evaluation import SELECTED_AT, Scorer, evaluate
+from mmkd_core.evaluation import SELECTED_AT, Scorer, evaluate, means
 from mmkd_core.history import History
 from mmkd_core.models.base import Recommender
 from mmkd_core.parallel import group, is_first
@@ -233,10 +233,10 @@ class _Selection:
         history = self.history
         self.model.eval()
         metrics = evaluate(self.model.embed(), self.data, "val", (self.k,))
-        means = {name: float(values.mean()) for name, values in metrics.items()}
-        history.validation.append({"epoch": epoch, **means, **self.model.monitor(self._score)})
-        if not self.state or self._merit(means) > self._merit(history.best):
-            history.best_epoch, history.best = epoch, means
+        found = means(metrics)
+        history.validation.append({"epoch": epoch, **found, **self.model.monitor(self._score)})
+        if not self.state or self._merit(found) > self._merit(history.best):
+            history.best_epoch, history.best = epoch, found
             self.state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
             self.patience_left = self.patience
         else:

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "mmkd_core"
 LAYERS = [
     {"settings", "files", "errors", "onnx_graph", "fold_in", "cold"},
-    {"kernels"},
+    {"kernels", "cold"},
     {"data", "sparse"},
     {"memory"},
     {"metrics", "layers", "sampling", "datasets", "cost"},

@@ -161,8 +161,9 @@ class Store:
 
     def files_of(self, cases: Cases) -> list[tuple[dict[str, Any], Path]]:
         """The labels of each case, and the file of its record or measurement; without those that have none."""
-        taken = [(labels, found[0]) for labels, found in self._measurements_of(cases) if found]
-        jobs = [case for case in self.planned(cases) if isinstance(case.job, Experiment)]
+        planned = self.planned(cases)
+        taken = [(labels, found[0]) for labels, found in self._measurements_of(planned) if found]
+        jobs = [case for case in planned if isinstance(case.job, Experiment)]
         there = [(labels, self._by_experiment.get(job.canonical)) for labels, job in jobs]
         return taken + [(labels, path) for labels, path in there if path is not None]
 

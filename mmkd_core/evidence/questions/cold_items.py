@@ -19,7 +19,7 @@ import torch
 from mmkd_core.cold import rows_by_content
 from mmkd_core.data import Dataset, Embeddings
 from mmkd_core.datasets import load
-from mmkd_core.evaluation import evaluate
+from mmkd_core.evaluation import evaluate, means
 from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.question import Question, notes
@@ -82,7 +82,7 @@ def cold_items(store: Path, *, system: Experiment, rows: str) -> dict[str, Any]:
 
 def _means(users: np.ndarray, items: np.ndarray, data: Dataset) -> dict[str, float]:
     tables = Embeddings(*(torch.from_numpy(table.astype(np.float32)) for table in (users, items)))
-    return {name: float(values.mean()) for name, values in evaluate(tables, data, "test", (K,)).items()}
+    return means(evaluate(tables, data, "test", (K,)))
 
 
 def frames(cases: Sequence[Case], store: Store) -> Frames:

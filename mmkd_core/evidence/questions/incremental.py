@@ -27,7 +27,7 @@ from torch import Tensor
 
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import load
-from mmkd_core.evaluation import Scorer, evaluate, rank
+from mmkd_core.evaluation import Scorer, evaluate, means, rank
 from mmkd_core.evidence import paper
 from mmkd_core.evidence.cases import BUDGETS, SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.compare import NOT_RUN
@@ -70,7 +70,7 @@ def incremental(store: Path, *, system: Experiment, share: float = 0.1, epochs: 
     """
     if not 0 < share < 1:
         raise ValueError(f"share={share}; expected more than 0 and less than 1")
-    before = _held_back(system, share)
+    before = system.with_options(hold_back=share)
     whole, old = load(system.dataset, **system.options), load(before.dataset, **before.options)
     new = new_pairs(old, whole)
     earlier, _ = trained(before, store, old)
@@ -91,12 +91,6 @@ def incremental(store: Path, *, system: Experiment, share: float = 0.1, epochs: 
         **_times(model, whole, new, config),
         "retraining": {name: sum(record.cost[name] for record in again) for name in ("seconds", "cpu_seconds")},
     }
-
-
-def _held_back(experiment: Experiment, share: float) -> Experiment:
-    """The same on the older interactions alone, its teacher too."""
-    teacher = experiment.teacher and _held_back(experiment.teacher, share)
-    return replace(experiment, options={**experiment.options, "hold_back": share}, teacher=teacher)
 
 
 def new_pairs(old: Dataset, whole: Dataset) -> Int[Tensor, "_ 2"]:
@@ -124,7 +118,7 @@ def deployed(trained: Recommender, experiment: Experiment, data: Dataset) -> Rec
 
 
 def _means(tables: Scorer, data: Dataset) -> dict[str, float]:
-    return {name: float(values.mean()) for name, values in evaluate(tables, data, "test", (K,)).items()}
+    return means(evaluate(tables, data, "test", (K,)))
 
 
 def _times(model: Recommender, whole: Dataset, new: Int[Tensor, "_ 2"], config: FitConfig) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import torch
 
 from mmkd_core.data import Dataset, Embeddings
 from mmkd_core.datasets import load
-from mmkd_core.evaluation import evaluate
+from mmkd_core.evaluation import evaluate, means
 from mmkd_core.evidence.cases import BUDGETS, SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.question import Question, notes
@@ -61,7 +61,7 @@ def refreshed(store: Path, *, system: Experiment, new: str) -> dict[str, Any]:
     """
     if new not in LATER:
         raise ValueError(f"new={new!r}; expected one of {list(LATER)}")
-    before = without(system, LATER[new])
+    before = system.with_options(**LATER[new])
     whole, old = load(system.dataset, **system.options), load(before.dataset, **before.options)
     model, _ = trained(before, store, old)
     users, items = (table.numpy() for table in tables_of(model))
@@ -90,12 +90,6 @@ def refreshed(store: Path, *, system: Experiment, new: str) -> dict[str, Any]:
     return values
 
 
-def without(experiment: Experiment, options: dict[str, Any]) -> Experiment:
-    """The same on what these options of `load` leave of the data, its teachers too."""
-    teachers = {name: without(teacher, options) for name, teacher in experiment.teachers.items()}
-    return replace(experiment, options={**experiment.options, **options}, **teachers)
-
-
 def choices_of(data: Dataset) -> Choices:
     """The training interactions by user."""
     users, items = data.train.numpy().T
@@ -109,7 +103,7 @@ def new_items(old: Dataset, whole: Dataset) -> torch.Tensor:
 
 
 def _means(tables: Embeddings, data: Dataset, split: str = "test") -> dict[str, float]:
-    return {name: float(values.mean()) for name, values in evaluate(tables, data, split, (K,)).items()}
+    return means(evaluate(tables, data, split, (K,)))
 
 
 def frames(cases: Sequence[Case], store: Store) -> Frames:

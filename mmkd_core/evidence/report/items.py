@@ -3,7 +3,6 @@
 import base64
 import csv
 import io
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from PIL import Image
 
 from mmkd_core.data import DataError, Dataset
 from mmkd_core.datasets.demo_catalogue import DemoDataset
+from mmkd_core.datasets.extracting.pictures import picture
 from mmkd_core.datasets.files import visible
 from mmkd_core.datasets.ids import Ids
 from mmkd_core.datasets.text import read_text
@@ -59,11 +59,7 @@ class Items:
         if path is None or path.name in self.broken:
             return None
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")  # of a picture so large that it may be meant to fill the memory
-                with Image.open(path) as image:
-                    image.draft("RGB", (2 * SIDE, 2 * SIDE))
-                    return _address(image)
+            return _address(picture(path.read_bytes(), 2 * SIDE))
         # A damaged picture can fail in any way that its format can; all of them mean the same here.
         except Exception:
             self.broken.append(path.name)

@@ -14,14 +14,15 @@ from mmkd_core.data import Dataset
 from mmkd_core.evaluation import Scorer, evaluate
 from mmkd_core.evidence.compare import Comparison, holm, paired
 from mmkd_core.evidence.report.lists import Lists, lists_of
-from mmkd_core.experiment import Experiment, Record, plan
+from mmkd_core.experiment import Record, plan
 from mmkd_core.hits import read_hits
-from mmkd_core.models import MODELS, TEACHERS, VARIANTS, build
+from mmkd_core.models import MODELS, VARIANTS, build
 from mmkd_core.runs import OnTraining, restore, run
 
 K = 20
 METRICS = (f"recall@{K}", f"ndcg@{K}")
 BASELINES = ("popularity", "itemknn")
+PERMUTED = {"content": "permuted"}  # each item has the content of another
 
 
 @dataclass(frozen=True)
@@ -98,15 +99,6 @@ def against(rows: Sequence[Measured], other: Measured) -> dict[str, Comparison]:
 # --- the same model on permuted content ---
 
 
-def with_permuted_content(experiment: Experiment) -> Experiment:
-    """The same experiment, and the same teachers, on data whose items have each other's content."""
-    options = dict(experiment.options) | {"content": "permuted"}
-    teachers: dict[str, Any] = {
-        name: with_permuted_content(one) for name in TEACHERS if (one := getattr(experiment, name)) is not None
-    }
-    return replace(experiment, options=options, **teachers)
-
-
 def permuted_values(
     row: Measured, permuted: Dataset, train: bool, on_epoch: OnTraining | None
 ) -> dict[str, Float64[np.ndarray, " user"]] | None:
@@ -117,7 +109,7 @@ def permuted_values(
     """
     if row.record is None or row.file is None:
         return None
-    twin, store = with_permuted_content(row.record.experiment), row.file.resolve().parents[2]
+    twin, store = row.record.experiment.with_options(**PERMUTED), row.file.resolve().parents[2]
     if row.record.file(store).resolve() != row.file.resolve():
         if train:
             raise ValueError(

@@ -16,13 +16,13 @@ from mmkd_core.evidence.report.lists import history_of, spread_users
 from mmkd_core.evidence.report.measured import (
     BASELINES,
     METRICS,
+    PERMUTED,
     Measured,
     against,
     baseline,
     labelled,
     of_record,
     permuted_values,
-    with_permuted_content,
 )
 from mmkd_core.evidence.report.page import Markup, element, page
 from mmkd_core.experiment import Record
@@ -168,7 +168,7 @@ def _control(
         return None
     row = _best(readers)
     assert row.record is not None
-    twin = with_permuted_content(row.record.experiment)
+    twin = row.record.experiment.with_options(**PERMUTED)
     other = load(dataset or twin.dataset, **twin.options)
     values = permuted_values(row, other, permuted, on_epoch)
     compared = None if values is None else paired(row.values[METRICS[0]], values[METRICS[0]])
