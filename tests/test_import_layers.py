@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "mmkd_core"
 LAYERS = [
-    {"settings", "files", "errors", "onnx_graph", "fold_in", "cold"},
+    {"settings", "files", "errors", "onnx_graph", "fold_in"},
     {"kernels", "cold"},
     {"data", "sparse"},
     {"memory"},
