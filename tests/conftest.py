@@ -1,6 +1,9 @@
 """Shared by all tests: one thread, shapes checked at run time, and small data sets with known properties."""
 
+import multiprocessing
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +48,22 @@ def random_dataset(num_users=30, num_items=40, modalities=3, seed=0, missing=())
         torch.cat([chosen[part >= 0.85], last[1:]]),
         features,
     )
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """Processes that, when they start, have imported what the work that is killed needs, and trained once.
+
+    For every test of a worker: multiprocessing has one server of forks, which preloads what it was told at its start.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["killed_run", "refreshing", "pytest"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # or it finds no module of the tests, and says nothing
+        first = context.Process(target=int)
+        first.start()
+        first.join()
+    return context
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,7 @@
 """A run that was killed and is run again gives what an undisturbed one gives, to the bit."""
 
 import json
-import multiprocessing
-import os
 import random
-import sys
 import time
 
 import pytest
@@ -20,17 +17,6 @@ KILLS = 30
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return write_folder(tmp_path_factory.mktemp("data") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Processes that have imported everything and trained once when they start."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["killed_run", "pytest"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # or it finds no module of the tests, and says nothing
-        begun(context, int).join()
-    return context
 
 
 def begun(context, target, *arguments):
@@ -61,6 +47,7 @@ def killed(processes, folder, store, seconds):
     """Runs for so long, once it has begun, and is killed; whether that found it alive."""
     said, says = processes.Pipe(duplex=False)
     process = begun(processes, work, folder, store, says)
+    says.close()  # now that process alone can say something, and its end ends the wait
     said.recv()
     process.join(seconds)
     process.kill()
@@ -83,10 +70,10 @@ def test_a_killed_run_that_is_run_again_gives_the_undisturbed_result(processes, 
     whole = time.monotonic() - start
     draw, states, sessions, went_on = random.Random(0), [], [], []
     while len(states) < KILLS or len(went_on) < KILLS // 4:  # one store after another, each killed until it is done
-        assert len(states) < 4 * KILLS, states
         store = tmp_path / f"after-{len(states)}"
         while killed(processes, folder, store, draw.uniform(0, whole)):
             states.append(kept(store))
+            assert len(states) < 4 * KILLS, states
         begun(processes, work, folder, store).join()
         assert results(store) == expected, states
         sessions += [Record.read(path).cost.get("sessions", 1) for path in store.rglob("*.json")]

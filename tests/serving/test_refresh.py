@@ -1,6 +1,5 @@
 """`mmkd refresh`: what is new is folded in, as a version that is whole or not there, and can be taken back."""
 
-import multiprocessing
 import os
 import random
 import shutil
@@ -355,19 +354,6 @@ def test_readers_meet_whole_versions_alone(out, tmp_path):
     reader.join()
     assert found <= {(USERS + n,) * 3 for n in range(7)}
     assert len(found) > 1
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Processes that have imported all that a refresh needs when they start."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["refreshing"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-        first = context.Process(target=int)
-        first.start()
-        first.join()
-    return context
 
 
 def test_a_killed_refresh_leaves_the_old_or_the_new_and_goes_through_when_it_is_run_again(processes, out, tmp_path):
