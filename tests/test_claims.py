@@ -145,7 +145,9 @@ def test_an_inconclusive_finding_says_when_only_the_seeds_disagree(evidence):
 def test_bars_in_a_claim_do_not_split_its_line():
     row = {"topic": "t", "claim": "takes O(|E|)", "where": "Sec. 1", "verdict": "reproduced", "measured": ("|E|: 2",)}
     line = page(pd.DataFrame([row | {"behind": "2 records", "records": (), "notebook": "n"}])).splitlines()[-1]
-    assert line == r"| takes O(\|E\|) (Sec. 1) | **reproduced** | \|E\|: 2<br>2 records. | [read](n.ipynb) |"
+    start, _, rest = line.partition("</span>")
+    assert start == '| <span id="claim-0">'
+    assert rest == r"takes O(\|E\|) (Sec. 1) | **reproduced** | \|E\|: 2<br>2 records. | [read](n.ipynb) |"
 
 
 def test_each_claim_that_rests_on_runs_leads_to_its_challenge():

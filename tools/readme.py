@@ -1,12 +1,15 @@
 """Writes anew from the records what the README and the landing page say of them.
 
-That is whatever stands between a line `<!-- NAME -->` and the next `<!-- end -->`.
+That is whatever stands between a line `<!-- NAME -->` and the next `<!-- end -->`, and the picture of the argument.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+
+import argument
+import pandas as pd
 
 from mmkd_core.evidence.ledger import judged, summary
 from mmkd_core.evidence.questions import comparison, leading
@@ -18,11 +21,11 @@ ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "book" / "records"
 LEADERS = ("LightGCN", "GRCN", "LATTICE", "CLCRec", "SLMRec", "MMKD")  # of the systems of Table 4
 PAGES = (ROOT / "README.md", ROOT / "book" / "index.md")
+ARGUMENT = ROOT / "book" / "_static" / "argument.svg"
 
 
-def parts() -> dict[str, str]:
-    """What is made from the records, by name, as Markdown."""
-    store = Store(RECORDS)
+def parts(store: Store, ledger: pd.DataFrame) -> dict[str, str]:
+    """What is made from the records and their verdicts, by name, as Markdown."""
     rows = store.rows(comparison.cases)
     led = store.rows(leading.cases)
     beside = [*leading.SAME_LOSS, leading.BOTH, leading.STUDENT]
@@ -30,7 +33,7 @@ def parts() -> dict[str, str]:
         "tiktok": markdown(comparison.systems(rows, "tiktok")),
         "overview": markdown(comparison.overview(rows)),
         "leading": markdown(comparison.overview(led[led["system"].isin([*LEADERS, *beside])])),
-        "ledger": f"**{summary(judged(store))}.**",
+        "ledger": f"**{summary(ledger)}.**",
     }
 
 
@@ -41,11 +44,17 @@ def rewritten(text: str, made: dict[str, str]) -> str:
     return text
 
 
+def files() -> dict[Path, str]:
+    """What each of these files has to say."""
+    store = Store(RECORDS)
+    ledger = judged(store)
+    made = parts(store, ledger)
+    return {page: rewritten(page.read_text("utf-8"), made) for page in PAGES} | {ARGUMENT: argument.picture(ledger)}
+
+
 def main() -> None:
-    made = parts()
-    for page in PAGES:
-        text = rewritten(page.read_text("utf-8"), made)
-        write_whole(page, lambda temporary, text=text: temporary.write_text(text, "utf-8"))
+    for file, text in files().items():
+        write_whole(file, lambda temporary, text=text: temporary.write_text(text, "utf-8"))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 {execution-status}           a directive: when each chapter was executed last, where, and for how long
 {number-changes}             a directive: the parts of CHANGELOG.md that are called "Numbers"
 {data-terms} tiktok          a directive: what a data set is, where it comes from and on what terms
+{argument}                   a directive: the picture of the argument, whose marks are links, and its caption
 """
 
 import json
@@ -21,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 EXECUTIONS = ROOT / "book/records/execution"  # tools/execute.py writes them
 ON_GPU = ROOT / "book/records/h100/notebooks.json"
 CHANGELOG = ROOT / "CHANGELOG.md"
+ARGUMENT = ROOT / "book/_static/argument.svg"  # tools/readme.py writes it
 
 
 def duration(seconds):
@@ -135,6 +137,18 @@ class DataTerms(SphinxDirective):
         return self.parse_text_to_nodes(data_terms(DATASETS[name]))
 
 
+class Argument(SphinxDirective):
+    has_content = True
+
+    def run(self):
+        self.env.note_dependency(str(ARGUMENT))
+        picture = ARGUMENT.read_text(encoding="utf-8")
+        (caption,) = self.parse_text_to_nodes("\n".join(self.content))
+        parts = [f"<figure>\n{picture}<figcaption>", *caption.children, "</figcaption>\n</figure>"]
+        inline = [nodes.raw("", part, format="html") if isinstance(part, str) else part for part in parts]
+        return [nodes.container("", *inline, classes=["mmkd-argument"])]
+
+
 def disconnect_thebe(app, config):
     """Live code is not used, and its scripts declare a constant twice: an error on every page."""
     for event in ("env-before-read-docs", "doctree-resolved"):
@@ -159,4 +173,5 @@ def setup(app):
     app.add_directive("execution-status", ExecutionStatus)
     app.add_directive("number-changes", NumberChanges)
     app.add_directive("data-terms", DataTerms)
+    app.add_directive("argument", Argument)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -67,16 +67,27 @@ def page(ledger: pd.DataFrame) -> str:
         + f'<br><a href="../{challenge_file(str(name))}" download>challenge</a>' * bool(len(row["records"]))
         for name, row in ledger.iterrows()
     ]
-    told = _with_line_breaks(ledger).set_index(ledger["claim"] + " (" + ledger["where"] + ")").rename_axis("claim")
+    marks = [f'<span id="{anchor(str(name))}"></span>' for name in ledger.index]
+    told = _with_line_breaks(ledger).set_index(marks + ledger["claim"] + " (" + ledger["where"] + ")")
+    told = told.rename_axis("claim")
     told["measured"] += "<br>" + told["behind"] + "."
     told = told.assign(verdict="**" + told["verdict"] + "**", read=links)
     topics = told.rename(columns={"read": ""}).groupby("topic", sort=False)
     return "\n\n".join(f"### {topic}\n\n{markdown(rows[['verdict', 'measured', '']])}" for topic, rows in topics)
 
 
+def anchor(name: str) -> str:
+    """Where the page of the ledger has a claim: "claim-d-saturates"."""
+    return f"claim-{_slug(name)}"
+
+
 def challenge_file(name: str) -> str:
     """Where the site has the notebook that challenges a claim: "colab/challenge-d-saturates.ipynb"."""
-    return f"colab/challenge-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}.ipynb"
+    return f"colab/challenge-{_slug(name)}.ipynb"
+
+
+def _slug(name: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def summary(ledger: pd.DataFrame) -> str:
