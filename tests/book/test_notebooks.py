@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import papermill
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from jupytext.compare import NotebookDifference, compare_notebooks
@@ -80,6 +81,13 @@ def test_uses_no_command_that_the_vendored_mathjax_would_fetch(notebook):
 
 def test_has_parameters(notebook):
     assert len(cells_tagged(notebook, "parameters")) == 1
+
+
+def test_each_parameter_has_a_line_of_help(path):
+    told = papermill.inspect_notebook(str(path))
+    assert [name for name, about in told.items() if not about["help"]] == []
+    (cell,) = cells_tagged(read(path), "parameters")
+    assert list(told) == [target.id for line in ast.parse(cell.source).body for target in line.targets]
 
 
 def test_has_checked_output(notebook):
