@@ -47,8 +47,8 @@ STEPS = {
     ),
     "Components": Step(
         "The prompt and each of the distillations are needed.",
-        "None is shown to be. From the same start, training by BPR alone does as well on TikTok and better on LFM-2K:"
-        " the start is the teacher's gift, distillation is not.",
+        "None is shown to be. From the same start, training by BPR alone is not told apart on TikTok and does better on"
+        " LFM-2K: the gift is the start, not distillation.",
         {
             "distillation": NOT_REPRODUCED,
             "pair": NOT_REPRODUCED,
@@ -63,7 +63,8 @@ STEPS = {
     ),
     "Settings": Step(
         "Equal sizes, a deep teacher, dropout and all three weights do best.",
-        "A larger student, a shallow teacher and no pair-wise weight do better; the rest cannot be told from chance.",
+        "On LFM-2K a larger student, a shallow teacher and no pair-wise weight do better; the rest cannot be told from"
+        " chance.",
         {
             **dict.fromkeys(("equal d", "teacher's depth", "pair weight"), NOT_REPRODUCED),
             **dict.fromkeys(("dropout", "list weight", "prompt rate"), INCONCLUSIVE),
