@@ -8,8 +8,8 @@ On disk, in the folder that `export` wrote:
 
 A version is written under a temporary name and renamed; then `current` is replaced, in one step; then versions that are
 neither the new one nor the one before it go. So a reader finds a whole version at any moment, also after a kill: what
-was half-written has a temporary name, and a version that came to stand without becoming the current one, or that a kill
-kept from going, is removed by the next that becomes it.
+was half-written has a temporary name, and a version that came to stand without becoming the current one, and one that a
+kill kept from going, are removed by the next that does become it.
 """
 
 import contextlib

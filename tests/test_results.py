@@ -80,10 +80,12 @@ def test_a_committed_record_comes_out_again(model, dataset, tmp_path):
 
 
 def test_the_readme_the_landing_page_and_the_argument_print_the_records():
-    files = readme.files()
+    store = module.Store(STORE)
+    ledger = judged(store)
+    made = readme.parts(store, ledger)
+    files = readme.files(made, ledger)
+    assert all(any(part in text for text in files.values()) for part in made.values()), "run `make readme`"
     assert {file: file.read_text("utf-8") for file in files} == files, "run `make readme`"
-    marked = [re.findall(r"<!-- (\w+) -->\n\n(.+?)\n\n<!-- end -->", text, re.DOTALL) for text in files.values()]
-    assert sorted(name for found in marked for name, _ in found) == ["leading", "ledger", "overview", "tiktok"]
 
 
 @pytest.mark.parametrize("path", sorted((STORE / "searches").glob("*.json")), ids=lambda path: path.stem)

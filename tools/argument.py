@@ -94,21 +94,22 @@ STEPS = {
         " Amazon-Beauty alone.",
         {"student leads": PARTLY, "teachers with content": PARTLY, "two teachers": PARTLY},
     ),
-}  # fmt: skip
+}
 
-RING = f'<circle r="{RADIUS - 1}" fill="#fff" stroke="#444" stroke-width="2"{{}}/>'
+RING = f'<circle r="{RADIUS - 1}" fill="#fff" stroke="{{}}" stroke-width="2"{{}}/>'
+GREY, BROWN, DASHED = "#444", "#8a5a00", ' stroke-dasharray="3 3"'
 DOT = f'<circle r="{RADIUS}" fill="{{}}"/>'
 SIGN = '<text y="6" text-anchor="middle" font-weight="700">{}</text>'
 LINES = '<path d="{}" fill="none" stroke="{}" stroke-width="3" stroke-linecap="round" stroke-linejoin="round"/>'
 SHAPES = {
     REPRODUCED: DOT.format(GREEN) + LINES.format("M-5.5 .5-1.5 4.5 5.5-4", "#fff"),
-    PARTLY: f'<circle r="{RADIUS - 1}" fill="#fff" stroke="#8a5a00" stroke-width="2"/>'
-    f'<path d="M0-{RADIUS}a{RADIUS} {RADIUS} 0 0 0 0 {2 * RADIUS}z" fill="{ORANGE}" stroke="#8a5a00"/>',
+    PARTLY: RING.format(BROWN, "")
+    + f'<path d="M0-{RADIUS}a{RADIUS} {RADIUS} 0 0 0 0 {2 * RADIUS}z" fill="{ORANGE}" stroke="{BROWN}"/>',
     NOT_REPRODUCED: DOT.format(VERMILION) + LINES.format("M-4.5-4.5 4.5 4.5M4.5-4.5-4.5 4.5", "#fff"),
-    INCONCLUSIVE: RING.format("") + SIGN.format("?"),
-    INCONCLUSIVE_CAPPED: RING.format("") + SIGN.format("†"),
-    UNTESTABLE: RING.format(' stroke-dasharray="3 3"') + SIGN.format("–"),
-    NOT_RUN: RING.format(' stroke-dasharray="3 3"'),
+    INCONCLUSIVE: RING.format(GREY, "") + SIGN.format("?"),
+    INCONCLUSIVE_CAPPED: RING.format(GREY, "") + SIGN.format("†"),
+    UNTESTABLE: RING.format(GREY, DASHED) + SIGN.format("–"),
+    NOT_RUN: RING.format(GREY, DASHED),
 }
 
 
@@ -160,7 +161,7 @@ def _row(topic: str, claims: pd.DataFrame, y: int) -> tuple[list[str], int]:
     parts += [*_lines(said, SAYS, y + 16, bold=True), *_lines(found, FOUND, y + 16)]
     for number, (name, claim) in enumerate(claims.iterrows()):
         row, column = divmod(number, IN_A_ROW)
-        told = escape(f"{claim['claim']}: {claim['verdict']}", quote=True)
+        told = escape(f"{claim['claim']}: {claim['verdict']}")
         parts.append(
             f' <a href="{LEDGER}#{anchor(str(name))}" aria-label="{told}">'
             f'<g transform="translate({MARKS + RADIUS + column * PITCH} {y + 14 + row * PITCH})">'

@@ -44,16 +44,15 @@ def rewritten(text: str, made: dict[str, str]) -> str:
     return text
 
 
-def files() -> dict[Path, str]:
-    """What each of these files has to say."""
-    store = Store(RECORDS)
-    ledger = judged(store)
-    made = parts(store, ledger)
+def files(made: dict[str, str], ledger: pd.DataFrame) -> dict[Path, str]:
+    """What each file has to say that is written anew: the pages with their parts, and the picture."""
     return {page: rewritten(page.read_text("utf-8"), made) for page in PAGES} | {ARGUMENT: argument.picture(ledger)}
 
 
 def main() -> None:
-    for file, text in files().items():
+    store = Store(RECORDS)
+    ledger = judged(store)
+    for file, text in files(parts(store, ledger), ledger).items():
         write_whole(file, lambda temporary, text=text: temporary.write_text(text, "utf-8"))
 
 

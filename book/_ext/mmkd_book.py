@@ -142,11 +142,9 @@ class Argument(SphinxDirective):
 
     def run(self):
         self.env.note_dependency(str(ARGUMENT))
-        picture = ARGUMENT.read_text(encoding="utf-8")
+        picture = nodes.raw("", ARGUMENT.read_text(encoding="utf-8"), format="html")
         (caption,) = self.parse_text_to_nodes("\n".join(self.content))
-        parts = [f"<figure>\n{picture}<figcaption>", *caption.children, "</figcaption>\n</figure>"]
-        inline = [nodes.raw("", part, format="html") if isinstance(part, str) else part for part in parts]
-        return [nodes.container("", *inline, classes=["mmkd-argument"])]
+        return [nodes.figure("", picture, nodes.caption("", "", *caption.children), classes=["mmkd-argument"])]
 
 
 def disconnect_thebe(app, config):
