@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from mmkd_core import __version__
-from mmkd_core.commands import data, evidence, export, features, importing, recommend, refresh, report, run, serve
+from mmkd_core.commands import data, evidence, export, features, importing, recommend, refresh, report, run, serve, tune
 from mmkd_core.settings import check_cores, whole
 
 EXAMPLES = """\
@@ -23,6 +23,9 @@ examples:
   mmkd import log.csv shop --user who --item what  a log of your own becomes the data set in the folder shop
   mmkd features shop --images pictures --texts captions.csv
                                                    features of its items, of which models learn
+  mmkd tune itemknn lightgcn --data shop           choose settings on validation, as many trials for each model
+  mmkd run lightgcn --data shop --settings settings.toml
+                                                   train with them
   mmkd run lightgcn --data demo                    train on the embedded demo, test once, write a record
   mmkd run mmkd --data tiktok --seed 1             teacher first, then the student that learns from it
   mmkd run mmkd-lists --data tiktok                two teachers, the two as one, then a student of long lists
@@ -127,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=whole, default=1, help="CPU threads (default 1; 0: torch's own choice)")
     parser.set_defaults(needs_torch=True)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (data, importing, features, run, recommend, report, export, refresh, serve, evidence):
+    for module in (data, importing, features, tune, run, recommend, report, export, refresh, serve, evidence):
         module.add_to(commands)
     return parser
 

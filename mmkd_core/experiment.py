@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cached_property, lru_cache
-from importlib import resources
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from mmkd_core import settings
+from mmkd_core.chosen import Chosen, chosen_for
 from mmkd_core.datasets import canonical_name, non_default_options
 from mmkd_core.files import check_named, read_json, write_json
 from mmkd_core.history import pack_history, unpack_history
-from mmkd_core.models import TEACHERS, all_settings, base_of, may_teach, settings_of, teachers_of, usual_fit
+from mmkd_core.models import TEACHERS, all_settings, may_teach, settings_of, teachers_of, usual_fit
 from mmkd_core.training import SETTINGS, TRAINING, FitConfig
 
 
@@ -151,60 +149,36 @@ def plan(
     teacher: Experiment | None = None,
     second: Experiment | None = None,
     options: Mapping[str, Any] | None = None,
+    chosen: Chosen | None = None,
 ) -> Experiment:
     """The experiment with the settings of `hparams/<model>.toml` for `dataset`, changed by what is given.
 
-    A setting that is in neither has the default of the model's signature, or that of its `usual_fit` and `FitConfig`.
-    The `teacher` of "mmkd" is planned too unless it is given, as are the teachers of any model that learns from others.
-    A variant has the settings of what it varies, where it has no file of its own. A folder is the same data set however
-    its path is written. Raises `ValueError` for an unknown model or setting, for what is no value of one, and for a
-    teacher of another data set, seed or options.
+    `chosen`, as `read_chosen` gives it, takes the place of those files for the models that it names. A setting that is
+    in none has the default of the model's signature, or that of its `usual_fit` and `FitConfig`. The `teacher` of
+    "mmkd" is planned too unless it is given, as are the teachers of any model that learns from others. A variant has
+    the settings of what it varies, where it has no file of its own. A folder is the same data set however its path is
+    written. Raises `ValueError` for an unknown model or setting, for what is no value of one, and for a teacher of
+    another data set, seed or options.
     """
     dataset = canonical_name(dataset)
-    chosen = chosen_for(model, dataset)
-    training = usual_fit(model) | settings.mapping(chosen.pop("fit", {}), "setting", TRAINING)
+    found = chosen_for(model, dataset, chosen)
+    training = usual_fit(model) | settings.mapping(found.pop("fit", {}), "setting", TRAINING)
     given = zip(TEACHERS, (teacher, second), strict=True)
     teachers = {name: one for name, one in given if one is not None}
     for name, usual in teachers_of(model).items():
         if name not in teachers:
-            teachers[name] = plan(usual, dataset, seed=seed, options=options)
+            teachers[name] = plan(usual, dataset, seed=seed, options=options, chosen=chosen)
     described = {name: setting for name, setting in SETTINGS.items() if name != "seed"}
     training |= settings.mapping({} if fit is None else fit, "setting", TRAINING)
     training = settings.checked(training, described, TRAINING)
-    chosen |= settings.mapping({} if hparams is None else hparams, "setting", model)
+    found |= settings.mapping({} if hparams is None else hparams, "setting", model)
     options = {} if options is None else options
-    experiment = Experiment(dataset, model, seed, chosen, FitConfig(**training), options=options, **teachers)
+    experiment = Experiment(dataset, model, seed, found, FitConfig(**training), options=options, **teachers)
     for name, one in product(("dataset", "seed", "options"), teachers.values()):
         ours, theirs = getattr(experiment, name), getattr(one, name)
         if ours != theirs:
             raise ValueError(f"{name} of {model}: got {ours!r}, and {theirs!r} of its teacher; expected the same")
     return experiment
-
-
-def chosen_for(model: str, dataset: str) -> dict[str, Any]:
-    """The settings of `hparams/<model>.toml` for a data set, those of training under "fit"; {} where it has none."""
-    if dataset == "search":  # `[search]` is the space of the search, no data set
-        return {}
-    return deepcopy({name: value for name, value in _tables_of(model).get(dataset, {}).items() if name != "how"})
-
-
-def tables_of(model: str) -> dict[str, dict[str, Any]]:
-    """The tables of `hparams/<model>.toml`: "search", and one per data set. None for a model that has no such file."""
-    return deepcopy(_tables_of(model))
-
-
-def _tables_of(model: str) -> dict[str, dict[str, Any]]:
-    file = resources.files("mmkd_core") / "hparams" / file_of(model)
-    return _parsed(file.read_text(encoding="utf-8")) if file.is_file() else {}
-
-
-def file_of(model: str) -> str:
-    """The name of the file that has a model's settings: a variant's own, or that of the model that it varies."""
-    names = [f"{name}.toml" for name in (model, base_of(model))]
-    return names[not (resources.files("mmkd_core") / "hparams" / names[0]).is_file()]
-
-
-_parsed = lru_cache(tomllib.loads)  # the ledger plans a thousand experiments with the settings of a few models
 
 
 @dataclass(frozen=True)

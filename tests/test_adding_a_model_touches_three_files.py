@@ -33,7 +33,7 @@ with suppress(SystemExit):
 from mmkd_core.models import MODELS
 assert main("run echo --data small --set fit.epochs=2 --set fit.evaluate_every=1".split()) == 0
 assert MODELS["echo"].title == "Echo"
-from mmkd_core.experiment import tables_of
+from mmkd_core.chosen import tables_of
 print("space", sorted(tables_of("echo")["search"]))
 from benchmarks.epochs import rows
 print("speed", [row[0] for row in rows() if row[0] == "Echo"])

@@ -3,28 +3,28 @@
 import json
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
-import optuna
 import pytest
 
 from benchmarks.epochs import rows
-from benchmarks.search import adopt, in_force, space_of, suggest
+from benchmarks.search import budgets, in_force
 from benchmarks.table import CITED
 from mmkd_core import MODELS
+from mmkd_core.chosen import tables_of
 from mmkd_core.evidence.cases import REAL
-from mmkd_core.experiment import tables_of
 from mmkd_core.models import defaults_of
+from mmkd_core.study import flat, nearest_in, read_study, space_of
 from mmkd_core.training import FitConfig
 
 ROOT = Path(__file__).parents[1]
-BUDGETS = tomllib.loads((ROOT / "benchmarks" / "budgets.toml").read_text())
+BUDGETS = budgets()
 TRAINED = [name for name, kind in MODELS.items() if kind.trained]
 SET = [name for name in MODELS if name not in ("popularity", "ensemble")]  # all that a search could help
 BY_HAND = ("softmax-teacher", "softmax-factors", "mmkd-lists")  # whose studies are to come
 STUDIED = [name for name in SET if name not in BY_HAND]
 STUDIES = ROOT / "book" / "records" / "searches"
+NEW = [path for path in sorted(STUDIES.glob("*.json")) if "fingerprint" in json.loads(path.read_text())]
 
 
 @pytest.mark.parametrize(
@@ -53,67 +53,32 @@ def test_every_model_with_settings_has_a_space_of_them():
         assert set(settings) <= set(defaults_of(name))
         assert all(hasattr(FitConfig(), setting) for setting in space.get("fit", {}))
         assert ("fit" in space) == (name in TRAINED)
-        assert list(start) == [*settings, *(f"fit.{setting}" for setting in space.get("fit", {}))]
+        assert list(flat(start)) == list(flat(space))
+        assert all(
+            nearest_in(part, flat(start)[setting]) == flat(start)[setting] for setting, part in flat(space).items()
+        )
+        assert {*flat(in_force(name, "tiktok", space))} == {*flat(space)}
 
 
-@pytest.mark.parametrize("name", STUDIED)
-def test_the_studies_began_where_the_space_says_or_where_the_budget_says(name):
-    space, start = space_of(name)
-    for dataset in REAL:
-        begun = BUDGETS[dataset]["start"]
-        trial = optuna.trial.FixedTrial(start if begun == "default" else in_force(name, begun, space))
-        expected = suggest(trial, space) | ({"fit": suggest(trial, space["fit"], "fit.")} if "fit" in space else {})
-        assert json.loads((STUDIES / f"{dataset}-{name}.json").read_text())["trials"][0]["settings"] == expected
+@pytest.mark.parametrize("path", NEW, ids=lambda path: path.stem)
+def test_a_study_began_where_the_space_says_or_where_the_budget_says(path):
+    study = read_study(path)
+    space, start = space_of(study.model)
+    begun = BUDGETS[study.dataset]["start"]
+    assert study.trials[0]["settings"] == (start if begun == "default" else study.start)
+    assert set(flat(study.start)) == set(flat(space))
 
 
 @pytest.mark.parametrize("dataset", REAL)
 def test_no_model_with_settings_is_without_a_study(dataset):
     assert {name for name in STUDIED if not (STUDIES / f"{dataset}-{name}.json").is_file()} == set()
-    assert set(BUDGETS) == set(REAL)
+    assert set(BUDGETS) - {"pruned"} == set(BUDGETS["pruned"]) == set(REAL)
 
 
 def test_the_range_of_l2_is_the_same_in_every_space():
     spaces = {name: space_of(name)[0] for name in TRAINED}
     assert len({tuple(space["l2"].values()) for space in spaces.values() if "l2" in space}) == 1
     assert {name for name, space in spaces.items() if "l2" not in space} == set(BY_HAND)
-
-
-def test_numbers_are_tried_with_two_digits():
-    trial = optuna.trial.FixedTrial({"l2": 0.0123456, "fit.lr": 3.21e-4, "layers": 2})
-    space = {"l2": {"low": 1e-3, "high": 1.0}, "layers": [1, 2], "fit": {"lr": {"low": 1e-4, "high": 1.0}}}
-    assert suggest(trial, space) == {"l2": 0.012, "layers": 2}
-    assert suggest(trial, space["fit"], "fit.") == {"lr": 0.00032}
-
-
-def test_a_range_of_whole_numbers_gives_whole_numbers():
-    trial = optuna.trial.FixedTrial({"neighbours": 1234, "shrink": 100.0})
-    found = suggest(trial, {"neighbours": {"low": 5, "high": 2000}, "shrink": {"low": 0.1, "high": 1000.0}})
-    assert found == {"neighbours": 1200, "shrink": 100.0}
-    assert isinstance(found["neighbours"], int)
-
-
-BEFORE = "[search]\nl2 = [0.1]\nfit.lr = [0.5]\nstart.l2 = 0.1\n\n[a]\nl2 = 1\n\n[a.fit]\nlr = 2\n\n[ab]\nl2 = 3\n"
-
-
-@pytest.mark.parametrize(("dataset", "others"), [("a", ["search", "ab"]), ("new", ["search", "a", "ab"])])
-def test_a_choice_replaces_the_block_of_its_data_set_alone(dataset, others, tmp_path):
-    file = tmp_path / "model.toml"
-    file.write_text(BEFORE)
-    adopt(file, dataset, "how", {"l2": 0.04, "layers": 2, "fit": {"lr": 0.03}})
-    before, after = tomllib.loads(BEFORE), tomllib.loads(file.read_text())
-    assert after == {name: before[name] for name in others} | {
-        dataset: {"how": "how", "l2": 0.04, "layers": 2, "fit": {"lr": 0.03}}
-    }
-
-
-def test_a_choice_without_settings_of_a_training_writes_none(tmp_path):
-    adopt(tmp_path / "model.toml", "a", "how", {"neighbours": 7})
-    assert tomllib.loads((tmp_path / "model.toml").read_text()) == {"a": {"how": "how", "neighbours": 7}}
-
-
-def test_a_choice_makes_the_file_of_a_model_that_has_none(tmp_path):
-    adopt(tmp_path / "model.toml", "a", "how", {"fit": {"lr": 0.03}})
-    assert tomllib.loads((tmp_path / "model.toml").read_text()) == {"a": {"how": "how", "fit": {"lr": 0.03}}}
 
 
 def test_the_service_is_put_under_load_beside_a_bare_loop():

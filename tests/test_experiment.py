@@ -9,10 +9,9 @@ import pytest
 import torch
 from made_up_folder import write_folder
 
-from mmkd_core import MODELS, Experiment, FitConfig, Record, evaluate, load, plan, restore, run, runs, training
-from mmkd_core import experiment as module
+from mmkd_core import MODELS, Experiment, FitConfig, Record, chosen, evaluate, load, plan, restore, run, runs, training
+from mmkd_core.chosen import tables_of
 from mmkd_core.evidence.cases import REAL
-from mmkd_core.experiment import tables_of
 from mmkd_core.hits import read_hits, save_hits
 from mmkd_core.models import defaults_of
 from mmkd_core.models.mmkd import MMKD, STUDENTS
@@ -512,7 +511,7 @@ def tuned(tmp_path, monkeypatch):
         '[search]\nl2 = [0.5]\nstart.l2 = 0.5\n\n[toy]\nhow = "none"\nl2 = 0.25\nfit = { epochs = 7, lr = 0.125 }\n'
     )
     (tmp_path / "hparams" / "teacher.toml").write_text("[toy]\ndropout = 0.5\nfit = { epochs = 9 }\n")
-    monkeypatch.setattr(module.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(chosen.resources, "files", lambda package: tmp_path)
 
 
 @pytest.mark.usefixtures("tuned")
@@ -548,7 +547,7 @@ def test_settings_are_kept_for_data_sets_and_searches_alone():
 def test_a_file_of_settings_is_checked_as_arguments_are(text, message, tmp_path, monkeypatch):
     (tmp_path / "hparams").mkdir()
     (tmp_path / "hparams" / "lightgcn.toml").write_text(f"[toy]\n{text}\n")
-    monkeypatch.setattr(module.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(chosen.resources, "files", lambda package: tmp_path)
     with pytest.raises(ValueError, match=re.escape(message)):
         plan("lightgcn", "toy")
 

@@ -16,6 +16,7 @@ from mmkd_core.settings import Setting, quoted, read, whole
 if TYPE_CHECKING:
     import torch
 
+    from mmkd_core.chosen import Chosen
     from mmkd_core.data import Dataset
     from mmkd_core.experiment import Experiment
 
@@ -34,6 +35,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--data", required=True, metavar="NAME", help="a data set's name, or a folder")
     parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; repeatable")
+    parser.add_argument("--settings", metavar="FILE.toml", help="of models, as `mmkd tune` found them")
     parser.add_argument("--store", "--records", default="runs", metavar="FOLDER", help="of the record (default runs)")
     parser.add_argument("--device", help="cpu or cuda (default: a GPU if there is one)")
     parser.add_argument(
@@ -73,15 +75,16 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _run_on(device: torch.device, arguments: argparse.Namespace) -> int:
+    from mmkd_core.chosen import read_chosen
     from mmkd_core.datasets import load
     from mmkd_core.progress import Bars
     from mmkd_core.runs import resumes, run
 
-    experiment = planned(arguments.model, arguments.data, arguments.seed, arguments.set)
+    chosen = read_chosen(arguments.settings) if arguments.settings else {}
+    experiment = planned(arguments.model, arguments.data, arguments.seed, arguments.set, chosen)
     data = load(experiment.dataset, **experiment.options)
-    print(f"settings    {in_force(experiment)}")
-    for name, stage in _teachers(experiment).items():
-        print(f"{name:<11} {in_force(stage)}")
+    for name, stage in {"settings": experiment, **_teachers(experiment)}.items():
+        print(f"{name:<11} {in_force(stage, chosen, arguments.settings)}")
     sys.stdout.flush()  # before the bars, also into a pipe
     for stage, file, epoch in resumes(experiment, arguments.store, data):
         if epoch:
@@ -109,9 +112,9 @@ def _teachers(experiment: Experiment, front: str = "") -> dict[str, Experiment]:
     return own | {deep: one for name, teacher in own.items() for deep, one in _teachers(teacher, f"{name}.").items()}
 
 
-def in_force(stage: Experiment) -> str:
-    """The settings that are not at a signature's default, by what they come from."""
-    from mmkd_core.experiment import chosen_for, file_of
+def in_force(stage: Experiment, chosen: Chosen | None = None, file: str | None = None) -> str:
+    """The settings that are not at a signature's default, by what they come from; `chosen` come from `file`."""
+    from mmkd_core.chosen import chosen_for, file_of
     from mmkd_core.models import defaults_of, usual_fit
     from mmkd_core.training import FitConfig
 
@@ -120,12 +123,14 @@ def in_force(stage: Experiment) -> str:
 
     training = asdict(FitConfig()) | usual_fit(stage.model)
     now, usual = flat(stage.hparams, asdict(stage.fit)), flat(defaults_of(stage.model), training)
-    chosen = chosen_for(stage.model, stage.dataset)
-    fit = chosen.pop("fit", {})
-    searched = {name: now[name] for name, value in flat(chosen, fit).items() if now[name] == value}
+    found = chosen_for(stage.model, stage.dataset, chosen)
+    usual_place = f"hparams/{file_of(stage.model)} [{stage.dataset}]"
+    place = f"{file} [{stage.model}]" if found != chosen_for(stage.model, stage.dataset) else usual_place
+    fit = found.pop("fit", {})
+    searched = {name: now[name] for name, value in flat(found, fit).items() if now[name] == value}
     given = {name: value for name, value in now.items() if name not in searched and value != usual[name]}
     given |= {f"data.{name}": value for name, value in stage.options.items()}
-    origins = {f"hparams/{file_of(stage.model)} [{stage.dataset}]": searched, "--set": given}
+    origins = {place: searched, "--set": given}
     told = [
         f"{' '.join(f'{name}={value}' for name, value in settings.items())} ({origin})"
         for origin, settings in origins.items()
@@ -150,8 +155,8 @@ def _what_is_kept(experiment: Experiment, arguments: argparse.Namespace, data: D
 FRONTS = re.compile(r"fit|data|(?:teacher|second)(?:\.(?:teacher|second))*(?:\.fit)?")  # of the names of settings
 
 
-def planned(model: str, dataset: str, seed: int, settings: Sequence[str]) -> Experiment:
-    """The experiment that `--set NAME=VALUE` arguments ask for."""
+def planned(model: str, dataset: str, seed: int, settings: Sequence[str], chosen: Chosen | None = None) -> Experiment:
+    """The experiment that `--set NAME=VALUE` arguments ask for, the others being `chosen`, or as `plan` has them."""
     from mmkd_core.datasets import OPTIONS
 
     told: dict[str, str] = {}
@@ -163,7 +168,7 @@ def planned(model: str, dataset: str, seed: int, settings: Sequence[str]) -> Exp
             raise ValueError(f"--set {quoted(setting)}: expected NAME=VALUE, NAME with one of {fronts} in front")
         told[name] = text
     options = _read(_below("data", told), OPTIONS)
-    return _stage(model, told, dataset=dataset, seed=seed, options=options)
+    return _stage(model, told, dataset=dataset, seed=seed, options=options, chosen=chosen)
 
 
 def _stage(model: str, told: Mapping[str, str], **common: Any) -> Experiment:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from mmkd_core import Dataset, Experiment, FitConfig, plan, run
-from mmkd_core.experiment import file_of
+from mmkd_core.chosen import file_of
 from mmkd_core.models import MODELS, VARIANTS, base_of, build, defaults_of
 from mmkd_core.models.variants import VARIANTS_OF_MMKD, misordered
 from mmkd_core.runs import restore
