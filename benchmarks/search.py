@@ -2,9 +2,9 @@
 
     python -m benchmarks.search lightgcn --data tiktok
 
-The number of whole trials for each data set, their cap and where the first one starts are in `budgets.toml`, the same
-for all models. The study goes on in `<store>/searches`; ended, it is `book/records/searches/<data>-<model>.json`, and
-the best settings become the data set's block of `mmkd_core/hparams/<model>.toml`.
+The number of whole trials for each data set and their cap are in `budgets.toml`, the same for all models; the first has
+the settings in force. The study goes on in `<store>/searches`; ended, it is in `book/records/searches`, and the best
+settings become the data set's block of `mmkd_core/hparams/<model>.toml`.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main() -> None:
     torch.set_num_threads(1)
     budget, model = budgets()[arguments.data], arguments.model
     space, _ = space_of(model)
-    start = None if budget["start"] == "default" else in_force(model, budget["start"], space)
+    start = in_force(model, arguments.data, space) if chosen_for(model, arguments.data) else None
     own = usual_fit(model).get("patience")
     spent = Budget(budget["trials"], budget["epochs"], own or budget["patience"])
     with Bars() as show:
