@@ -17,15 +17,14 @@ STUDENT, BOTH = MODELS["mmkd-lists"].title, MODELS["ensemble"].title
 START = "its start, untrained"
 MINUS = f"{STUDENT} minus it, Recall@20"
 COMPARED = ("LightGCN", "CLCRec", "MMKD", BOTH, STUDENT)  # by what they cost
-# The teachers without content, which are LightGCN and BPR-MF with their loss.
-BARE_TEACHER, BARE_FACTORS = (
-    Variant(name, hparams={"content_weight": 0.0}) for name in ("softmax-teacher", "softmax-factors")
-)
+TEACHERS = ("softmax-teacher", "softmax-factors")
+BARE, WIDTH = {"content_weight": 0.0}, {"dim": 64}  # without content; the columns of every baseline and of the student
+# The teachers without content are LightGCN and BPR-MF with their loss.
 SAME_LOSS = {
-    "LightGCN, softmax": BARE_TEACHER,
-    "BPR-MF, softmax": BARE_FACTORS,
-    VARIANTS["vbpr+softmax"].title: Variant("vbpr+softmax"),
-}
+    f"{name}, softmax{wider}": Variant(teacher, hparams=BARE | width)
+    for wider, width in (("", WIDTH), (", 128 columns", {}))
+    for name, teacher in zip(("LightGCN", "BPR-MF"), TEACHERS, strict=True)
+} | {VARIANTS["vbpr+softmax"].title: Variant("vbpr+softmax")}
 # Baselines with the teachers' loss; the teachers, both as one, the student as it starts, and trained.
 SYSTEMS = SAME_LOSS | {
     MODELS["softmax-teacher"].title: Variant("softmax-teacher"),
@@ -42,14 +41,16 @@ def _of(teacher: Variant, second: Variant) -> Variant:
 
 
 NO_CONTENT, PERMUTED, RANDOM = "w/o content", "another item's content", "random start"
+NARROW = "teachers of 64 columns"
 ONE_TEACHER = {
     f"{MODELS[name].title} alone": Variant("mmkd-lists", teacher=Variant("ensemble", hparams={"share": share}))
-    for name, share in (("softmax-teacher", 0.0), ("softmax-factors", 1.0))
+    for name, share in zip(TEACHERS, (0.0, 1.0), strict=True)
 }
 # What differs from the student in one thing, its teachers' own training included.
 ABLATIONS = {
     "teachers by BPR, w/o content": _of(Variant("lightgcn"), Variant("bpr-mf")),
-    NO_CONTENT: _of(BARE_TEACHER, BARE_FACTORS),
+    NARROW: _of(*(Variant(name, hparams=WIDTH) for name in TEACHERS)),
+    NO_CONTENT: _of(*(Variant(name, hparams=BARE) for name in TEACHERS)),
     PERMUTED: Variant("mmkd-lists", options={"content": "permuted"}),
     "MMKD's teacher in place of both": Variant("mmkd-lists", teacher=Variant("teacher")),
     **ONE_TEACHER,
