@@ -14,7 +14,20 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from mmkd_core import __version__
-from mmkd_core.commands import data, evidence, export, features, importing, recommend, refresh, report, run, serve, tune
+from mmkd_core.commands import (
+    data,
+    evidence,
+    export,
+    features,
+    fit,
+    importing,
+    recommend,
+    refresh,
+    report,
+    run,
+    serve,
+    tune,
+)
 from mmkd_core.settings import check_cores, whole
 
 EXAMPLES = """\
@@ -36,6 +49,7 @@ examples:
   mmkd export RECORD OUT                           a folder that serves without this package and without torch
   mmkd serve OUT                                   that folder behind HTTP, with a page to try it
   mmkd refresh OUT new.csv --user who --item what  new choices, users and items in it, without training
+  mmkd fit shop.toml                               all of it, from log to export, as a file says
   mmkd table 4                                     the committed records beside the paper's Table 4
   mmkd table 5 --budget quick --records runs       run what the table needs first, in minutes
   mmkd figure 5 --data tiktok --out curves.png     the paper's Figure 5 from our records
@@ -130,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=whole, default=1, help="CPU threads (default 1; 0: torch's own choice)")
     parser.set_defaults(needs_torch=True)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (data, importing, features, tune, run, recommend, report, export, refresh, serve, evidence):
+    for module in (data, importing, features, tune, run, recommend, report, export, refresh, serve, fit, evidence):
         module.add_to(commands)
     return parser
 
