@@ -10,6 +10,7 @@ from mmkd_core.evidence.store import Store
 ROOT = Path(__file__).parents[1]
 ONE = {
     "teachers by BPR, w/o content": {"teacher.teacher", "teacher.second"},
+    "teachers of 64 columns": {"teacher.teacher.hparams.dim", "teacher.second.hparams.dim"},
     "w/o content": {"teacher.teacher.hparams.content_weight", "teacher.second.hparams.content_weight"},
     "MMKD's teacher in place of both": {"teacher"},
     "Softmax teacher alone": {"teacher.hparams.share"},
