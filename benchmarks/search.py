@@ -21,7 +21,7 @@ from mmkd_core.chosen import chosen_for, write_block
 from mmkd_core.files import write_json
 from mmkd_core.models import usual_fit
 from mmkd_core.progress import Bars
-from mmkd_core.study import Budget, found_by, space_of, study_file
+from mmkd_core.study import Budget, found_by, patience_of, space_of, study_file
 from mmkd_core.tuning import tune
 
 ROOT = Path(__file__).parents[1]
@@ -50,14 +50,14 @@ def main() -> None:
     budget, model = budgets()[arguments.data], arguments.model
     space, _ = space_of(model)
     start = in_force(model, arguments.data, space) if chosen_for(model, arguments.data) else None
-    own = usual_fit(model).get("patience")
-    spent = Budget(budget["trials"], budget["epochs"], own or budget["patience"])
+    spent = Budget(budget["trials"], budget["epochs"], patience_of(model, budget["patience"]))
     with Bars() as show:
         study = tune(model, arguments.data, budget=spent, start=start, store=arguments.store, on_epoch=show)
     path = study_file(ROOT / "book" / "records", arguments.data, model)
     write_json(path, study.as_dict())
     how = found_by(study, f"book/records/searches/{path.name}")
-    same = own and study.best["settings"] == in_force(model, arguments.data, space)  # its own training stays as it is
+    own = "patience" in usual_fit(model)  # a training of its own, which stays as it is
+    same = own and study.best["settings"] == in_force(model, arguments.data, space)
     settings = chosen_for(model, arguments.data) if same else study.settings
     write_block(ROOT / "mmkd_core" / "hparams" / f"{model}.toml", arguments.data, how, settings)
     print(json.dumps(study.settings, indent=1), study.best["validation recall@20"], *study.edges(), sep="\n")

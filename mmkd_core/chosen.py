@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from mmkd_core import settings
-from mmkd_core.files import write_whole
+from mmkd_core.files import read_toml, write_whole
 from mmkd_core.models import base_of, settings_of
 from mmkd_core.training import SETTINGS, TRAINING
 
 Chosen = Mapping[str, Mapping[str, Any]]  # settings by model, those of training under "fit"
-LARGEST_FILE = 2**20  # bytes of settings, a thousand times what all models need
 BARE = re.compile(r"[A-Za-z0-9_-]+")  # names that TOML takes without quotes
 
 
@@ -67,13 +66,10 @@ def read_chosen(path: str | Path) -> dict[str, dict[str, Any]]:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ValueError(f"{path.stat().st_size:,} bytes; expected at most {LARGEST_FILE:,}")
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        return {model: _checked(model, table) for model, table in tables.items()}
+        return {model: _checked(model, table) for model, table in read_toml(path).items()}
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file of settings; expected one that `mmkd tune` wrote") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: no file of settings ({error}); expected one as `mmkd tune` writes it") from None
 
 
@@ -84,6 +80,19 @@ def _checked(model: str, table: Any) -> dict[str, Any]:
     if "seed" in fit:
         raise ValueError(f"fit.seed of {model}; expected no seed among settings: `mmkd run` takes one as --seed")
     return settings.checked(values, settings_of(model), model) | ({"fit": fit} if fit else {})
+
+
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings, or a space of them, by the names of the command line: those of "fit" as "fit.lr"."""
+    own = {name: value for name, value in values.items() if name != "fit"}
+    return own | {f"fit.{name}": value for name, value in values.get("fit", {}).items()}
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `flat`."""
+    fits = {name.removeprefix("fit."): value for name, value in values.items() if name.startswith("fit.")}
+    own = {name: value for name, value in values.items() if not name.startswith("fit.")}
+    return own | ({"fit": fits} if fits else {})
 
 
 def write_block(file: Path, name: str, how: str, chosen: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 # In what `mmkd import` and `mmkd export` write: where all of it comes from, and the caller's ids.
 CARD, IDS = "card.json", "ids.parquet"
+LARGEST_TOML = 2**20  # bytes, a thousand times what all settings need
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
@@ -99,6 +101,16 @@ def read_json(path: str | Path, make: Callable[[Any], T], what: str, by: str = "
         raise ValueError(f"{path}: no such {what}; expected a file that `{by}` wrote") from None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path}: not a {what} ({error}); expected a JSON file that `{by}` wrote") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; raises `OSError`, or `ValueError` for what is none, too large or nested too deeply."""
+    if (size := path.stat().st_size) > LARGEST_TOML:
+        raise ValueError(f"{size:,} bytes; expected at most {LARGEST_TOML:,}")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("lists or tables nested too deeply") from None
 
 
 def check_named(path: str | Path, key: str) -> None:

@@ -1,7 +1,7 @@
 """From an experiment to its record: trained once, selected on validation, tested once, and restored when asked for."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,11 @@ def trained_teachers(
 ) -> dict[str, Recommender]:
     """The trained teachers of an experiment by name, from the store if they are there.
 
-    They lie on the CPU, as if restored, so that all students start from the same numbers.
+    They lie on the CPU, as if restored, so that all students start from the same numbers. Raises `ValueError`, before
+    anything is trained, for a stage that cannot fit into memory, the experiment's own among them.
     """
+    for stage in reversed(experiment.stages):  # the student's too before its teachers are trained
+        check_memory(stage.model, stage.hparams, data)
     how = {"device": device, "on_epoch": on_epoch} | execution
     return {name: trained(one, store, data, **how)[0].cpu() for name, one in experiment.teachers.items()}
 
@@ -104,20 +107,11 @@ def trained(
     if len(data.test) == 0:
         raise ValueError(f"{data.name}: no test interaction, and a record holds test metrics; `fit` needs none")
     target = choose_device(device)
-    for stage in reversed(experiment.stages):  # the student's too before its teachers are trained
-        check_memory(stage.model, stage.hparams, data)
     teachers = trained_teachers(experiment, store, data, device=target, on_epoch=on_epoch, **execution)
     checkpoint = checkpoint_beside(record_file)
-    with metered(target) as cost, seeded(experiment.seed, target):
-        model = model_of(experiment, data, **teachers).to(target)
-        report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
-        earlier = read_header(checkpoint).get("cost", {})
-        try:
-            how = {"device": target, "checkpoint": checkpoint} | execution
-            history = fit(model, data, experiment.fit, on_epoch=report, **how)
-        except FloatingPointError:  # the same steps would end there again
-            checkpoint.unlink(missing_ok=True)
-            raise
+    earlier = read_header(checkpoint).get("cost", {})
+    with metered(target) as cost:
+        model, history = fitted(experiment, data, teachers, checkpoint, target, on_epoch=on_epoch, **execution)
     with torch.no_grad():
         tables = model.embed()
     places = hit_places(tables, data, "test", max(KS))
@@ -139,6 +133,31 @@ def trained(
         record.save(store)
         _tidied(record_file)
     return model, record
+
+
+def fitted(
+    experiment: Experiment,
+    data: Dataset,
+    teachers: Mapping[str, Recommender],
+    checkpoint: Path,
+    device: torch.device,
+    *,
+    on_epoch: OnTraining | None = None,
+    **execution: Any,
+) -> tuple[Recommender, History]:
+    """The model of an experiment with trained teachers, trained on `device`, from its checkpoint on if there is one.
+
+    Raises `FloatingPointError` when a loss is no longer finite; the checkpoint is then gone.
+    """
+    report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
+    with seeded(experiment.seed, device):
+        model = model_of(experiment, data, **teachers).to(device)
+        try:
+            how = {"device": device, "checkpoint": checkpoint} | execution
+            return model, fit(model, data, experiment.fit, on_epoch=report, **how)
+        except FloatingPointError:  # the same steps would end there again
+            checkpoint.unlink(missing_ok=True)
+            raise
 
 
 def checkpoint_beside(record_file: Path) -> Path:

@@ -12,9 +12,9 @@ from math import log
 from pathlib import Path
 from typing import Any
 
-from mmkd_core.chosen import tables_of
+from mmkd_core.chosen import flat, nested, tables_of
 from mmkd_core.files import read_json
-from mmkd_core.models import settings_of
+from mmkd_core.models import settings_of, usual_fit
 from mmkd_core.settings import check
 from mmkd_core.training import SETTINGS, TRAINING
 
@@ -38,6 +38,11 @@ class Budget:
         for name, number in asdict(self).items():
             if number < 1:
                 raise ValueError(f"{name}={number} of a search; expected at least 1")
+
+
+def patience_of(model: str, otherwise: int = Budget.patience) -> int:
+    """How many evaluations without improvement end a trial: as the model's own training has it, if it says so."""
+    return usual_fit(model).get("patience", otherwise)
 
 
 @dataclass
@@ -97,27 +102,13 @@ class Study:
         return asdict(self) | {"best": self.best["settings"], "best validation": self.best["validation recall@20"]}
 
 
-def flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings, or a space of them, by the names of the command line: those of "fit" as "fit.lr"."""
-    own = {name: value for name, value in values.items() if name != "fit"}
-    return own | {f"fit.{name}": value for name, value in values.get("fit", {}).items()}
-
-
-def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `flat`."""
-    fits = {name.removeprefix("fit."): value for name, value in values.items() if name.startswith("fit.")}
-    own = {name: value for name, value in values.items() if not name.startswith("fit.")}
-    return own | ({"fit": fits} if fits else {})
-
-
 def at_edge(value: Any, part: Any) -> bool:
     """Whether the best value of a setting lies at an end of its range, or is the least or most of several numbers.
 
     0 is no edge: it leaves a part away.
     """
     if isinstance(part, list):
-        numbers = [one for one in part if isinstance(one, int | float) and not isinstance(one, bool)]
-        return len(numbers) == len(part) > 1 and value in (min(numbers), max(numbers)) and value != 0
+        return _numbers(part) and len(part) > 1 and value != 0 and value in (min(part), max(part))
     share = log(value / part["low"]) / log(part["high"] / part["low"])
     return not EDGE < share < 1 - EDGE
 
@@ -126,8 +117,7 @@ def space_of(model: str, ranges: Mapping[str, Any] | None = None) -> tuple[Space
     """The space of a model, and the settings that a study of it begins with.
 
     `ranges` takes the place of parts of it, by the names of the command line: {"l2": {"low": 1e-5, "high": 1.0}}.
-    Raises `ValueError` for a model that has no settings, for a name that it does not know and for what is
-    no range.
+    Raises `ValueError` for a model that has no settings, a name that it does not know and what is no range.
     """
     space = tables_of(model).get("search", {})
     if not space:
@@ -157,7 +147,7 @@ def nearest_in(part: Any, value: Any) -> Any:
 
 
 def _numbers(values: Iterable[Any]) -> bool:
-    return all(isinstance(value, int | float) for value in values)
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def study_file(store: str | Path, dataset: str, model: str) -> Path:

@@ -16,16 +16,15 @@ from typing import Any
 
 import torch
 
-from mmkd_core.chosen import Chosen
+from mmkd_core.chosen import Chosen, flat, nested
 from mmkd_core.cost import added, environment, metered
 from mmkd_core.data import Dataset
 from mmkd_core.datasets import canonical_name, load
 from mmkd_core.experiment import Experiment, plan
 from mmkd_core.files import write_json
-from mmkd_core.models import check_memory
-from mmkd_core.runs import OnTraining, model_of, trained_teachers
-from mmkd_core.study import COMPLETE, FAILED, Budget, Study, flat, nearest_in, nested, read_study, space_of, study_file
-from mmkd_core.training import choose_device, fit, seeded
+from mmkd_core.runs import OnTraining, fitted, trained_teachers
+from mmkd_core.study import COMPLETE, FAILED, Budget, Study, nearest_in, read_study, space_of, study_file
+from mmkd_core.training import choose_device
 
 RANDOM = 4  # trials before the estimator has enough to go by
 AGAIN = 20
@@ -143,7 +142,7 @@ def _continued(path: Path, asked_for: Study) -> Study:
     there = read_study(path)
     ours, theirs = ({**vars(one), "limits": {**one.budget, "trials": None}} for one in (asked_for, there))
     for name in ("model", "fingerprint", "seed", "space", "start", "teachers", "limits"):
-        if ours[name] != theirs[name] and not (name == "limits" and not there.trials):
+        if ours[name] != theirs[name]:
             raise ValueError(
                 f"{path}: a study with {name} {theirs[name]}, asked for {ours[name]}; expected the same to go on with "
                 "it: delete the file, or take another --store"
@@ -162,15 +161,10 @@ def _tried(
     on_epoch: OnTraining | None,
 ) -> dict[str, Any]:
     """What a trial gave: its state, its epochs, and validation Recall@20 of the one that was kept."""
-    for stage in experiment.stages:
-        check_memory(stage.model, stage.hparams, data)
     teachers = trained_teachers(experiment, store, data, device=device, on_epoch=on_epoch)
     checkpoint = path.with_suffix(f".{experiment.key(data.fingerprint)}.checkpoint")
-    report = on_epoch and (lambda epoch, history: on_epoch(experiment, epoch, history))
     try:
-        with seeded(experiment.seed, device):
-            model = model_of(experiment, data, **teachers).to(device)
-            history = fit(model, data, experiment.fit, device=device, checkpoint=checkpoint, on_epoch=report)
+        _, history = fitted(experiment, data, teachers, checkpoint, device, on_epoch=on_epoch)
     except FloatingPointError as error:
         return {"state": FAILED, "error": str(error)}
     reached = {"epochs": len(history.losses), "best_epoch": history.best_epoch}

@@ -11,10 +11,10 @@ from benchmarks.epochs import rows
 from benchmarks.search import budgets, in_force
 from benchmarks.table import CITED
 from mmkd_core import MODELS
-from mmkd_core.chosen import tables_of
+from mmkd_core.chosen import flat, tables_of
 from mmkd_core.evidence.cases import REAL
 from mmkd_core.models import defaults_of
-from mmkd_core.study import flat, nearest_in, read_study, space_of
+from mmkd_core.study import nearest_in, read_study, space_of
 from mmkd_core.training import FitConfig
 
 ROOT = Path(__file__).parents[1]

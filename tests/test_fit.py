@@ -81,6 +81,17 @@ def test_a_changed_step_is_done_again_and_those_after_it(made, tmp_path, capsys)
     assert json.loads((folder / "served" / "card.json").read_text())["experiment"]["fit"]["epochs"] == 2
 
 
+def test_options_of_the_data_reach_the_export(tmp_path, capsys):
+    config = CONFIG.replace('models = ["popularity", "lightgcn", "mmkd"]', 'models = ["lightgcn"]')
+    config = config.replace('set = ["fit.epochs=4"', 'set = ["data.content=permuted", "fit.epochs=4"').replace(
+        '"mmkd"', '"lightgcn"'
+    )
+    config = config.replace('[report]\nout = "report.html"\ntitles = "captions.csv"\n', "")
+    assert call(capsys, "fit", write_shop(tmp_path / "shop", config))[0] == 0
+    card = json.loads((tmp_path / "shop" / "served" / "card.json").read_text())
+    assert card["experiment"]["options"] == {"content": "permuted"}
+
+
 def test_another_log_is_not_mixed_with_what_was_made_of_the_first(made, tmp_path, capsys):
     folder = shutil.copytree(made, tmp_path / "copy")
     (folder / "log.csv").write_text((folder / "log.csv").read_text() + "u1,i79\n")
@@ -100,6 +111,12 @@ def test_a_folder_that_it_did_not_make_is_not_touched(tmp_path, capsys):
     assert [path.name for path in (file.parent / "shop").iterdir()] == ["mine.txt"]
 
 
+def reached(folder):
+    """How far a folder is: its files and how long each of them is."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".tmp"]
+    return tuple(sorted((str(path.relative_to(folder)), path.stat().st_size) for path in files))
+
+
 def test_a_killed_fit_that_is_done_again_gives_the_undisturbed_result(processes, made, tmp_path):
     expected, draw, kills, moments = results(made), random.Random(0), 0, set()
     start = time.monotonic()
@@ -113,7 +130,7 @@ def test_a_killed_fit_that_is_done_again_gives_the_undisturbed_result(processes,
             if not _killed(processes, file, draw.uniform(0, whole / 2)):
                 break
             kills += 1
-            moments.add(tuple(sorted(path.name for path in file.parent.rglob("*") if path.suffix != ".tmp")))
+            moments.add(reached(file.parent))
         assert not _killed(processes, file, 120)
         assert results(file.parent) == expected
         assert not [*file.parent.rglob("*.checkpoint")]

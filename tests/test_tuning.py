@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from made_up_folder import write_folder
 
 from mmkd_core import load, plan
-from mmkd_core.chosen import read_chosen, write_block
+from mmkd_core.chosen import flat, nested, read_chosen, write_block
 from mmkd_core.experiment import Record
-from mmkd_core.study import Budget, Study, at_edge, flat, nested, read_study, study_file
+from mmkd_core.study import Budget, Study, at_edge, read_study, study_file
 from mmkd_core.tuning import next_settings, tune
 
 SHORT = Budget(trials=3, epochs=4, patience=2)
@@ -221,8 +221,8 @@ def test_a_budget_has_no_number_below_1(name, number):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "no study"), ("{}", "study"), ("[]", "study"), ('{"trials": 3}', "study"),
-        ("damaged", "study"), ("TRIAL", "trial 0: expected one that is complete or failed"),
+        ("", ""), ("{}", ""), ("[]", ""), ('{"trials": 3}', ""), ("damaged", ""),
+        ("TRIAL", "trial 0: expected one that is complete or failed"),
     ],
 )  # fmt: skip
 def test_what_is_no_study_is_refused_by_name(text, says, folder, tmp_path):
@@ -234,7 +234,7 @@ def test_what_is_no_study_is_refused_by_name(text, says, folder, tmp_path):
         values["trials"][0]["settings"] = {"other": 1}
         text = json.dumps(values)
     path.write_text(text)
-    with pytest.raises(ValueError, match=rf"tiny-itemknn\.json: not a study.*{says if 'trial' in says else ''}"):
+    with pytest.raises(ValueError, match=rf"tiny-itemknn\.json: not a study.*{says}"):
         tune("itemknn", folder, budget=SHORT, store=tmp_path)
     assert path.read_text() == text
 

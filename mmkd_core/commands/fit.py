@@ -7,16 +7,14 @@ import contextlib
 import hashlib
 import json
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from mmkd_core.commands import export, features, importing, report, run, tune
-from mmkd_core.files import CARD, read_json, sha256_of, write_json
+from mmkd_core.files import CARD, read_json, read_toml, sha256_of, write_json
 from mmkd_core.settings import quoted
 
-LARGEST_FILE = 2**20  # bytes of a configuration
 STEPS = {"import": importing, "features": features, "tune": tune, "run": run, "report": report, "export": export}
 TOP = {"data": None, "store": "runs"}
 # What is no option of a step's command, with its default, or ... where it has none.
@@ -97,9 +95,7 @@ def read_config(file: Path) -> dict[str, Any]:
     Raises `ValueError` naming file and step where the file is missing, no TOML, or says what no step knows.
     """
     try:
-        if file.stat().st_size > LARGEST_FILE:
-            raise ValueError(f"{file.stat().st_size:,} bytes; expected at most {LARGEST_FILE:,}")
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
+        values = read_toml(file)
         top = {name: value for name, value in values.items() if name not in STEPS}
         if others := sorted(top.keys() - TOP):
             raise ValueError(f"unknown {quoted(others[0])}; expected one of {[*TOP]}, and tables called {[*STEPS]}")
@@ -109,10 +105,10 @@ def read_config(file: Path) -> dict[str, Any]:
             raise ValueError(f"no step; expected some of {[*STEPS]}")
         _check_models(steps)
         for name, section in steps.items():
-            _parsed(name, _arguments(name, section, top, records=["RECORD"]), "")
+            _parsed(name, _given(name, section, top), _named(name, section, top))
     except FileNotFoundError:
         raise ValueError(f"{file}: no such file; expected one as `mmkd fit --help` shows") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{file}: {error} (`mmkd fit --help` shows a file)") from None
     return top | {"steps": steps}
 
@@ -158,19 +154,25 @@ def _check_models(steps: Mapping[str, Mapping[str, Any]]) -> None:
             raise ValueError(f"[export] model={quoted(exported)}; expected one of [run]: {ran}")
 
 
-def _arguments(step: str, section: Mapping[str, Any], top: Mapping[str, Any], records: Sequence[str]) -> list[str]:
-    """The command line of a step; of `run` what all its runs share."""
-    options = [name for name in section if name not in OWN.get(step, {})]
+def _given(step: str, section: Mapping[str, Any], top: Mapping[str, Any]) -> list[str]:
+    """The options of a step's command line."""
     where = [f"--data={top['data']}", f"--store={top['store']}"] if step in ("tune", "run") else []
-    positional = {
+    return [
+        *where,
+        *(part for name in section if name not in OWN.get(step, {}) for part in _option(step, name, section[name])),
+    ]
+
+
+def _named(step: str, section: Mapping[str, Any], top: Mapping[str, Any], record: str = "RECORD") -> list[str]:
+    """What stands behind the options: of `run` the first model, of `report` and `export` a record."""
+    return {
         "import": lambda: [_text(section["log"], "log"), top["data"]],
         "features": lambda: [top["data"]],
         "tune": lambda: section["models"],
         "run": lambda: section["models"][:1],
-        "report": lambda: records,
-        "export": lambda: [*records[:1], _text(section["out"], "out")],
+        "report": lambda: [record],
+        "export": lambda: [record, _text(section["out"], "out")],
     }[step]()
-    return [step, *where, *(part for name in options for part in _option(step, name, section[name])), "--", *positional]
 
 
 def _option(step: str, name: str, value: Any) -> Iterator[str]:
@@ -186,12 +188,12 @@ def _option(step: str, name: str, value: Any) -> Iterator[str]:
             )
 
 
-def _parsed(step: str, arguments: Sequence[str], again: str) -> argparse.Namespace:
+def _parsed(step: str, options: Sequence[str], named: Sequence[str], again: str = "") -> argparse.Namespace:
     """What the command of a step makes of its command line; raises `ValueError` naming the step."""
     parser = _Strict(prog="mmkd")
     STEPS[step].add_to(parser.add_subparsers())
     try:
-        parsed = parser.parse_args(arguments)
+        parsed = parser.parse_args([step, *options, "--", *named])
     except ValueError as error:
         raise ValueError(f"[{step}]: {error}") from None
     parsed.again = again
@@ -216,34 +218,32 @@ class _Fit:
         for step, section in self.steps.items():
             print(f"[{step}]")
             sys.stdout.flush()
-            getattr(self, f"_{step}", self._always)(step, section)
+            getattr(self, f"_{step}")(step, section)
 
-    def _call(self, step: str, arguments: Sequence[str]) -> None:
-        parsed = _parsed(step, arguments, self.again)
+    def _call(self, step: str, named: Sequence[str], *more: str) -> argparse.Namespace:
+        """Carries out the command of a step with its options and `more`; what it was called with."""
+        parsed = _parsed(step, [*more, *_given(step, self.steps[step], self.top)], named, self.again)
         parsed.action(parsed)
+        return parsed
 
-    def _always(self, step: str, section: Mapping[str, Any]) -> None:
-        """Features and a search, which keep themselves what they have."""
-        extra = [f"--out={self._settings}"] if step == "tune" and "out" not in section else []
-        step_and_options = _arguments(step, section, self.top, [])
-        self._call(step, [step, *extra, *step_and_options[1:]])
+    def _features(self, step: str, section: Mapping[str, Any]) -> None:
+        self._call(step, _named(step, section, self.top))  # it keeps what it computed
+
+    def _tune(self, step: str, section: Mapping[str, Any]) -> None:
+        self._call(step, _named(step, section, self.top), f"--out={self._settings}")  # and a study its trials
 
     @property
     def _settings(self) -> str:
         """Where the settings found lie."""
-        return str(self.steps.get("tune", {}).get("out", Path(self.top["store"]) / "settings.toml"))
+        return str(self.steps["tune"].get("out", Path(self.top["store"]) / "settings.toml"))
 
-    def _key(self, *parts: Any) -> str:
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-    def _once(self, step: str, key: str, stands: bool, arguments: Sequence[str], result: str) -> None:
+    def _once(self, step: str, key: str, stands: bool, result: str, named: Sequence[str], *more: str) -> None:
         """Does what has not been done with this key, and says so where it has."""
-        kept = self.kept.get(step, {})
-        if stands and kept.get("key") == key:
+        if stands and self.kept.get(step, {}).get("key") == key:
             print(f"{result}: stands")
             return
         self._keep(step, key, done=False)
-        self._call(step, arguments)
+        self._call(step, named, *more)
         self._keep(step, key, done=True)
 
     def _keep(self, step: str, key: str, *, done: bool) -> None:
@@ -255,37 +255,34 @@ class _Fit:
         if not log.exists():
             raise ValueError(f"{log}: no such log; expected a table, or a folder of splits")
         files = [log] if log.is_file() else sorted(path for path in log.rglob("*") if path.is_file())
-        key = self._key(section, [[str(path.relative_to(log.parent)), sha256_of(path)] for path in files])
+        key = _key(section, [[str(path.relative_to(log.parent)), sha256_of(path)] for path in files])
         before, there = self.kept.get(step, {}).get("key"), (folder / CARD).exists()
         if there and before is not None and before != key:
             raise ValueError(f"{folder}: made from another log, or otherwise; delete it to have it made anew")
-        self._once(step, key, there, _arguments(step, section, self.top, []), str(folder))
+        self._once(step, key, there, str(folder), _named(step, section, self.top))
 
     def _run(self, step: str, section: Mapping[str, Any]) -> None:
-        from mmkd_core.chosen import read_chosen
         from mmkd_core.datasets import load
 
         settings = [f"--settings={self._settings}"] if "tune" in self.steps else []
-        shared = _arguments(step, section, self.top, [])[1:-2]
-        for seed in section["seeds"]:
-            for model in section["models"]:
-                self._call(step, [step, *shared, f"--seed={seed}", *settings, "--", model])
-        chosen = read_chosen(self._settings) if settings else {}
-        told, data = section.get("set", []), load(self.top["data"])
-        for seed in section["seeds"]:
-            for model in section["models"]:
-                planned = run.planned(model, self.top["data"], seed, told if isinstance(told, list) else [told], chosen)
-                self.records.append(str(planned.file(self.top["store"], data.fingerprint)))
+        asked = [
+            run.asked_for(self._call(step, [model], f"--seed={seed}", *settings))[0]
+            for seed in section["seeds"]
+            for model in section["models"]
+        ]
+        data = load(asked[0].dataset, **asked[0].options)  # the same of all
+        self.records = [str(experiment.file(self.top["store"], data.fingerprint)) for experiment in asked]
 
     def _report(self, step: str, section: Mapping[str, Any]) -> None:
-        key = self._key(section, self.records)
-        stands = self.kept.get(step, {}).get("done") and Path(section["out"]).exists()
-        self._once(step, key, bool(stands), _arguments(step, section, self.top, self.records), section["out"])
+        stands = bool(self.kept.get(step, {}).get("done")) and Path(section["out"]).exists()
+        self._once(step, _key(section, self.records), stands, section["out"], self.records)
 
     def _export(self, step: str, section: Mapping[str, Any]) -> None:
         record, kept = self.records[self.steps["run"]["models"].index(section["model"])], self.kept.get(step)
-        arguments = _arguments(step, section, self.top, [record])
-        if kept is not None:  # an export of this command's own may be replaced
-            arguments = [step, "--force", *arguments[1:]]
         stands = bool(kept and kept["done"]) and (Path(section["out"]) / CARD).exists()
-        self._once(step, self._key(section, record), stands, arguments, section["out"])
+        own = ["--force"] if kept is not None else []  # an export of this command's own may be replaced
+        self._once(step, _key(section, record), stands, section["out"], _named(step, section, self.top, record), *own)
+
+
+def _key(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

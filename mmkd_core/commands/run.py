@@ -75,13 +75,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _run_on(device: torch.device, arguments: argparse.Namespace) -> int:
-    from mmkd_core.chosen import read_chosen
     from mmkd_core.datasets import load
     from mmkd_core.progress import Bars
     from mmkd_core.runs import resumes, run
 
-    chosen = read_chosen(arguments.settings) if arguments.settings else {}
-    experiment = planned(arguments.model, arguments.data, arguments.seed, arguments.set, chosen)
+    experiment, chosen = asked_for(arguments)
     data = load(experiment.dataset, **experiment.options)
     for name, stage in {"settings": experiment, **_teachers(experiment)}.items():
         print(f"{name:<11} {in_force(stage, chosen, arguments.settings)}")
@@ -106,6 +104,14 @@ def _run_on(device: torch.device, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def asked_for(arguments: argparse.Namespace) -> tuple[Experiment, Chosen]:
+    """The experiment that the arguments of a command ask for, and what stands in its file of settings."""
+    from mmkd_core.chosen import read_chosen
+
+    chosen = read_chosen(arguments.settings) if arguments.settings else {}
+    return planned(arguments.model, arguments.data, arguments.seed, arguments.set, chosen), chosen
+
+
 def _teachers(experiment: Experiment, front: str = "") -> dict[str, Experiment]:
     """The experiments nested in one by the names that `--set` knows them by: "teacher", "teacher.second"."""
     own = {front + name: teacher for name, teacher in experiment.teachers.items()}
@@ -114,20 +120,16 @@ def _teachers(experiment: Experiment, front: str = "") -> dict[str, Experiment]:
 
 def in_force(stage: Experiment, chosen: Chosen | None = None, file: str | None = None) -> str:
     """The settings that are not at a signature's default, by what they come from; `chosen` come from `file`."""
-    from mmkd_core.chosen import chosen_for, file_of
+    from mmkd_core.chosen import chosen_for, file_of, flat
     from mmkd_core.models import defaults_of, usual_fit
     from mmkd_core.training import FitConfig
 
-    def flat(settings: Mapping[str, Any], fit: Mapping[str, Any]) -> dict[str, Any]:
-        return {**settings, **{f"fit.{name}": value for name, value in fit.items() if name != "seed"}}
-
-    training = asdict(FitConfig()) | usual_fit(stage.model)
-    now, usual = flat(stage.hparams, asdict(stage.fit)), flat(defaults_of(stage.model), training)
+    now = flat({**stage.hparams, "fit": asdict(stage.fit) | {"seed": None}})
+    usual = flat({**defaults_of(stage.model), "fit": asdict(FitConfig()) | usual_fit(stage.model) | {"seed": None}})
     found = chosen_for(stage.model, stage.dataset, chosen)
     usual_place = f"hparams/{file_of(stage.model)} [{stage.dataset}]"
     place = f"{file} [{stage.model}]" if found != chosen_for(stage.model, stage.dataset) else usual_place
-    fit = found.pop("fit", {})
-    searched = {name: now[name] for name, value in flat(found, fit).items() if now[name] == value}
+    searched = {name: now[name] for name, value in flat(found).items() if now[name] == value}
     given = {name: value for name, value in now.items() if name not in searched and value != usual[name]}
     given |= {f"data.{name}": value for name, value in stage.options.items()}
     origins = {place: searched, "--set": given}

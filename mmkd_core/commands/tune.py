@@ -62,56 +62,64 @@ def _tune(arguments: argparse.Namespace) -> int:
     from mmkd_core.chosen import read_chosen, write_block
     from mmkd_core.datasets import canonical_name, load
     from mmkd_core.progress import Bars
-    from mmkd_core.study import Budget, found_by, study_file
+    from mmkd_core.study import Budget, found_by, patience_of, study_file
     from mmkd_core.training import choose_device
     from mmkd_core.tuning import tune
 
     out, device = Path(arguments.out), choose_device(arguments.device)
     chosen = read_chosen(out) if out.exists() else {}
     ranges = {model: _ranges(model, arguments) for model in arguments.models}
-    budgets = {model: Budget(arguments.trials, arguments.epochs, _patience(model, arguments)) for model in ranges}
+    budgets = {
+        model: Budget(
+            arguments.trials,
+            arguments.epochs,
+            patience_of(model) if arguments.patience is None else arguments.patience,
+        )
+        for model in ranges
+    }
     dataset = canonical_name(arguments.data)
     data = load(dataset)
-    for model, budget in budgets.items():
-        print(f"{model} on {data.name}: {budget.trials} trials of at most {budget.epochs} epochs, none broken off")
-        sys.stdout.flush()
-        try:
-            with Bars() as show:
+    try:
+        with Bars() as show:
 
-                def told(study: Study, show: Bars = show) -> None:
-                    show.__exit__()
-                    print(_line(study))
-                    sys.stdout.flush()
+            def told(study: Study) -> None:
+                show.__exit__()  # what is printed next must not start behind a bar
+                print(_line(study))
+                sys.stdout.flush()
 
+            for model, budget in budgets.items():
+                print(
+                    f"{model} on {data.name}: {budget.trials} trials of at most {budget.epochs} epochs, none broken off"
+                )
+                sys.stdout.flush()
                 study = tune(
                     model, dataset, budget=budget, seed=arguments.seed, store=arguments.store, data=data,
                     ranges=ranges[model], chosen=chosen, device=device, on_epoch=show, on_trial=told,
                 )  # fmt: skip
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"stopped; what was tried is kept; to go on: {arguments.again}") from None
-        how = found_by(study, str(study_file(arguments.store, dataset, model)))
-        write_block(out, model, how, study.settings)
-        chosen[model] = study.settings
-        print(f"  best: validation Recall@20 {study.best['validation recall@20']:.4f}, in {out} now")
-        for edge in study.edges():
-            print(f"  at the edge of what was tried: {edge}; `--range {edge.partition('=')[0]}=...` tries others")
-        if study.capped:
-            print(f"  {study.capped} of {len(study.completed)} ended at the cap; more --epochs may find better")
+                write_block(
+                    out, model, found_by(study, str(study_file(arguments.store, dataset, model))), study.settings
+                )
+                chosen[model] = study.settings
+                _summed_up(study, out)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped; what was tried is kept; to go on: {arguments.again}") from None
     print(f"to train with them: mmkd run {arguments.models[-1]} --data {arguments.data} --settings {out}")
     return 0
 
 
-def _patience(model: str, arguments: argparse.Namespace) -> int:
-    """How many evaluations without improvement end a trial: as said, or as the model's own training has it."""
-    from mmkd_core.models import usual_fit
-    from mmkd_core.study import Budget
-
-    return usual_fit(model).get("patience", Budget.patience) if arguments.patience is None else arguments.patience
+def _summed_up(study: Study, out: Path) -> None:
+    """Says what was found, and what speaks for looking further."""
+    print(f"  best: validation Recall@20 {study.best['validation recall@20']:.4f}, in {out} now")
+    for edge in study.edges():
+        print(f"  at the edge of what was tried: {edge}; `--range {edge.partition('=')[0]}=...` tries others")
+    if study.capped:
+        print(f"  {study.capped} of {len(study.completed)} ended at the cap; more --epochs may find better")
 
 
 def _line(study: Study) -> str:
     """The last trial of a study, as a line."""
-    from mmkd_core.study import COMPLETE, flat
+    from mmkd_core.chosen import flat
+    from mmkd_core.study import COMPLETE
 
     trial, number = study.trials[-1], len(study.trials)
     tried = " ".join(f"{name}={value}" for name, value in flat(trial["settings"]).items())
