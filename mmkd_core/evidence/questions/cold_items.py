@@ -10,7 +10,6 @@ in the way. The rows of the held-out items are
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from mmkd_core.evaluation import evaluate, means
 from mmkd_core.evidence.cases import SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.question import Question, notes
-from mmkd_core.evidence.questions.leading import STUDENT_OF_NARROW
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import Column, Frames, by_system, column, flat
 from mmkd_core.experiment import Experiment
@@ -50,8 +48,7 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
     """The student and CLCRec, trained without a tenth of the items."""
     asked, made = Asked(datasets, seeds, budget), []
     for title, (model, rows) in SYSTEMS.items():
-        variant = STUDENT_OF_NARROW if model == STUDENT else Variant(model)
-        labelled = [({"system": title}, replace(variant, options=HELD_OUT))]
+        labelled = [({"system": title}, Variant(model, options=HELD_OUT))]
         planned = asked.cases(labelled, asked.datasets_or(("tiktok", "lfm2k")), asked.seeds_or(SEEDS))
         made += [Case(labels, Measurement.of(cold_items, system=job, rows=rows)) for labels, job in planned]
     return made

@@ -40,8 +40,6 @@ def _of(teacher: Variant, second: Variant) -> Variant:
     return Variant("mmkd-lists", teacher=Variant("ensemble", teacher=teacher, second=second))
 
 
-# What `refresh` and `cold_items` were measured with, before the teachers became wider than their student.
-STUDENT_OF_NARROW = _of(*(Variant(name, hparams=WIDTH) for name in TEACHERS))
 NO_CONTENT, PERMUTED, RANDOM = "w/o content", "another item's content", "random start"
 NARROW = "teachers of 64 columns"
 ONE_TEACHER = {
@@ -51,7 +49,7 @@ ONE_TEACHER = {
 # What differs from the student in one thing, its teachers' own training included.
 ABLATIONS = {
     "teachers by BPR, w/o content": _of(Variant("lightgcn"), Variant("bpr-mf")),
-    NARROW: STUDENT_OF_NARROW,
+    NARROW: _of(*(Variant(name, hparams=WIDTH) for name in TEACHERS)),
     NO_CONTENT: _of(*(Variant(name, hparams=BARE) for name in TEACHERS)),
     PERMUTED: Variant("mmkd-lists", options={"content": "permuted"}),
     "MMKD's teacher in place of both": Variant("mmkd-lists", teacher=Variant("teacher")),

@@ -24,10 +24,9 @@ import torch
 from mmkd_core.data import Dataset, Embeddings
 from mmkd_core.datasets import load
 from mmkd_core.evaluation import evaluate, means
-from mmkd_core.evidence.cases import BUDGETS, SEEDS, Asked, Case, Names, Seeds
+from mmkd_core.evidence.cases import BUDGETS, SEEDS, Asked, Case, Names, Seeds, Variant
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.question import Question, notes
-from mmkd_core.evidence.questions.leading import STUDENT_OF_NARROW
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.tables import Column, Frames, by_system, column, flat
 from mmkd_core.experiment import Experiment
@@ -48,7 +47,7 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
     asked = Asked(datasets, seeds, budget)
     made = []
     for new in LATER:
-        student = replace(STUDENT_OF_NARROW, fit=BUDGETS[budget].fit)
+        student = Variant(STUDENT, fit=BUDGETS[budget].fit)
         rows = [({"system": MODELS[STUDENT].title, "new": new}, student)]
         planned = asked.cases(rows, asked.datasets_or(("tiktok", "lfm2k")), asked.seeds_or(SEEDS))
         made += [Case(labels, Measurement.of(refreshed, system=job, new=new)) for labels, job in planned]
