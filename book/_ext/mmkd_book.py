@@ -5,6 +5,7 @@
 {number-changes}             a directive: the parts of CHANGELOG.md that are called "Numbers"
 {data-terms} tiktok          a directive: what a data set is, where it comes from and on what terms
 {argument}                   a directive: the picture of the argument, whose marks are links, and its caption
+{parts}                      a directive: a card per part of `_toc.yml`, with its sentence, its chapters and their times
 """
 
 import json
@@ -13,12 +14,14 @@ import re
 from pathlib import Path
 
 import sphinx_thebe
+import yaml
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from mmkd_core.datasets import DATASETS
 
 ROOT = Path(__file__).parents[2]
+TOC = ROOT / "_toc.yml"
 EXECUTIONS = ROOT / "book/records/execution"  # tools/execute.py writes them
 ON_GPU = ROOT / "book/records/h100/notebooks.json"
 CHANGELOG = ROOT / "CHANGELOG.md"
@@ -45,6 +48,23 @@ def runtime(name, folder=EXECUTIONS):
 def chapters(toc):
     """The notebooks of a table of contents, in its order."""
     return re.findall(r"^\s*- file: notebooks/(\S+)", toc, re.MULTILINE)
+
+
+def cards(toc, sentences):
+    """A MyST grid: of each part of a table of contents its name, a sentence on it, and its pages.
+
+    `sentences` has a line per part, "Name: a sentence". Raises `ValueError` for other parts than the table has.
+    """
+    parts = {part["caption"]: part["chapters"] for part in yaml.safe_load(toc)["parts"]}
+    said = dict(line.split(": ", 1) for line in sentences)
+    if list(said) != list(parts):
+        raise ValueError(f"parts: got sentences on {list(said)}; expected them on {list(parts)}, as _toc.yml has them")
+    blocks = []
+    for name, sentence in said.items():
+        files = [page["file"] for page in parts[name]]
+        lines = [f"- {{doc}}`/{file}`" + f" {{runtime}}`{Path(file).name}`" * ("notebooks/" in file) for file in files]
+        blocks.append("\n".join([f"::::{{grid-item-card}} {name}", sentence, "", *lines, "::::"]))
+    return "\n\n".join([":::::{grid} 1 1 2 2\n:gutter: 3", *blocks, ":::::"])
 
 
 def status_table(names, folder=EXECUTIONS, on_gpu=ON_GPU):
@@ -114,8 +134,8 @@ class Runtime(SphinxRole):
 
 class ExecutionStatus(SphinxDirective):
     def run(self):
-        names = chapters((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-        for file in [ROOT / "_toc.yml", ON_GPU, *(EXECUTIONS / f"{name}.json" for name in names)]:
+        names = chapters(TOC.read_text(encoding="utf-8"))
+        for file in [TOC, ON_GPU, *(EXECUTIONS / f"{name}.json" for name in names)]:
             self.env.note_dependency(str(file))
         return self.parse_text_to_nodes(status_table(names))
 
@@ -135,6 +155,17 @@ class DataTerms(SphinxDirective):
         if name not in DATASETS:
             raise self.error(f"data-terms: unknown data set {name!r}; one of {list(DATASETS)}")
         return self.parse_text_to_nodes(data_terms(DATASETS[name]))
+
+
+class Parts(SphinxDirective):
+    has_content = True
+
+    def run(self):
+        self.env.note_dependency(str(TOC))
+        try:
+            return self.parse_text_to_nodes(cards(TOC.read_text(encoding="utf-8"), self.content))
+        except ValueError as error:
+            raise self.error(str(error)) from error
 
 
 class Argument(SphinxDirective):
@@ -172,4 +203,5 @@ def setup(app):
     app.add_directive("number-changes", NumberChanges)
     app.add_directive("data-terms", DataTerms)
     app.add_directive("argument", Argument)
+    app.add_directive("parts", Parts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -14,6 +14,7 @@ from execute import execute, lighter, note
 from mmkd_book import (
     EXECUTIONS,
     ON_GPU,
+    cards,
     chapters,
     data_terms,
     duration,
@@ -143,6 +144,30 @@ def test_chapters_are_those_of_the_contents_in_order():
     toc += [f"      - file: {file}" for file in ("notebooks/b", "book/x", "notebooks/a")]
     assert chapters("\n".join(toc)) == ["b", "a"]
     assert set(chapters((ROOT / "_toc.yml").read_text())) >= {"quickstart", "claims"}
+
+
+TOC = """
+parts:
+  - caption: Start
+    chapters: [{file: notebooks/a}]
+  - caption: More
+    chapters: [{file: notebooks/b}, {file: book/c}]
+"""
+
+
+def test_a_card_per_part_of_the_table_of_contents():
+    text = cards(TOC, ["Start: The first.", "More: Others: two."])
+    grid, first, second, end = text.split("\n\n:", 3)
+    assert grid.startswith(":::::{grid}")
+    assert first == ":::{grid-item-card} Start\nThe first.\n\n- {doc}`/notebooks/a` {runtime}`a`\n::::"
+    assert second.splitlines()[1:5] == ["Others: two.", "", "- {doc}`/notebooks/b` {runtime}`b`", "- {doc}`/book/c`"]
+    assert end == "::::"
+
+
+@pytest.mark.parametrize("sentences", [["Start: a."], ["More: b.", "Start: a."], ["Start: a.", "More: b.", "New: c."]])
+def test_a_part_without_its_sentence_is_an_error(sentences):
+    with pytest.raises(ValueError, match=r"parts: got sentences on \[.*\]; expected them on \['Start', 'More'\]"):
+        cards(TOC, sentences)
 
 
 @pytest.mark.parametrize("name", chapters((ROOT / "_toc.yml").read_text()))
