@@ -74,8 +74,10 @@ def curves(history: Mapping[str, Any]) -> Figure:
     right.plot(validation.index, validation[metric], color=BLUE, marker="o", markersize=4)
     best = history["best_epoch"]
     right.plot(best, validation.loc[best, metric], "*", color=VERMILION, markersize=14, label=f"kept: epoch {best}")
-    top = 1.1 * validation[metric].max()
-    entitle(right, f"Validation {metric.replace('recall', 'Recall')}", xlabel="epoch", ylim=(0, top))
+    lowest, highest = validation[metric].min(), validation[metric].max()
+    span = max(highest - lowest, 0.1 * highest)  # so that a fall shows, and a wiggle does not look like one
+    reach = (highest - 1.1 * span, highest + 0.1 * span) if span else None
+    entitle(right, f"Validation {metric.replace('recall', 'Recall')}", xlabel="epoch", ylim=reach)
     figure.legend(loc="outside lower center", ncols=7, frameon=False, handlelength=1.8, columnspacing=1.2)
     return figure
 
@@ -168,12 +170,12 @@ def differences(by_dataset: Mapping[str, Mapping[Any, Comparison | None]], xlabe
             continue
         ax.axvline(0, color="0.25", linewidth=1)
         ax.ticklabel_format(axis="x", style="plain")
-        ax.locator_params(axis="x", nbins=3)
+        ax.locator_params(axis="x", nbins=4)
     for ax in axes[1:]:
         ax.spines["left"].set_visible(False)
     axes[0].set_yticks(range(len(names)), [str(name) for name in names])
     axes[0].set_ylim(len(names) - 0.5, -0.5)
-    axes[len(axes) // 2].set_xlabel(xlabel, fontsize=10)
+    part.supxlabel(xlabel, fontsize=10)
     if any(comparison.capped for found in shown.values() for comparison in found.values()):
         label = "capped: a run ended at its cap of epochs, so nothing is decided"
         handle = Line2D([], [], color=UNSURE, marker=CAPPED_MARK, linestyle="", label=label)

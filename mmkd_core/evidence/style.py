@@ -73,9 +73,12 @@ def grid(part: SubFigure, rows: int, columns: int, **sharing: Any) -> list[list[
 
 
 def entitle(ax: Axes, title: str, **labels: Any) -> None:
-    """Gives a panel its title, and what `Axes.set` sets."""
+    """Gives a panel its title, and what `Axes.set` sets; the label of a logarithmic axis says that it is one."""
     ax.set_title(title, loc="left", fontsize=11, fontweight="bold")
     ax.set(**labels)
+    for axis in (ax.xaxis, ax.yaxis):
+        if axis.get_scale() in ("log", "symlog") and "logarithmic" not in axis.get_label_text():
+            axis.set_label_text(f"{axis.get_label_text()} (logarithmic)".strip())
 
 
 def say(ax: Axes, text: str) -> None:

@@ -85,12 +85,12 @@ def stages(part: SubFigure, histories: Mapping[str, Sequence[History]]) -> None:
             say(above, NOT_RUN)
             say(below, NOT_RUN)
     axes[0][0].set(ylabel="on validation", ylim=(0, None))
-    axes[1][0].set(ylabel="mean over batches")
+    axes[1][0].set(ylabel="loss, mean over batches")
     if every:
         largest = max(table[SUM].max() for table in every)
         smallest = min(table[table > 0].min().min() for table in every)
         bottom = max(smallest / 1.5, FLOOR * largest)
-        axes[1][0].set(yscale="log", ylim=(bottom, 1.5 * largest))
+        axes[1][0].set(ylabel="loss (logarithmic)", yscale="log", ylim=(bottom, 1.5 * largest))
         tight = {"columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.4}
         star = Line2D([], [], color="0.4", marker="*", markersize=11, linestyle="", label="epoch kept")
         known = [*(_line(f"{name}@20", *look) for name, look in METRICS.items()), star]
