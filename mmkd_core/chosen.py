@@ -102,14 +102,18 @@ def write_block(file: Path, name: str, how: str, chosen: Mapping[str, Any]) -> N
     """
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     title = name if BARE.fullmatch(name) else json.dumps(name)
-    kept = re.sub(rf"^\[{re.escape(title)}(\.fit)?\]\n(?:(?!\[).*(?:\n|\Z))*", "", text, flags=re.MULTILINE).rstrip()
+    own = re.compile(rf"^\[{re.escape(title)}(\.fit)?\]\n(?:(?!\[).*(?:\n|\Z))*", re.MULTILINE)
+    first = own.search(text)
+    at = first.start() if first else len(text)
+    before, after = (own.sub("", part).strip("\n") for part in (text[:at], text[at:]))
     block = {"how": how} | {key: value for key, value in chosen.items() if key != "fit"}
     blocks = {title: block} | ({f"{title}.fit": chosen["fit"]} if "fit" in chosen else {})
     lines = [
         f"[{head}]\n" + "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
         for head, values in blocks.items()
     ]
-    whole = "\n".join(([kept + "\n"] if kept else []) + lines)
+    parts = before, "\n".join(lines).strip("\n"), after
+    whole = "\n\n".join(part for part in parts if part) + "\n"
     try:
         tomllib.loads(whole)
     except tomllib.TOMLDecodeError as error:

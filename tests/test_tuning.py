@@ -250,6 +250,7 @@ def test_a_block_of_settings_replaces_its_like_alone(name, tmp_path):
     block = {"how": 'by "hand"', "l2": 0.04, "layers": 2, "fit": {"lr": 0.03}}
     assert tomllib.loads(file.read_text()) == tomllib.loads(BEFORE) | {name: block}
     assert file.read_text().startswith("# mine\n")
+    assert list(tomllib.loads(file.read_text())) == [*dict.fromkeys([*tomllib.loads(BEFORE), name])]  # in its old place
 
 
 def test_a_block_makes_the_file_where_there_is_none_and_no_table_without_training(tmp_path):
