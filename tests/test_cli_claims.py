@@ -34,9 +34,7 @@ def test_the_cells_and_claims_of_a_record(capsys, tmp_path, refused):
         "ablations: dataset tiktok, variant released: no gradient to the prompt, seed 0",
     ]
     assert "tuned prompt; 12 records, 3 seeds, settings from " in claims
-    assert claims.rstrip().endswith(
-        "1 claims of the paper: 1 not reproduced"
-    )  # that on complexity rests on other files
+    assert claims.rstrip().endswith("\n1 claim of the paper: 1 not reproduced")  # complexity rests on other files
     measurement = next((RECORDS / "complexity").glob("mmkd-edges-demo-*.json"))
     status, out, _ = call(capsys, "claims", "complexity", "--of", measurement, "--records", RECORDS)
     assert out.startswith("complexity: dataset demo, model mmkd, size edges\n\nREPRODUCED: serving needs")

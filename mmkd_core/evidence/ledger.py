@@ -93,7 +93,9 @@ def _slug(name: str) -> str:
 def summary(ledger: pd.DataFrame) -> str:
     """How many claims came out how, in words: those of the paper, then this book's own."""
     ours = ledger["where"] == OURS
-    told = {"claims of the paper": ledger[~ours], "of our own": ledger[ours]}
+    papers, own = ledger[~ours], ledger[ours]
+    claims = "claim" if len(papers) == 1 else "claims"
+    told = {f"{claims} of the paper": papers, "of our own": own}
     return "; ".join(f"{len(rows)} {whose}: {_counted(rows)}" for whose, rows in told.items() if len(rows))
 
 
