@@ -315,8 +315,8 @@ SWITCHED = """
 compares, on the demo data, with one seed and 20 epochs at most: one to five minutes on one CPU core."""
 
 GETS = (
-    "installs this very version of the library and fetches the book's records from {site}, unless they are there; torch "
-    "stays as it is"
+    "installs this very version of the library and fetches the book's records from {site}, unless they are there; "
+    "torch stays as it is"
 )
 FINDS = (
     "looks for a copy of the book's repository, from which the library must be installed (`pip install ./mmkd-book`): "
