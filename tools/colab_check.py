@@ -70,6 +70,7 @@ def main(site: str, port: str, python: str, *names: str) -> None:
             )
             failed += [copy.stem] * (not well)
     server.shutdown()
+    server.server_close()
     if torch_of(python) != torch:
         failed.append(f"torch was {torch} and is {torch_of(python)}")
     if failed:
