@@ -9,6 +9,12 @@ TORCH_LOWEST ?= torch==2.6.0
 # With RECORD=1 executing a notebook writes its runtime to book/records/execution; without, nothing but the notebook.
 RECORD ?=
 
+# What Colab had in November 2026 of what the chapters need, beside torch; it is what the copies meet there.
+COLAB_HAS := numpy==2.0.2 pandas==2.2.2 scipy==1.16.3 matplotlib==3.10.0 seaborn==0.13.2 scikit-learn==1.6.1 ipykernel nbclient pip
+COLAB := _build/colab-check
+PORT ?= 8497
+COPIES ?=
+
 BIN := .venv/bin
 INSTALLED := .venv/installed
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
@@ -22,10 +28,10 @@ JUPYTER_BOOK := $(BIN)/jupyter-book build . -W -n --keep-going
 export OMP_NUM_THREADS ?= 1
 
 .NOTPARALLEL:
-.PHONY: help book test check lowest served html colab student pdf train notebooks notebook sync format live pins readme vendor clean
+.PHONY: help book test check lowest served html colab colab-check student pdf train notebooks notebook sync format live pins readme vendor clean
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 book: train notebooks html  ## train on the demo data, execute the notebooks, render the book to _build/html/
 	@echo "The book is in _build/html/index.html"
@@ -65,6 +71,14 @@ html: $(INSTALLED)  ## render the notebooks as they are
 
 colab: html  ## check the chapters' plain copies and lay them out for Colab in _build/colab/
 	$(BIN)/python tools/colab.py
+
+# The site is built for an address on loopback and served there; COPIES=quickstart runs one chapter.
+colab-check: $(INSTALLED)  ## run the chapters' copies from the built site alone, with Colab's versions of the libraries
+	BOOK_URL=http://127.0.0.1:$(PORT) $(BIN)/jupyter-book build . -W -n --keep-going --path-output $(COLAB)
+	test -x $(COLAB)/.venv/bin/python || $(PYTHON) -m venv $(COLAB)/.venv
+	$(COLAB)/.venv/bin/pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(COLAB)/.venv/bin/pip install --quiet $(COLAB_HAS)
+	$(BIN)/python tools/colab_check.py $(COLAB)/_build/html $(PORT) $(COLAB)/.venv/bin/python $(COPIES)
 
 student: html  ## the chapters without solutions, with starters to fill in, for a course: _build/student/
 	$(BIN)/python tools/student.py

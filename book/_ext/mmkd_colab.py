@@ -2,7 +2,8 @@
 
 The page as Sphinx resolved it is written down again as plain Markdown. So every role and directive that the book can
 render comes out as what a reader of the page sees: numbers, names, included code. The copies lie in `colab/` of the
-rendered site, and `make colab` checks them.
+rendered site, and `make colab` checks them. What a copy installs and reads lies in `files/` of the site: the library as
+a wheel, and an archive of the records. The variable BOOK_URL says where the site will be, if `html: baseurl` does not.
 """
 
 import ast
@@ -10,8 +11,13 @@ import base64
 import json
 import math
 import mimetypes
+import os
 import re
+import shutil
 import subprocess
+import sys
+import tarfile
+import tempfile
 import textwrap
 import tomllib
 from copy import deepcopy
@@ -308,11 +314,16 @@ SWITCHED = """
 `TRAIN = False` reads the runs that came with the book. `TRAIN = True` makes smaller ones here and now: what the chapter
 compares, on the demo data, with one seed and 20 epochs at most: one to five minutes on one CPU core."""
 
-GETS = "installs this very version of the library and fetches the book's records, unless they are there"
+GETS = (
+    "installs this very version of the library and fetches the book's records from {site}, unless they are there; "
+    "torch stays as it is"
+)
 FINDS = (
     "looks for a copy of the book's repository, from which the library must be installed (`pip install ./mmkd-book`): "
     "a folder `mmkd-book` beside this notebook, or the one that the variable `MMKD_BOOK` names"
 )
+FILES = "files"  # of the site
+ARCHIVE = "records.tar.gz"
 
 SETUP = """\
 {train}import os
@@ -331,10 +342,9 @@ print("Python", platform.python_version(), "| torch", torch.__version__, "| mmkd
 print(device)"""
 
 INSTALL = """\
-if not (book / "notebooks").is_dir():
-    %pip install -q "mmkd-book @ git+{address}@{version}"
-    !mkdir -p "{{book}}"
-    !curl -fsSL {address}/archive/{version}.tar.gz | tar -xz -C "{{book}}" --strip-components=1
+if not (book / "notebooks").is_dir():  # the library and the records of the published book
+    %pip install -q {site}/{files}/{wheel}
+    !mkdir -p "{{book}}/notebooks" && curl -fsSL {site}/{files}/{archive} | tar -xz -C "{{book}}"
 """
 
 SHOWN = '''\
@@ -365,7 +375,7 @@ get_ipython().display_formatter.formatters["text/markdown"].for_type(Markdown, p
 
 def copy(app, docname, address="", version=""):
     """The copy of one chapter, as a notebook without outputs: they come in seconds, and the page has them."""
-    site = published(app.config, address) if address else ""
+    site = published(app.config, address)
     notebook = nbformat.read(app.env.doc2path(docname), as_version=4)
     made = Copy(notebook, Plain(app.srcdir, docname, site, numbers(app.env, docname)))
     made.read(app.env.get_and_resolve_doctree(docname, app.builder))
@@ -387,13 +397,13 @@ def head(app, docname, made, address, site, version):
     """The cells before a chapter's own: what this is, the library and the records, and how tables are shown."""
     switch = any(cell.source == SWITCH for cell in made.cells)
     title = app.env.titles[docname].astext()
-    install = INSTALL.format(address=address, version=version) if address else ""
+    install = INSTALL.format(site=site, files=FILES, wheel=wheel_of(app.srcdir), archive=ARCHIVE) if site else ""
     yield nbformat.v4.new_markdown_cell(
         INTRODUCTION.format(
             chapter=f"[{title}]({site}/{docname}.html)" if site else f'"{title}"',
             book=app.config.html_title,
             version=version[:12],
-            gets=GETS if address else FINDS,
+            gets=GETS.format(site=site) if site else FINDS,
             on_gpu=on_gpu(app.srcdir, docname),
             switch=SWITCHED if switch else "",
         )
@@ -430,9 +440,9 @@ def owner_and_name(address):
 
 
 def published(config, address):
-    """The address of the rendered book: the setting `html: baseurl`, else GitHub's for this repository's pages."""
-    if config.html_baseurl:
-        return config.html_baseurl.rstrip("/")
+    """The address of the rendered book: BOOK_URL, `html: baseurl`, else GitHub's for this repository's pages."""
+    if known := os.environ.get("BOOK_URL") or config.html_baseurl:
+        return known.rstrip("/")
     owner, name = owner_and_name(address) or ("", "")
     if not owner:
         return ""
@@ -461,6 +471,33 @@ def write_copies(app, exception):
         if name == "challenge":
             for file, one in challenges(made):
                 nbformat.write(one, Path(app.outdir) / file)
+
+
+def wheel_of(root):
+    """What the library's wheel is called."""
+    project = tomllib.loads((Path(root) / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return f"{project['name'].replace('-', '_')}-{project['version']}-py3-none-any.whl"
+
+
+def write_files(app, exception):
+    """Puts what the copies install and read beside the pages, if the site has an address and the book a library."""
+    root, folder = Path(app.srcdir), Path(app.outdir) / FILES
+    address = app.config.html_theme_options.get("repository_url", "")
+    if exception or app.builder.name != "html":
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    if not published(app.config, address) or not (root / "mmkd_core").is_dir():
+        return
+    folder.mkdir()
+    with tempfile.TemporaryDirectory() as temporary:  # a build leaves files where it is made
+        source = Path(temporary)
+        for name in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(root / name, source)
+        shutil.copytree(root / "mmkd_core", source / "mmkd_core", ignore=shutil.ignore_patterns("__pycache__"))
+        pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+        subprocess.run([*pip, "--wheel-dir", str(folder), str(source)], check=True)
+    with tarfile.open(folder / ARCHIVE, "w:gz") as archive:
+        archive.add(root / "book/records", "book/records")
 
 
 def challenges(notebook):
@@ -495,5 +532,6 @@ def point_buttons(app, pagename, templatename, context, doctree):
 
 def setup(app):
     app.connect("build-finished", write_copies)
+    app.connect("build-finished", write_files)
     app.connect("html-page-context", point_buttons, priority=900)  # after the theme has made its buttons
     return {"parallel_read_safe": True, "parallel_write_safe": True}

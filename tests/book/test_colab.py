@@ -1,6 +1,7 @@
 """The chapters' plain copies: they show what the page shows, and run where neither the book nor MyST is known."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -123,7 +124,7 @@ def book(request, tmp_path_factory):
     (folder / "page.md").write_text(PAGE)
     (folder / "index.md").write_text("# Start\n\n```{toctree}\nnotebooks/chapter\npage\n```\n")
     (folder / "conf.py").write_text(CONF.format(extensions=str(ROOT / "book/_ext"), address=request.param))
-    (folder / "pyproject.toml").write_text('[project]\nversion = "1.2"')
+    (folder / "pyproject.toml").write_text('[project]\nname = "mmkd-book"\nversion = "1.2"')
     shown = nbformat.v4.new_output("display_data", {"text/markdown": TABLE})
     cells = [
         nbformat.v4.new_markdown_cell(TEXT),
@@ -200,9 +201,10 @@ def test_code_is_there_once_and_in_order(copy):
 
 def test_the_first_cell_installs_this_version_and_not_torch(book, copy):
     first = next(cell.source for cell in copy.cells if cell.cell_type == "code")
-    install = [line for line in first.splitlines() if "pip" in line]
-    assert bool(install) == bool(book[1])
-    assert all("mmkd-book @ git+https://github.com/owner/name@" in line and "torch" not in line for line in install)
+    fetched = re.findall(r"https://\S+", first)
+    files = "https://owner.github.io/name/files"
+    assert fetched == ([f"{files}/mmkd_book-1.2-py3-none-any.whl", f"{files}/records.tar.gz"] if book[1] else [])
+    assert "torch" not in first.split("import torch")[0].replace("torch stays", "")
     assert first.startswith("TRAIN = False")
 
 
@@ -293,13 +295,15 @@ def test_the_gate_lets_through(tmp_path):
         ("https://gitlab.com/owner/name", ""),
     ],
 )
-def test_where_the_book_is_published(address, pages):
+def test_where_the_book_is_published(address, pages, monkeypatch):
     class Config:
         html_baseurl = ""
 
     assert mmkd_colab.published(Config, address) == pages
     Config.html_baseurl = "https://example.org/book/"
     assert mmkd_colab.published(Config, address) == "https://example.org/book"
+    monkeypatch.setenv("BOOK_URL", "http://127.0.0.1:8000/")
+    assert mmkd_colab.published(Config, address) == "http://127.0.0.1:8000"
 
 
 def test_the_version_is_the_tag_or_else_the_commit(tmp_path):
