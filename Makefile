@@ -22,7 +22,7 @@ JUPYTER_BOOK := $(BIN)/jupyter-book build . -W -n --keep-going
 export OMP_NUM_THREADS ?= 1
 
 .NOTPARALLEL:
-.PHONY: help book test check lowest served html colab pdf train notebooks notebook sync format live pins readme vendor clean
+.PHONY: help book test check lowest served html colab student pdf train notebooks notebook sync format live pins readme vendor clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ html: $(INSTALLED)  ## render the notebooks as they are
 
 colab: html  ## check the chapters' plain copies and lay them out for Colab in _build/colab/
 	$(BIN)/python tools/colab.py
+
+student: html  ## the chapters without solutions, with starters to fill in, for a course: _build/student/
+	$(BIN)/python tools/student.py
 
 pdf: html  ## print the book as one PDF, _build/pdf/mmkd.pdf (needs Chromium or Chrome)
 	$(BIN)/python tools/pdf.py

@@ -35,7 +35,7 @@ LAYERS = [
 ]
 EVIDENCE = PACKAGE / "evidence"
 EVIDENCE_LAYERS = [  # the rows within it
-    {"paper", "shapes", "derivation"},
+    {"paper", "shapes", "derivation", "workshop"},
     {"measurement", "counts", "meters"},
     {"cases"},
     {"store"},

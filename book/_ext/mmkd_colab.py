@@ -275,8 +275,8 @@ class Copy:
         tags = cell.metadata.get("tags", [])
         new = nbformat.v4.new_code_cell(cell.source, metadata={"tags": ["parameters"]} if "parameters" in tags else {})
         figures = list(node.findall(nodes.figure)) if node else []
-        if "hide-cell" in tags:
-            fold(new, cell.metadata.get("mystnb", {}).get("code_prompt_show", "Show the code"))
+        if (prompt := cell.metadata.get("mystnb", {}).get("code_prompt_show")) or "hide-cell" in tags:
+            fold(new, prompt or "Show the code")
         elif "hide-input" in tags:
             what = [self.plain.named(n).strip(".* ") for n in (figures or list(node.findall(nodes.table)))]
             fold(new, "The code of " + (" and ".join(filter(None, what)) or "what follows"))

@@ -102,8 +102,10 @@ def test_says_what_a_reader_needs_to_know(notebook):
     assert "\nNext: [" in text
 
 
-def test_only_calls_the_library(notebook):
-    found = [ast.unparse(node) for cell in code_cells(notebook) for node in definitions_and_loops(cell.source)]
+def test_only_calls_the_library(path, notebook):
+    written = {"solution", "given"} if path.stem == "build" else set()  # there a reader writes parts of a model
+    cells = [cell for cell in code_cells(notebook) if not written & set(cell.metadata.get("tags", []))]
+    found = [ast.unparse(node) for cell in cells for node in definitions_and_loops(cell.source)]
     assert not found, "definitions and training loops belong in mmkd_core"
 
 

@@ -1,0 +1,210 @@
+"""The parts of the method that a reader writes in the chapter `build`, compared with the library's.
+
+A part is known by its function's name. What each is to compute is a function of the library, on inputs that are drawn
+from a fixed seed.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import signature
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from mmkd_core import losses
+from mmkd_core.data import Dataset
+from mmkd_core.graph import propagate
+from mmkd_core.layers import Reduction, linear
+from mmkd_core.models.teacher import Prompt
+from mmkd_core.sparse import Graph
+
+TOLERANCE = 1e-5  # relative to the largest number expected: the graph's products are of float32
+DOUBLE = torch.float64
+
+
+class DiffersError(AssertionError):
+    """A reader's part is not yet what it is to be; a notebook shows the message alone."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"✗ {self}"]
+
+
+class Part(NamedTuple):
+    """What a part is to compute, and the arguments to try it with."""
+
+    reference: Callable[..., Tensor]
+    cases: Callable[[], Sequence[Sequence[Any]]]
+
+
+def check(mine: Callable[..., Tensor]) -> str:
+    """Calls a reader's part and the library's with the same arguments; compares shapes, values and gradients.
+
+    A gradient is that of the sum of the result with a weight per number, by each tensor of floats among the arguments.
+    Returns a line that says so where all agree. Raises `ValueError` for a name that is none of `PARTS`, and
+    `DiffersError` for the first thing that differs: the case, what was got, what was expected, and the likely slip if
+    there is one.
+    """
+    name = getattr(mine, "__name__", repr(mine))
+    if name not in PARTS:
+        raise ValueError(f"{name} is no part of the workshop; expected one of {sorted(PARTS)}")
+    reference, cases = PARTS[name]
+    tried = cases()
+    for number, case in enumerate(tried, 1):
+        _check_case(f"{name}, case {number} of {len(tried)}", mine, reference, case)
+    return f"✓ {name}: values and gradients are the library's, in {len(tried)} cases"
+
+
+def _check_case(where: str, mine: Callable[..., Tensor], reference: Callable[..., Tensor], case: Sequence[Any]) -> None:
+    ours, theirs = _copy(case), _copy(case)
+    expected = reference(*theirs)
+    try:
+        got = mine(*ours)
+    except Exception as error:
+        raise DiffersError(f"{where}: it stopped with {type(error).__name__}: {error}") from error
+    if not isinstance(got, Tensor):
+        told = "nothing: where it says `...` your lines are missing" if got is None else f"a {type(got).__name__}"
+        raise DiffersError(f"{where}: it returned {told}; expected a tensor of the shape {tuple(expected.shape)}")
+    if got.shape != expected.shape:
+        raise DiffersError(f"{where}: got the shape {tuple(got.shape)}; expected {tuple(expected.shape)}")
+    _compare(where, got.detach(), expected.detach())
+    if not got.requires_grad:
+        raise DiffersError(f"{where}: the values are right, but no gradient comes through; is something detached?")
+    slopes = zip(_gradients(got, ours), _gradients(expected, theirs), strict=True)
+    for name, pairs in zip(signature(reference).parameters, slopes, strict=True):
+        for own, other in zip(*pairs, strict=True):
+            _compare(f"{where}, the gradient by {name}", own, other)
+
+
+def _copy(argument: Any) -> Any:
+    """The argument anew: its dense tensors of floats ask for a gradient."""
+    if isinstance(argument, Mapping):
+        return {name: _copy(part) for name, part in argument.items()}
+    if isinstance(argument, list | tuple):
+        return [_copy(part) for part in argument]
+    if isinstance(argument, Tensor) and argument.layout == torch.strided:
+        return argument.clone().requires_grad_()
+    return argument
+
+
+def _leaves(argument: Any) -> Iterator[Tensor]:
+    if isinstance(argument, Mapping | list):
+        for part in argument.values() if isinstance(argument, Mapping) else argument:
+            yield from _leaves(part)
+    elif isinstance(argument, Tensor) and argument.requires_grad:
+        yield argument
+
+
+def _gradients(result: Tensor, arguments: Sequence[Any]) -> Iterator[list[Tensor]]:
+    """Of the weighted sum of the result, by the tensors of each argument; zeros where it does not depend on one."""
+    weighted = (torch.linspace(1, 2, result.numel(), dtype=DOUBLE).reshape(result.shape) * result).sum()
+    for argument in arguments:
+        leaves = list(_leaves(argument))
+        slopes = torch.autograd.grad(weighted, leaves, retain_graph=True, allow_unused=True) if leaves else ()
+        yield [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(slopes, leaves, strict=True)]
+
+
+def _compare(where: str, got: Tensor, expected: Tensor) -> None:
+    off = (got - expected).abs().nan_to_num(nan=torch.inf)
+    scale = float(expected.abs().max()) or 1.0
+    if float(off.max()) <= TOLERANCE * scale:
+        return
+    place = tuple(int(index) for index in torch.unravel_index(off.argmax(), off.shape))
+    at = f" at {list(place)}" if place else ""
+    hint = _hint(got, expected, TOLERANCE * scale)
+    raise DiffersError(f"{where}: got {float(got[place]):.5g}{at}; expected {float(expected[place]):.5g}{hint}")
+
+
+def _hint(got: Tensor, expected: Tensor, tolerance: float) -> str:
+    """The likely slip, where the whole of both shows one."""
+    if not got.isfinite().all():
+        return ". Not all of it is finite; is there a logarithm of 0, or a division by it?"
+    ratio = float((got * expected).sum() / expected.square().sum()) if expected.any() else 0.0
+    telling = got.numel() > 1 or abs(ratio - round(ratio)) < TOLERANCE  # a number is always a multiple of another
+    if telling and ratio and float((got - ratio * expected).abs().max()) <= tolerance * max(1.0, abs(ratio)):
+        return f". It is {ratio:.4g} times what is expected; is it a sign, or a sum in place of a mean?"
+    return ""
+
+
+def _drawn(seed: int = 0) -> Callable[..., Tensor]:
+    """Standard normal numbers of any shape, float64, one stream per seed."""
+    stream = torch.Generator().manual_seed(seed)
+    return lambda *shape: torch.randn(*shape, generator=stream, dtype=DOUBLE)
+
+
+def _lightgcn(adjacency: Tensor, x: Tensor, layers: int) -> Tensor:
+    rows, cols = adjacency.indices()
+    degrees = torch.bincount(rows)
+    weights = (degrees[rows] * degrees[cols]).double().rsqrt()
+    return propagate(Graph(rows, cols, weights, (len(x), len(x))), x.float(), layers).double()
+
+
+def _graphs() -> list[list[Any]]:
+    edges = torch.tensor([[0, 0, 1, 2, 2, 2], [4, 5, 5, 4, 5, 6]])  # node 3 has none
+    both = torch.cat([edges, edges.flip(0)], dim=1)
+    adjacency = torch.sparse_coo_tensor(both, torch.ones(both.shape[1], dtype=DOUBLE), (7, 7)).coalesce()
+    return [[adjacency, _drawn()(7, 3), layers] for layers in (1, 2, 0)]
+
+
+def _prompt(scores: list[Tensor], weight: Tensor, bias: Tensor) -> Tensor:
+    layer = Prompt.__new__(Prompt)
+    nn.Module.__init__(layer)
+    layer.register_buffer("semantics", torch.stack([own / own.std(0) for own in scores]).mean(0))
+    layer.linear = linear(*weight.T.shape)
+    return functional_call(layer, {"linear.weight": weight, "linear.bias": bias}, ())
+
+
+def _scores() -> list[list[Any]]:
+    draw = _drawn()
+    units = torch.tensor([0.1, 1.0, 30.0], dtype=DOUBLE)
+    return [[[draw(9, 3) * units for _ in range(number)], draw(3, 3), draw(3)] for number in (2, 3)]
+
+
+def _reduced(x: Tensor, weight: Tensor, bias: Tensor, prompt: Tensor, rate: float) -> Tensor:
+    pairs = torch.zeros(1, 2, dtype=torch.int64)
+    data = Dataset("a part", 1, len(x), pairs, pairs[:0], pairs[:0], features={"x": x.detach().float()})
+    values = {"features.matrix_0": x, "weights.0": weight, "bias": bias}
+    layer = Reduction(data, weight.shape[1], dropout=0.0)
+    return functional_call(layer, values, (prompt, rate))
+
+
+def _features() -> list[list[Any]]:
+    draw = _drawn()
+    return [[draw(8, 6), draw(6, 3), draw(3), draw(8, 3), rate] for rate in (1.0, 0.3)]
+
+
+def _margins() -> list[list[Any]]:
+    draw = _drawn()
+    return [[3 * draw(5), 3 * draw(5), temperature] for temperature in (1.0, 2.5)]
+
+
+def _lists() -> list[list[Any]]:
+    draw, weights = _drawn(), ((1.0, 1.0, 1.0), (1.0, 4.0, 1.0), (0.5, 2.0, 3.0))
+    return [[2 * draw(4, 6), 2 * draw(4, 6), *chosen] for chosen in weights]
+
+
+def _directions() -> list[list[Any]]:
+    draw = _drawn()
+    return [[draw(6, 4), draw(6, 4), gamma] for gamma in (1.0, 2.0, 3.0)]
+
+
+def _joint(margins: Tensor, terms: dict[str, Tensor], weights: dict[str, float], rows: Tensor, l2: float) -> Tensor:
+    distilled = [weights[name] * term for name, term in terms.items()]
+    return sum(distilled, losses.bpr_of_margins(margins) + l2 * losses.l2(rows))
+
+
+def _terms() -> list[list[Any]]:
+    draw, weights = _drawn(), {"pair": 0.5, "list": 0.03, "embed": 2.0}
+    terms = {name: draw(()).abs() for name in weights}
+    return [[draw(5), own, weights, draw(3, 5, 4), 0.1] for own in ({}, terms)]
+
+
+PARTS = {
+    "lightgcn": Part(_lightgcn, _graphs),
+    "prompt": Part(_prompt, _scores),
+    "reduction": Part(_reduced, _features),
+    "pair_kd": Part(losses.pair_kd, _margins),
+    "list_kd": Part(losses.list_kd, _lists),
+    "embed_kd": Part(losses.scaled_cosine_error, _directions),
+    "joint": Part(_joint, _terms),
+}

@@ -1,0 +1,102 @@
+"""The student edition: no solution in it, each check fails on a starter, and the solutions make all of it run."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+import student
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[2]
+COPIES = sorted((ROOT / "_build/html/colab").glob("*.ipynb"))
+BUILD = ROOT / "_build/html/colab/build.ipynb"
+PART = """\
+# @title Show the solution of part 1
+def double(x):
+    \"\"\"Twice.\"\"\"
+    ### BEGIN SOLUTION
+    twice = x + x
+    return twice
+    ### END SOLUTION"""
+
+
+def code(source, **metadata):
+    return nbformat.v4.new_code_cell(source, metadata=metadata)
+
+
+def test_a_part_is_handed_out_without_its_lines_and_an_exercise_without_anything():
+    told = "<details>\n<summary>Show the solution of exercise 2</summary>\n\nIt is 4.\n\n</details>"
+    copy = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell(f"Task.\n\n{told}\n\nEnd."),
+            code(PART, cellView="form", jupyter={"source_hidden": True}),
+            code("# @title Show the solution of exercise 1\nprint(4)\n# That is it.", cellView="form"),
+            code("# @title The code of Fig. 1\nplot()", cellView="form"),
+        ]
+    )
+    made = student.student(copy)
+    sources = [cell.source for cell in made.cells]
+    assert sources == [
+        "Task.\n\nEnd.",
+        'def double(x):\n    """Twice."""\n    ...',
+        "# Exercise 1: your code\n",
+        "# @title The code of Fig. 1\nplot()",
+    ]
+    assert [dict(cell.metadata) for cell in made.cells] == [{}, {}, {}, {"cellView": "form"}]
+    assert copy.cells[1].source == PART  # the copy stays
+
+
+needs_copies = pytest.mark.skipif(not COPIES, reason="no rendered book: run `make html`")
+
+
+@needs_copies
+@pytest.mark.parametrize("path", COPIES, ids=lambda path: path.stem)
+def test_no_chapter_gives_a_solution_away(path):
+    copy = nbformat.read(path, as_version=4)
+    made = student.student(copy)
+    text = "\n".join(cell.source for cell in made.cells)
+    assert "Show the solution" not in text
+    assert "SOLUTION" not in text
+    assert sum(c.source.startswith("# Exercise") for c in made.cells) >= 1
+    assert len(made.cells) == len(copy.cells)
+
+
+def ran(notebook, allow_errors=False):
+    """What each cell of the parts says, run in the book's own folder without what installs and trains."""
+    kept = []
+    for cell in notebook.cells:
+        if "class MyTeacher" in cell.source:
+            break
+        if cell.cell_type == "code" and "MMKD_BOOK" not in cell.source:
+            kept.append(code(cell.source))
+    part = nbformat.v4.new_notebook(cells=kept)
+    options = {"extra_arguments": ["--IPKernelApp.log_level=ERROR"], "resources": {"metadata": {"path": ROOT}}}
+    NotebookClient(part, timeout=300, allow_errors=allow_errors, **options).execute()
+    return {c.source: c.outputs for c in part.cells if c.source.startswith("print(check(")}
+
+
+@needs_copies
+def test_each_check_fails_on_its_starter_and_says_so_in_a_line():
+    checks = ran(student.student(nbformat.read(BUILD, as_version=4)), allow_errors=True)
+    assert len(checks) == 7
+    for source, outputs in checks.items():
+        (output,) = outputs
+        name = source.removeprefix("print(check(").removesuffix("))")
+        assert output.output_type == "error"
+        assert output.ename == "DiffersError"
+        assert output.traceback[0].startswith(f"✗ {name}, case 1 of ")
+        assert "your lines are missing" in output.traceback[0]
+        assert len(output.traceback) == 1
+
+
+@needs_copies
+def test_each_check_passes_on_the_starter_with_its_solution_filled_in():
+    copy = nbformat.read(BUILD, as_version=4)
+    made = student.student(copy)
+    for cell, own in zip(made.cells, copy.cells, strict=True):
+        if cell.source.rstrip().endswith("..."):
+            found = student.LINES.search(own.source)
+            cell.source = cell.source.removesuffix("    ...") + found[0]
+    checks = ran(made)
+    assert len(checks) == 7
+    assert all(outputs[0].text.startswith("✓") for outputs in checks.values())
