@@ -109,7 +109,7 @@ def auc(asked: Pairs, scores: Iterable[np.ndarray]) -> dict[str, float]:
 def frames(cases: Sequence[Case], store: Store) -> Frames:
     """A line per data set: how unevenly its users choose, and what each score is worth."""
     lines = {title_of_place(labels["dataset"]): _cells(values) for labels, values in store.taken(cases)}
-    spread = ("training items, median", "most", "pairs of the most active 1 %")
+    spread = ("training items, median user", "most active user", "pairs of the most active 1 %")
     return {"Does co-occurrence tell taste?": as_table(lines, "data set", *spread, *SCORES.values())}
 
 
