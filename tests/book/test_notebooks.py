@@ -102,6 +102,14 @@ def test_says_what_a_reader_needs_to_know(notebook):
     assert "\nNext: [" in text
 
 
+def test_leads_on_to_the_next_page(path, notebook):
+    pages = re.findall(r"^\s*- file: (\S+)", (FOLDER.parent / "_toc.yml").read_text(), re.MULTILINE)
+    after = pages[pages.index(f"notebooks/{path.stem}") + 1]
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    (leads,) = re.findall(r"^Next: \[[^]]*\]\(([^)]*)\)", text, re.MULTILINE)
+    assert leads == (f"../{after}.md" if after.startswith("book/") else f"{Path(after).name}.ipynb")
+
+
 def test_only_calls_the_library(path, notebook):
     written = {"solution", "given"} if path.stem == "build" else set()  # there a reader writes parts of a model
     cells = [cell for cell in code_cells(notebook) if not written & set(cell.metadata.get("tags", []))]
