@@ -175,7 +175,7 @@ def differences(by_dataset: Mapping[str, Mapping[Any, Comparison | None]], xlabe
         ax.spines["left"].set_visible(False)
     axes[0].set_yticks(range(len(names)), [str(name) for name in names])
     axes[0].set_ylim(len(names) - 0.5, -0.5)
-    part.supxlabel(xlabel, fontsize=10)
+    axes[len(axes) // 2].set_xlabel(xlabel, fontsize=10, x=0.5 if len(axes) % 2 else 0.0)  # below the middle of all
     if any(comparison.capped for found in shown.values() for comparison in found.values()):
         label = "capped: a run ended at its cap of epochs, so nothing is decided"
         handle = Line2D([], [], color=UNSURE, marker=CAPPED_MARK, linestyle="", label=label)
