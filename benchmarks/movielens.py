@@ -34,29 +34,34 @@ def prepared(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "raw" / "ml-100k.inter").exists():
         download(folder / "raw")
-    shutil.copy(folder / "raw" / "ml-100k.item", folder / "raw" / "titles.tsv")  # a table by its name, too
+    table = (folder / "raw" / "ml-100k.item").read_text(encoding="utf-8")
+    named = table.replace("item_id:token", "item", 1).replace("movie_title:token_seq", "title", 1)
+    titles = named.replace("class:token_seq", "genres", 1)
+    (folder / "raw" / "titles.tsv").write_text(titles, encoding="utf-8")
     return Path(shutil.copy(CONFIG, folder))
 
 
 def gathered(config: Path) -> dict[str, Any]:
     """What a configuration that was carried out gave: by model, the mean and deviation of the test, settings, seconds.
 
-    Raises `ValueError` for one that was not: it has no record of some model and seed.
+    The seconds are those of all stages, teachers included. Raises `ValueError` where a model and seed has no record.
     """
     asked = read_toml(config)
     store, data = config.parent / asked["store"], config.parent / asked["data"]
     systems: dict[str, Any] = {}
+    known = {str(record.experiment): record for record in map(Record.read, (store / data.name).glob("*/s*-*.json"))}
     for model in asked["run"]["models"]:
-        files = sorted((store / data.name / model).glob("s*-*.json"))
-        records = [Record.read(file) for file in files]
+        own = [record for record in known.values() if record.experiment.model == model]
+        records = sorted(own, key=lambda record: record.experiment.seed)
         wanted = asked["run"].get("seeds", [0])
-        if sorted(record.experiment.seed for record in records) != wanted:
+        if [record.experiment.seed for record in records] != wanted:
             raise ValueError(f"{model} has {len(records)} records in {store}; expected one per seed of {wanted}")
+        stages = [str(stage) for record in records for stage in record.experiment.stages]
         values = {name: np.array([record.metrics[name] for record in records]) for name in METRICS}
         systems[model] = {
             "seeds": len(records),
             **{name: {"mean": float(own.mean()), "std": float(own.std(ddof=1))} for name, own in values.items()},
-            "cpu_seconds": float(np.mean([record.cost["cpu_seconds"] for record in records])),
+            "cpu_seconds": sum(known[stage].cost["cpu_seconds"] for stage in stages) / len(records),
         }
     settings = store / "settings.toml"
     return {

@@ -213,3 +213,22 @@ def test_a_file_that_is_not_there_is_named(missing, tmp_path, capsys):
     assert missing in err
     assert err.count("\n") == 1
     assert not (file.parent / "shop").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ('[report]\nout = "r.html"\ntitles = "log.csv"\n', "[report] log.csv: got the columns"),
+        ('[report]\nout = "r.html"\ntitles = "gone.csv"\n', "[report] gone.csv"),
+        ('[report]\nout = "r.html"\npictures = "gone"\n', "[report] pictures='gone': no such file or folder"),
+        ('[features]\ntexts = "gone.csv"\n', "[features] texts='gone.csv': no such file or folder"),
+        ('[features]\nimages = "gone"\n', "[features] images='gone': no such file or folder"),
+    ],
+)
+def test_what_a_later_step_reads_is_looked_at_before_the_first(more, says, tmp_path, capsys):
+    start = 'data = "shop"\n[import]\nlog = "log.csv"\nuser = "who"\nitem = "what"\n[run]\nmodels = ["popularity"]\n'
+    file = write_shop(tmp_path / "shop", start + more)
+    status, out, err = call(capsys, "fit", file)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert says in err
+    assert not (file.parent / "shop").exists()

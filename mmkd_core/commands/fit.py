@@ -29,6 +29,8 @@ SAID = {
     "import": ("force",), "tune": ("data", "store"), "run": ("data", "store", "records", "seed", "settings"),
     "export": ("force", "data"), "report": ("data",),
 }  # fmt: skip
+# What steps read that no step before them makes, and the log.
+READ = ("features", "images"), ("features", "texts"), ("features", "audio"), ("report", "pictures")
 EXAMPLE = """\
 a file:
   data = "shop"                       # the folder that is made; all paths are seen from the folder of this file
@@ -215,10 +217,26 @@ class _Fit:
     def carry_out(self, name: str) -> None:
         self.state = Path(self.top["store"]) / f"{name}.fit.json"
         self.kept: dict[str, Any] = read_json(self.state, dict, "state", "mmkd fit") if self.state.exists() else {}
+        self._check_inputs()
         for step, section in self.steps.items():
             print(f"[{step}]")
             sys.stdout.flush()
             getattr(self, f"_{step}")(step, section)
+
+    def _check_inputs(self) -> None:
+        """Looks, before hours are spent, at what later steps read; raises `ValueError` naming step and file."""
+        from mmkd_core.evidence.report.items import read_titles
+
+        try:
+            for step, name in READ:
+                given = self.steps.get(step, {}).get(name)
+                if given is not None and not Path(given).expanduser().exists():
+                    raise ValueError(f"{name}={quoted(given)}: no such file or folder; expected what [{step}] reads")
+            step = "report"
+            if (titles := self.steps.get(step, {}).get("titles")) is not None:
+                read_titles(Path(titles).expanduser())
+        except ValueError as error:
+            raise ValueError(f"[{step}] {error}") from None
 
     def _call(self, step: str, named: Sequence[str], *more: str) -> argparse.Namespace:
         """Carries out the command of a step with its options and `more`; what it was called with."""
