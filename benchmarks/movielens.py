@@ -61,6 +61,7 @@ def gathered(config: Path) -> dict[str, Any]:
         systems[model] = {
             "seeds": len(records),
             **{name: {"mean": float(own.mean()), "std": float(own.std(ddof=1))} for name, own in values.items()},
+            "epochs kept": [record.history["best_epoch"] for record in records],
             "cpu_seconds": sum(known[stage].cost["cpu_seconds"] for stage in stages) / len(records),
         }
     settings = store / "settings.toml"
