@@ -30,7 +30,7 @@ SAID = {
     "export": ("force", "data"), "report": ("data",),
 }  # fmt: skip
 # What steps read that no step before them makes, and the log.
-READ = ("features", "images"), ("features", "texts"), ("features", "audio"), ("report", "pictures")
+READ = *(("features", name) for name in ("images", "texts", "audio")), ("report", "pictures"), ("report", "titles")
 EXAMPLE = """\
 a file:
   data = "shop"                       # the folder that is made; all paths are seen from the folder of this file
@@ -185,9 +185,7 @@ def _option(step: str, name: str, value: Any) -> Iterator[str]:
         elif isinstance(one, str | int | float) and one is not False:
             yield f"--{name}={one}"
         elif one is not False:
-            raise ValueError(
-                f"[{step}] {name}={quoted(one)}; expected a text, a number, true, false or a list of these"
-            )
+            raise ValueError(f"[{step}] {name}={quoted(one)}; expected text, number, true, false or a list")
 
 
 def _parsed(step: str, options: Sequence[str], named: Sequence[str], again: str = "") -> argparse.Namespace:
@@ -227,16 +225,12 @@ class _Fit:
         """Looks, before hours are spent, at what later steps read; raises `ValueError` naming step and file."""
         from mmkd_core.evidence.report.items import read_titles
 
-        try:
-            for step, name in READ:
-                given = self.steps.get(step, {}).get(name)
-                if given is not None and not Path(given).expanduser().exists():
-                    raise ValueError(f"{name}={quoted(given)}: no such file or folder; expected what [{step}] reads")
-            step = "report"
-            if (titles := self.steps.get(step, {}).get("titles")) is not None:
-                read_titles(Path(titles).expanduser())
-        except ValueError as error:
-            raise ValueError(f"[{step}] {error}") from None
+        given = {(step, name): Path(self.steps.get(step, {}).get(name) or ".").expanduser() for step, name in READ}
+        for (step, name), path in given.items():
+            if not path.exists():
+                raise ValueError(f"[{step}] {name}={quoted(str(path))}: no such file or folder; expected what it reads")
+        if "titles" in self.steps.get("report", {}):
+            read_titles(given["report", "titles"])
 
     def _call(self, step: str, named: Sequence[str], *more: str) -> argparse.Namespace:
         """Carries out the command of a step with its options and `more`; what it was called with."""
