@@ -185,7 +185,7 @@ def _option(step: str, name: str, value: Any) -> Iterator[str]:
         elif isinstance(one, str | int | float) and one is not False:
             yield f"--{name}={one}"
         elif one is not False:
-            raise ValueError(f"[{step}] {name}={quoted(one)}; expected text, number, true, false or a list")
+            raise ValueError(f"[{step}] {name}={quoted(one)}; expected a text, a number, true, false or a list")
 
 
 def _parsed(step: str, options: Sequence[str], named: Sequence[str], again: str = "") -> argparse.Namespace:
