@@ -69,4 +69,5 @@ def test_environment_for_conda():
 
 def test_no_index_is_named():
     files = [ROOT / "Makefile", ROOT / "environment.yml", ROOT / "requirements/dev.txt", ROOT / ".ci/run"]
-    assert not [file.name for file in files if re.search("https?://", file.read_text())]
+    far = r"https?://(?!127\.0\.0\.1\b)"  # where `make colab-check` serves the site is no index
+    assert not [file.name for file in files if re.search(far, file.read_text())]
