@@ -74,7 +74,7 @@ colab: html  ## check the chapters' plain copies and lay them out for Colab in _
 
 # The site is built for an address on loopback and served there; COPIES=quickstart runs one chapter.
 colab-check: $(INSTALLED)  ## run the chapters' copies from the built site alone, with Colab's versions of the libraries
-	BOOK_URL=http://127.0.0.1:$(PORT) $(BIN)/jupyter-book build . -W -n --keep-going --path-output $(COLAB)
+	BOOK_URL=http://127.0.0.1:$(PORT) $(JUPYTER_BOOK) --path-output $(COLAB)
 	test -x $(COLAB)/.venv/bin/python || $(PYTHON) -m venv $(COLAB)/.venv
 	$(COLAB)/.venv/bin/pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	$(COLAB)/.venv/bin/pip install --quiet $(COLAB_HAS)

@@ -12,17 +12,14 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mmkd_core.cost import environment
 from mmkd_core.datasets.ml_100k import download
-from mmkd_core.experiment import Record
+from mmkd_core.evidence.store import Store
 from mmkd_core.files import read_json, read_toml, write_json
-from mmkd_core.training import choose_device
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "benchmarks" / "ml-100k.toml"
@@ -44,12 +41,13 @@ def prepared(folder: Path) -> Path:
 def gathered(config: Path) -> dict[str, Any]:
     """What a configuration that was carried out gave: by model, the mean and deviation of the test, settings, seconds.
 
-    The seconds are those of all stages, teachers included. Raises `ValueError` where a model and seed has no record.
+    The seconds are those of all stages, teachers included; the machine is that of the last run. Raises `ValueError` where
+    a model and seed has no record.
     """
     asked = read_toml(config)
     store, data = config.parent / asked["store"], config.parent / asked["data"]
     systems: dict[str, Any] = {}
-    known = {str(record.experiment): record for record in map(Record.read, (store / data.name).glob("*/s*-*.json"))}
+    known = {str(record.experiment): record for record in Store(store).records.values()}
     for model in asked["run"]["models"]:
         own = [record for record in known.values() if record.experiment.model == model]
         records = sorted(own, key=lambda record: record.experiment.seed)
@@ -69,9 +67,9 @@ def gathered(config: Path) -> dict[str, Any]:
         "config": asked,
         "card": read_json(data / "card.json", dict, "card"),
         "features": read_json(data / "features.json", dict, "list of features"),
-        "settings": tomllib.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {},
+        "settings": read_toml(settings) if settings.exists() else {},
         "systems": systems,
-        "environment": environment(choose_device("cpu")),
+        "environment": [*known.values()][-1].environment,
     }
 
 

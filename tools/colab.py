@@ -84,14 +84,22 @@ def problems(notebook: nbformat.NotebookNode, pages: Path) -> list[str]:
     return found
 
 
-def main() -> None:
-    out = BUILD / "colab"
+def copies_for(edition: str) -> tuple[list[Path], Path]:
+    """The copies that the build made, and the edition's folder, emptied; ends the program where there are none."""
+    out = BUILD / edition
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     copies = sorted((BUILD / "html/colab").glob("*.ipynb"))
+    if not copies:
+        sys.exit("There are no copies: run `make html`.")
+    return copies, out
+
+
+def main() -> None:
+    copies, out = copies_for("colab")
     found = [f"{p.stem}: {x}" for p in copies for x in problems(nbformat.read(p, as_version=4), BUILD / "html")]
-    if found or not copies:
-        sys.exit("\n".join(found) or "There are no copies: run `make html`.")
+    if found:
+        sys.exit("\n".join(found))
     for path in copies:
         shutil.copy(path, out)
     print(f"{len(copies)} copies in {out.relative_to(BUILD.parent)}")

@@ -14,7 +14,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-ROOT = Path(__file__).parents[1]
 RUN = """
 import sys, nbformat
 from nbclient import NotebookClient
@@ -65,9 +64,8 @@ def main(site: str, port: str, python: str, *names: str) -> None:
         for copy in chosen:
             start = time.perf_counter()
             well, said = run(python, copy, Path(temporary))
-            print(
-                f"{copy.stem}: {'ran' if well else 'FAILED'}, {time.perf_counter() - start:.0f} s; {said}", flush=True
-            )
+            took = time.perf_counter() - start
+            print(f"{copy.stem}: {'ran' if well else 'FAILED'}, {took:.0f} s; {said}", flush=True)
             failed += [copy.stem] * (not well)
     server.shutdown()
     server.server_close()

@@ -373,15 +373,15 @@ def plain(shown):
 get_ipython().display_formatter.formatters["text/markdown"].for_type(Markdown, plain)'''
 
 
-def copy(app, docname, address="", version=""):
+def copy(app, docname, version=""):
     """The copy of one chapter, as a notebook without outputs: they come in seconds, and the page has them."""
-    site = published(app.config, address)
+    site = site_of(app)
     notebook = nbformat.read(app.env.doc2path(docname), as_version=4)
     made = Copy(notebook, Plain(app.srcdir, docname, site, numbers(app.env, docname)))
     made.read(app.env.get_and_resolve_doctree(docname, app.builder))
     made.text()
     made.code(until=None)
-    copied = nbformat.v4.new_notebook(cells=[*head(app, docname, made, address, site, version), *made.cells])
+    copied = nbformat.v4.new_notebook(cells=[*head(app, docname, made, site, version), *made.cells])
     for number, cell in enumerate(copied.cells):
         cell.id = f"cell-{number}"
     copied.metadata.update(
@@ -393,7 +393,7 @@ def copy(app, docname, address="", version=""):
     return copied
 
 
-def head(app, docname, made, address, site, version):
+def head(app, docname, made, site, version):
     """The cells before a chapter's own: what this is, the library and the records, and how tables are shown."""
     switch = any(cell.source == SWITCH for cell in made.cells)
     title = app.env.titles[docname].astext()
@@ -449,6 +449,11 @@ def published(config, address):
     return f"https://{owner}.github.io" + ("" if name.lower() == f"{owner}.github.io".lower() else f"/{name}")
 
 
+def site_of(app):
+    """The address of the book that is being rendered; empty if it has none."""
+    return published(app.config, app.config.html_theme_options.get("repository_url", ""))
+
+
 def chapters(env):
     """The notebooks among the pages."""
     return sorted(name for name in env.found_docs if str(env.doc2path(name)).endswith(".ipynb"))
@@ -459,14 +464,13 @@ def write_copies(app, exception):
         return
     folder = Path(app.outdir) / FOLDER
     folder.mkdir(exist_ok=True)
-    address = app.config.html_theme_options.get("repository_url", "").removesuffix(".git").rstrip("/")
     version = version_of(app.srcdir)
     names = {Path(docname).name: docname for docname in chapters(app.env)}
     for old in folder.glob("*.ipynb"):
         if old.stem not in names:
             old.unlink()
     for name, docname in names.items():
-        made = copy(app, docname, address, version)
+        made = copy(app, docname, version)
         nbformat.write(made, folder / f"{name}.ipynb")
         if name == "challenge":
             for file, one in challenges(made):
@@ -482,11 +486,10 @@ def wheel_of(root):
 def write_files(app, exception):
     """Puts what the copies install and read beside the pages, if the site has an address and the book a library."""
     root, folder = Path(app.srcdir), Path(app.outdir) / FILES
-    address = app.config.html_theme_options.get("repository_url", "")
     if exception or app.builder.name != "html":
         return
     shutil.rmtree(folder, ignore_errors=True)
-    if not published(app.config, address) or not (root / "mmkd_core").is_dir():
+    if not site_of(app) or not (root / "mmkd_core").is_dir():
         return
     folder.mkdir()
     with tempfile.TemporaryDirectory() as temporary:  # a build leaves files where it is made

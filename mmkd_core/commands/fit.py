@@ -30,7 +30,7 @@ SAID = {
     "export": ("force", "data"), "report": ("data",),
 }  # fmt: skip
 # What steps read that no step before them makes, and the log.
-READ = *(("features", name) for name in ("images", "texts", "audio")), ("report", "pictures"), ("report", "titles")
+READ = {"features": ("images", "texts", "audio"), "report": ("pictures", "titles")}
 EXAMPLE = """\
 a file:
   data = "shop"                       # the folder that is made; all paths are seen from the folder of this file
@@ -131,12 +131,10 @@ def _section(step: str, section: Any) -> dict[str, Any]:
     if said := [name for name in section if name in SAID.get(step, ())]:
         raise ValueError(f"[{step}] has {said[0]}, which is no affair of a step; expected it left away")
     for name in ("models", "seeds"):
-        kind = str if name == "models" else int
+        kind, what = (str, "names") if name == "models" else (int, "seeds")
         values = found.get(name, [kind()])
         if not (isinstance(values, list) and values and all(type(value) is kind for value in values)):
-            raise ValueError(
-                f"[{step}] {name}={quoted(values)}; expected a list of {'names' if kind is str else 'seeds'}"
-            )
+            raise ValueError(f"[{step}] {name}={quoted(values)}; expected a list of {what}")
     return found
 
 
@@ -225,12 +223,13 @@ class _Fit:
         """Looks, before hours are spent, at what later steps read; raises `ValueError` naming step and file."""
         from mmkd_core.evidence.report.items import read_titles
 
-        given = {(step, name): Path(self.steps.get(step, {}).get(name) or ".").expanduser() for step, name in READ}
-        for (step, name), path in given.items():
-            if not path.exists():
-                raise ValueError(f"[{step}] {name}={quoted(str(path))}: no such file or folder; expected what it reads")
-        if "titles" in self.steps.get("report", {}):
-            read_titles(given["report", "titles"])
+        for step, section in self.steps.items():
+            parsed = _parsed(step, _given(step, section, self.top), _named(step, section, self.top))
+            for name in READ.get(step, ()):
+                if (path := getattr(parsed, name)) is not None and not Path(path).expanduser().exists():
+                    raise ValueError(f"[{step}] {name}={quoted(path)}: no such file or folder; expected what it reads")
+            if getattr(parsed, "titles", None) is not None:
+                read_titles(Path(parsed.titles).expanduser())
 
     def _call(self, step: str, named: Sequence[str], *more: str) -> argparse.Namespace:
         """Carries out the command of a step with its options and `more`; what it was called with."""

@@ -73,12 +73,17 @@ def grid(part: SubFigure, rows: int, columns: int, **sharing: Any) -> list[list[
 
 
 def entitle(ax: Axes, title: str, **labels: Any) -> None:
-    """Gives a panel its title, and what `Axes.set` sets; the label of a logarithmic axis says that it is one."""
+    """Gives a panel its title, and what `Axes.set` sets; a logarithmic axis says that it is one."""
     ax.set_title(title, loc="left", fontsize=11, fontweight="bold")
     ax.set(**labels)
+    say_scales(ax)
+
+
+def say_scales(ax: Axes) -> None:
+    """Adds to the label of an axis that it is logarithmic, where it is; for panels whose scales were set otherwise."""
     for axis in (ax.xaxis, ax.yaxis):
-        if axis.get_scale() in ("log", "symlog") and "logarithmic" not in axis.get_label_text():
-            axis.set_label_text(f"{axis.get_label_text()} (logarithmic)".strip())
+        if axis.get_scale() in ("log", "symlog") and "logarithmic" not in (label := axis.get_label_text()):
+            axis.set_label_text(f"{label} (logarithmic)" if label else "logarithmic")
 
 
 def say(ax: Axes, text: str) -> None:

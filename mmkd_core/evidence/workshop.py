@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from mmkd_core import losses
 from mmkd_core.data import Dataset
-from mmkd_core.graph import propagate
+from mmkd_core.graph import edge_weights, propagate
 from mmkd_core.layers import Reduction, linear
 from mmkd_core.models.teacher import Prompt
 from mmkd_core.sparse import Graph
@@ -134,9 +134,8 @@ def _drawn(seed: int = 0) -> Callable[..., Tensor]:
 
 def _lightgcn(adjacency: Tensor, x: Tensor, layers: int) -> Tensor:
     rows, cols = adjacency.indices()
-    degrees = torch.bincount(rows)
-    weights = (degrees[rows] * degrees[cols]).double().rsqrt()
-    return propagate(Graph(rows, cols, weights, (len(x), len(x))), x.float(), layers).double()
+    graph = Graph(rows, cols, edge_weights(rows, cols), (len(x), len(x)))
+    return propagate(graph, x.float(), layers).double()
 
 
 def _graphs() -> list[list[Any]]:

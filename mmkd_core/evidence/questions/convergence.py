@@ -13,7 +13,7 @@ from mmkd_core.evidence.cases import REAL, SEEDS, Asked, Case, Names, Seeds, Var
 from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.question import Question, notes
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.style import BLUE, DASHES, PALETTE, VERMILION, a_part_each, entitle, grid, say
+from mmkd_core.evidence.style import BLUE, DASHES, PALETTE, VERMILION, a_part_each, entitle, grid, say, say_scales
 from mmkd_core.models import MODELS
 
 History = Mapping[str, Any]  # as `training.History.as_dict` gives it
@@ -85,12 +85,13 @@ def stages(part: SubFigure, histories: Mapping[str, Sequence[History]]) -> None:
             say(above, NOT_RUN)
             say(below, NOT_RUN)
     axes[0][0].set(ylabel="on validation", ylim=(0, None))
-    axes[1][0].set(ylabel="loss, mean over batches")
+    axes[1][0].set(ylabel="loss")
     if every:
         largest = max(table[SUM].max() for table in every)
         smallest = min(table[table > 0].min().min() for table in every)
         bottom = max(smallest / 1.5, FLOOR * largest)
-        axes[1][0].set(ylabel="loss (logarithmic)", yscale="log", ylim=(bottom, 1.5 * largest))
+        axes[1][0].set(yscale="log", ylim=(bottom, 1.5 * largest))
+        say_scales(axes[1][0])
         tight = {"columnspacing": 0.9, "handlelength": 1.6, "handletextpad": 0.4}
         star = Line2D([], [], color="0.4", marker="*", markersize=11, linestyle="", label="epoch kept")
         known = [*(_line(f"{name}@20", *look) for name, look in METRICS.items()), star]

@@ -15,7 +15,7 @@ from mmkd_core.evidence.compare import NOT_RUN
 from mmkd_core.evidence.question import Question, claims, notes
 from mmkd_core.evidence.questions.comparison import MMKD, TEACHER
 from mmkd_core.evidence.store import Store
-from mmkd_core.evidence.style import BLUE, CAPPED_MARK, VERMILION, a_part_each, entitle, grid, say
+from mmkd_core.evidence.style import BLUE, CAPPED_MARK, VERMILION, a_part_each, entitle, grid, say, say_scales
 from mmkd_core.evidence.verdicts import Judge, Pair, paired, rows_of
 from mmkd_core.experiment import plan
 
@@ -62,6 +62,7 @@ def sensitivities(part: SubFigure, rows: pd.DataFrame) -> None:
         entitle(ax, label, ylabel=HEAD if place % 2 == 0 else "")
         scale(ax, values)
         sensitivity(ax, rows[rows["setting"] == setting])
+        say_scales(ax)
     handles = [
         Line2D([], [], color=color, marker=mark, linestyle=dashes, label=name)
         for name, (color, mark, dashes, _) in STYLES.items()
