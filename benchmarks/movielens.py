@@ -41,8 +41,8 @@ def prepared(folder: Path) -> Path:
 def gathered(config: Path) -> dict[str, Any]:
     """What a configuration that was carried out gave: by model, the mean and deviation of the test, settings, seconds.
 
-    The seconds are those of all stages, teachers included; the machine is that of the last run. Raises `ValueError` where
-    a model and seed has no record.
+    The seconds are those of all stages, teachers too; the machine is that of the last run. Raises `ValueError` where a
+    model and seed has no record.
     """
     asked = read_toml(config)
     store, data = config.parent / asked["store"], config.parent / asked["data"]
