@@ -11,11 +11,9 @@ QUICK = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}
 TAUGHT = [part for name, value in SETTINGS.items() for part in ("--set", f"teacher.{name}={value}")]
 
 
-def work(folder, store, begun=None):
-    """`mmkd run mmkd`: teacher, then student. It says when it begins to whoever wants to know."""
+def work(folder, store):
+    """`mmkd run mmkd`: teacher, then student."""
     torch.set_num_threads(1)
-    if begun is not None:
-        begun.send(True)
     assert main(["run", "mmkd", "--data", str(folder), "--store", str(store), *QUICK, *TAUGHT]) == 0
 
 

@@ -52,9 +52,7 @@ def write_shop(folder, config=CONFIG):
     return folder / "shop.toml"
 
 
-def fitted(file, begun=None):
-    """`mmkd fit`. It says when it begins to whoever wants to know."""
+def fitted(file):
+    """`mmkd fit`."""
     torch.set_num_threads(1)
-    if begun is not None:
-        begun.send(True)
     assert main(["fit", str(file)]) == 0

@@ -3,10 +3,10 @@
 import json
 import random
 import shutil
-import time
 
 import pytest
 from command_line import call
+from dying import killed
 from shop_log import CONFIG, fitted, write_shop
 
 from mmkd_core.experiment import Record
@@ -118,36 +118,18 @@ def reached(folder):
 
 
 def test_a_killed_fit_that_is_done_again_gives_the_undisturbed_result(processes, made, tmp_path):
-    expected, draw, kills, moments = results(made), random.Random(0), 0, set()
-    start = time.monotonic()
-    assert not _killed(processes, write_shop(tmp_path / "timed"), 120)
-    whole = time.monotonic() - start
-    tries = 0
-    while kills < KILLS:
-        file = write_shop(tmp_path / f"after-{tries}")
-        tries += 1
-        for _ in range(3):
-            if not _killed(processes, file, draw.uniform(0, whole / 2)):
-                break
-            kills += 1
-            moments.add(reached(file.parent))
-        assert not _killed(processes, file, 120)
+    file, expected, draw, moments = write_shop(tmp_path / "counted"), results(made), random.Random(0), []
+    changes = killed(processes, file.parent, fitted, file)
+    assert changes > 100
+    for number in range(KILLS // 3):
+        file = write_shop(tmp_path / f"after-{number}")
+        for _ in range(3):  # what was done is not done again: three such parts are never the whole
+            assert killed(processes, file.parent, fitted, file, before=draw.randint(1, changes // 4)) is None
+            moments.append(reached(file.parent))
+        assert killed(processes, file.parent, fitted, file) > 0
         assert results(file.parent) == expected
         assert not [*file.parent.rglob("*.checkpoint")]
-    assert len(moments) >= KILLS // 3  # at many different moments
-
-
-def _killed(processes, file, seconds):
-    """Fits for so long, once it has begun, and is killed; whether that found it alive."""
-    said, says = processes.Pipe(duplex=False)
-    process = processes.Process(target=fitted, args=(file, says))
-    process.start()
-    says.close()
-    said.recv()
-    process.join(seconds)
-    process.kill()
-    process.join()
-    return process.exitcode != 0
+    assert len(set(moments)) >= KILLS // 2
 
 
 IMPORT = '[import]\nlog = "log.csv"\nuser = "who"\nitem = "what"\n'

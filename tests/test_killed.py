@@ -2,10 +2,10 @@
 
 import json
 import random
-import time
 
 import pytest
-from killed_run import EPOCHS, work
+from dying import killed
+from killed_run import EPOCHS, EVERY, work
 from made_up_folder import write_folder
 
 from mmkd_core.checkpoint import read_header
@@ -17,12 +17,6 @@ KILLS = 30
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return write_folder(tmp_path_factory.mktemp("data") / "tiny")
-
-
-def begun(context, target, *arguments):
-    process = context.Process(target=target, args=arguments)
-    process.start()
-    return process
 
 
 def held(store):
@@ -43,18 +37,6 @@ def results(store):
     return found
 
 
-def killed(processes, folder, store, seconds):
-    """Runs for so long, once it has begun, and is killed; whether that found it alive."""
-    said, says = processes.Pipe(duplex=False)
-    process = begun(processes, work, folder, store, says)
-    says.close()  # now that process alone can say something, and its end ends the wait
-    said.recv()
-    process.join(seconds)
-    process.kill()
-    process.join()
-    return process.exitcode != 0
-
-
 def kept(store):
     """How far a store is: of each model the epoch of its checkpoint, and what else there is of it."""
     return tuple((path.parent.name, path.suffix, read_header(path).get("epoch") if path.suffix == ".checkpoint" else 0)
@@ -62,29 +44,27 @@ def kept(store):
 
 
 def test_a_killed_run_that_is_run_again_gives_the_undisturbed_result(processes, folder, tmp_path):
-    begun(processes, work, folder, tmp_path / "undisturbed").join()
-    expected = results(tmp_path / "undisturbed")
+    whole = tmp_path / "undisturbed"
+    changes, expected = killed(processes, whole, work, folder, whole), results(whole)
     assert len(expected) == 6
-    start = time.monotonic()
-    assert not killed(processes, folder, tmp_path / "timed", 60)
-    whole = time.monotonic() - start
-    draw, states, sessions, went_on = random.Random(0), [], [], []
-    while len(states) < KILLS or len(went_on) < KILLS // 4:  # one store after another, each killed until it is done
+    draw, states, sessions = random.Random(0), [], []
+    while len(states) < KILLS:  # one store after another, each killed until it is done
         store = tmp_path / f"after-{len(states)}"
-        while killed(processes, folder, store, draw.uniform(0, whole)):
+        while killed(processes, store, work, folder, store, before=draw.randint(1, changes)) is None:
             states.append(kept(store))
-            assert len(states) < 4 * KILLS, states
-        begun(processes, work, folder, store).join()
         assert results(store) == expected, states
         sessions += [Record.read(path).cost.get("sessions", 1) for path in store.rglob("*.json")]
-        went_on = [epoch for state in states for _, _, epoch in state if 0 < epoch < EPOCHS]
+    went_on = [epoch for state in states for _, _, epoch in state if 0 < epoch < EPOCHS]
+    assert set(went_on) == set(range(EVERY, EPOCHS, EVERY)), states  # in the middle of a training, too
     assert len(set(states)) >= KILLS // 4, states  # at many different moments
     assert max(sessions) > 1
 
 
 def test_two_that_run_the_same_at_the_same_time_do_not_disturb_each_other(processes, folder, tmp_path):
-    begun(processes, work, folder, tmp_path / "undisturbed").join()
-    both = [begun(processes, work, folder, tmp_path / "store") for _ in range(2)]
+    killed(processes, tmp_path / "undisturbed", work, folder, tmp_path / "undisturbed")
+    both = [processes.Process(target=work, args=(folder, tmp_path / "store")) for _ in range(2)]
+    for process in both:
+        process.start()
     for process in both:
         process.join()
     assert [process.exitcode for process in both] == [0, 0]

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from command_line import call
+from dying import killed
 from made_up_folder import ITEMS, USERS
 from refreshing import work, write_log
 from shop import item_id, made, user_id
@@ -357,31 +357,24 @@ def test_readers_meet_whole_versions_alone(out, tmp_path):
 
 
 def test_a_killed_refresh_leaves_the_old_or_the_new_and_goes_through_when_it_is_run_again(processes, out, tmp_path):
-    draw, served, log, killed, whole = random.Random(0), arrays(out), tmp_path / "new.csv", 0, 60.0
-    for number in range(40 * KILLS):
+    draw, log, ends = random.Random(0), tmp_path / "new.csv", set()
+    refresh(out, write_log(log, [("first", item_id(0)), ("first", "more")]), **NAMED)
+    served, changes = arrays(out), 0
+    for number in range(KILLS):
         write_log(log, [(f"new {number}", item_id(number % ITEMS)), (f"new {number}", f"more {number}")])
-        process = processes.Process(target=work, args=(out, log))
-        start = time.monotonic()
-        process.start()
-        process.join(draw.uniform(0, whole) if number else 60)
-        process.kill()
-        process.join()
-        if process.exitcode == 0:  # the first also waits for the server of forks
-            whole = min(whole, time.monotonic() - start)
-        assert number or process.exitcode == 0
+        left = killed(processes, out, work, out, log, before=draw.randint(1, changes) if number else 0)
+        changes = left or changes  # the first is let through, and counted
         found = arrays(out)
         assert len(of_export(out).ids.users) == len(found["users"])
         is_new = len(found["users"]) > len(served["users"])
         assert is_new or same(found, served)
-        killed += process.exitcode != 0
+        ends.add((left is None, is_new))
         told = refresh(out, log, **NAMED)
         assert bool(told["choices"]["new"]) != is_new
         served = arrays(out)
-        assert len(served["users"]) == USERS + number + 1
+        assert len(served["users"]) == USERS + number + 2
         assert [name for name in names(out) if ".tmp" in name] == []
-        if killed >= KILLS:
-            break
-    assert killed == KILLS
+    assert ends == {(False, True), (True, False), (True, True)}  # let through; killed before, and after, the switch
     refresh(out, write_log(log, [("last", item_id(0))]), **NAMED)  # what a kill left behind goes with the next version
     assert len(list((out / "versions").iterdir())) == 2
 
