@@ -1,7 +1,8 @@
-"""Draws the argument of the book, topic by topic: what the paper says, a mark per claim, and what was found.
+"""Draws the argument of the book, topic by topic: what the paper says, a mark per claim, what was found, and where.
 
-The marks are the verdicts of the ledger, each a link to its row there. `make readme` writes the picture; what was found
-is said in words that rest on some of these verdicts, and a verdict that moves away from its words is an error.
+The marks are the verdicts of the ledger, each a link to its row there. `make readme` writes the picture, whole for the
+landing page and with some of its topics for the parts of the book. What was found is said in words that rest on some of
+these verdicts, and a verdict that moves away from its words is an error.
 """
 
 import textwrap
@@ -23,10 +24,16 @@ from mmkd_core.evidence.verdicts import (
     UNTESTABLE,
 )
 
-LEDGER = "../notebooks/claims.html"  # from the landing page, and from the picture's own folder
+CHAPTERS = "../notebooks"  # from the landing page, from a chapter, and from the picture's own folder
+LEDGER = f"{CHAPTERS}/claims.html"
 WIDTH, TOP, LINE, GAP = 876, 64, 20, 22
 SAYS, MARKS, FOUND = 24, 306, 504  # where the columns begin
 IN_A_ROW, PITCH, RADIUS = 5, 32, 12
+
+PARTS = {  # of the book, as `_toc.yml` names them: the topics that the picture at their head has
+    "The method": ("Components", "Settings", "Overfitting and mixing"),
+    "The evidence": ("Accuracy", "Noise and redundancy", "Cost", "Ours: the student of long lists"),
+}
 
 
 @dataclass(frozen=True)
@@ -124,24 +131,36 @@ def unfit(ledger: pd.DataFrame) -> list[str]:
     ]
 
 
-def picture(ledger: pd.DataFrame) -> str:
-    """The argument as SVG, from `judged`; raises `ValueError` for words that its verdicts no longer bear."""
+def pictures(ledger: pd.DataFrame) -> dict[str, str]:
+    """By file name: the whole argument, "argument.svg", and that of a part, "argument-the-method.svg"; from `judged`.
+
+    Raises `ValueError` for words that the verdicts no longer bear.
+    """
     topics = ledger["topic"].unique()
     if wrong := unfit(ledger) + [f"{topic}: has no words" for topic in topics if topic not in STEPS]:
         raise ValueError(f"write the argument in tools/argument.py anew where it no longer fits: {'; '.join(wrong)}")
+    parts = {
+        f"argument-{part.lower().replace(' ', '-')}.svg": ledger[ledger["topic"].isin(topics)]
+        for part, topics in PARTS.items()
+    }
+    return {name: _picture(claims) for name, claims in {"argument.svg": ledger, **parts}.items()}
+
+
+def _picture(ledger: pd.DataFrame) -> str:
+    topics = ledger["topic"].unique()
     body, y = [], TOP
     for topic in topics:
         part, y = _row(str(topic), ledger[ledger["topic"] == topic], y)
         body += part
     body += _legend([verdict for verdict in SHAPES if verdict in set(ledger["verdict"])], y + 8)
     height = y + 30 + PITCH * -(-ledger["verdict"].nunique() // 3)
-    heads = [(SAYS, "What the paper says"), (MARKS, "A mark per claim"), (FOUND, "What was found")]
+    heads = [(SAYS, "What the paper says"), (MARKS, "A mark per claim"), (FOUND, "What was found, and where")]
     style = 'font-family="\'Source Sans 3\', \'Helvetica Neue\', Arial, sans-serif" font-size="16" fill="#1a1a1a"'
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="group"'
             f' aria-labelledby="argument-title" {style}>',
-            ' <title id="argument-title">What the paper says, what became of each claim, and what was found</title>',
+            ' <title id="argument-title">What the paper says, what became of each claim, what was found</title>',
             f' <rect width="{WIDTH}" height="{height}" rx="14" fill="#fff"/>',
             *(f' <text x="{x}" y="36" font-size="18" font-weight="700">{head}</text>' for x, head in heads),
             *body,
@@ -155,10 +174,12 @@ def _row(topic: str, claims: pd.DataFrame, y: int) -> tuple[list[str], int]:
     step = STEPS[topic]
     said = [topic.partition(":")[0], *textwrap.wrap(step.says, 30)]
     found = textwrap.wrap(step.found, 37)
+    chapters = textwrap.wrap(" ".join(claims["notebook"].unique()), 37)
     rows = -(-len(claims) // IN_A_ROW)
-    height = max(len(said) * LINE, len(found) * LINE, rows * PITCH) + GAP
+    height = max(len(said) * LINE, (len(found) + len(chapters)) * LINE, rows * PITCH) + GAP
     parts = [f' <path d="M{SAYS} {y - 8}H{WIDTH - SAYS}" stroke="#bbb"/>']
     parts += [*_lines(said, SAYS, y + 16, bold=True), *_lines(found, FOUND, y + 16)]
+    parts += _links(chapters, FOUND, y + 16 + len(found) * LINE)
     for number, (name, claim) in enumerate(claims.iterrows()):
         row, column = divmod(number, IN_A_ROW)
         told = escape(f"{claim['claim']}: {claim['verdict']}")
@@ -174,6 +195,13 @@ def _lines(lines: list[str], x: int, y: int, *, bold: bool = False) -> Iterator[
     for number, line in enumerate(lines):
         weight = ' font-weight="700"' if bold and not number else ""
         yield f' <text x="{x}" y="{y + number * LINE}"{weight}>{escape(line)}</text>'
+
+
+def _links(lines: list[str], x: int, y: int) -> Iterator[str]:
+    """Names of chapters, each a link to it."""
+    for number, line in enumerate(lines):
+        names = (f'<a href="{CHAPTERS}/{name}.html" class="chapter">{name}</a>' for name in line.split())
+        yield f' <text x="{x}" y="{y + number * LINE}">{", ".join(names)}</text>'
 
 
 def _legend(verdicts: list[str], y: int) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Writes anew from the records what the README and the landing page say of them.
 
-That is whatever stands between a line `<!-- NAME -->` and the next `<!-- end -->`, and the picture of the argument.
+That is whatever stands between a line `<!-- NAME -->` and the next `<!-- end -->`, and the pictures of the argument.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "book" / "records"
 LEADERS = ("LightGCN", "GRCN", "LATTICE", "CLCRec", "SLMRec", "MMKD")  # of the systems of Table 4
 PAGES = (ROOT / "README.md", ROOT / "book" / "index.md")
-ARGUMENT = ROOT / "book" / "_static" / "argument.svg"
+PICTURES = ROOT / "book" / "_static"
 
 
 def parts(store: Store, ledger: pd.DataFrame) -> dict[str, str]:
@@ -45,8 +45,9 @@ def rewritten(text: str, made: dict[str, str]) -> str:
 
 
 def files(made: dict[str, str], ledger: pd.DataFrame) -> dict[Path, str]:
-    """What each file has to say that is written anew: the pages with their parts, and the picture."""
-    return {page: rewritten(page.read_text("utf-8"), made) for page in PAGES} | {ARGUMENT: argument.picture(ledger)}
+    """What each file has to say that is written anew: the pages with their parts, and the pictures."""
+    pictures = {PICTURES / name: picture for name, picture in argument.pictures(ledger).items()}
+    return {page: rewritten(page.read_text("utf-8"), made) for page in PAGES} | pictures
 
 
 def main() -> None:

@@ -5,6 +5,7 @@
 {number-changes}             a directive: the parts of CHANGELOG.md that are called "Numbers"
 {data-terms} tiktok          a directive: what a data set is, where it comes from and on what terms
 {argument}                   a directive: the picture of the argument, whose marks are links, and its caption
+argument-the-method.svg      such a picture in `_static` heads the part "The method", in its first chapter
 {parts}                      a directive: a card per part of `_toc.yml`, with its sentence, its chapters and their times
 """
 
@@ -25,7 +26,9 @@ TOC = ROOT / "_toc.yml"
 EXECUTIONS = ROOT / "book/records/execution"  # tools/execute.py writes them
 ON_GPU = ROOT / "book/records/h100/notebooks.json"
 CHANGELOG = ROOT / "CHANGELOG.md"
-ARGUMENT = ROOT / "book/_static/argument.svg"  # tools/readme.py writes it
+ARGUMENT = ROOT / "book/_static/argument.svg"  # tools/readme.py writes it, and those of parts beside it
+OF_PART = """What this part decides: what the paper says, a mark per claim that leads to its row of the ledger, what was
+found, and the chapters that show it."""
 
 
 def duration(seconds):
@@ -45,9 +48,14 @@ def runtime(name, folder=EXECUTIONS):
     return f"{duration(took['cpu_seconds'])} CPU" if took else "not measured yet"
 
 
+def parts(toc):
+    """The pages of a table of contents by the name of their part: {"Start": ["notebooks/quickstart", ...], ...}."""
+    return {part["caption"]: [page["file"] for page in part["chapters"]] for part in yaml.safe_load(toc)["parts"]}
+
+
 def chapters(toc):
     """The notebooks of a table of contents, in its order."""
-    return re.findall(r"^\s*- file: notebooks/(\S+)", toc, re.MULTILINE)
+    return [Path(page).name for pages in parts(toc).values() for page in pages if page.startswith("notebooks/")]
 
 
 def cards(toc, sentences):
@@ -55,14 +63,14 @@ def cards(toc, sentences):
 
     `sentences` has a line per part, "Name: a sentence". Raises `ValueError` for other parts than the table has.
     """
-    parts = {part["caption"]: part["chapters"] for part in yaml.safe_load(toc)["parts"]}
+    pages = parts(toc)
     said = dict(line.split(": ", 1) for line in sentences)
-    if list(said) != list(parts):
-        raise ValueError(f"parts: got sentences on {list(said)}; expected them on {list(parts)}, as _toc.yml has them")
+    if list(said) != list(pages):
+        raise ValueError(f"parts: got sentences on {list(said)}; expected them on {list(pages)}, as _toc.yml has them")
     blocks = []
     for name, sentence in said.items():
-        files = [page["file"] for page in parts[name]]
-        lines = [f"- {{doc}}`/{file}`" + f" {{runtime}}`{Path(file).name}`" * ("notebooks/" in file) for file in files]
+        timed = {page: f" {{runtime}}`{Path(page).name}`" * ("notebooks/" in page) for page in pages[name]}
+        lines = [f"- {{doc}}`/{page}`{time}" for page, time in timed.items()]
         blocks.append("\n".join([f"::::{{grid-item-card}} {name}", sentence, "", *lines, "::::"]))
     return "\n\n".join([":::::{grid} 1 1 2 2\n:gutter: 3", *blocks, ":::::"])
 
@@ -173,9 +181,27 @@ class Argument(SphinxDirective):
 
     def run(self):
         self.env.note_dependency(str(ARGUMENT))
-        picture = nodes.raw("", ARGUMENT.read_text(encoding="utf-8"), format="html")
         (caption,) = self.parse_text_to_nodes("\n".join(self.content))
-        return [nodes.figure("", picture, nodes.caption("", "", *caption.children), classes=["mmkd-argument"])]
+        return [argument(ARGUMENT, *caption.children)]
+
+
+def argument(file, *caption):
+    """A figure of a picture of the argument; inline, since a link inside of an `img` leads nowhere."""
+    picture = nodes.raw("", file.read_text(encoding="utf-8"), format="html")
+    return nodes.figure("", picture, nodes.caption("", "", *caption), classes=["mmkd-argument"])
+
+
+def head_part(app, doctree):
+    """Puts a part's picture of the argument, where there is one, below the first admonition of its first chapter."""
+    app.env.note_dependency(str(TOC))
+    for part, pages in parts(TOC.read_text(encoding="utf-8")).items():
+        file = ARGUMENT.with_stem(f"argument-{part.lower().replace(' ', '-')}")
+        if pages[0] == app.env.docname and file.exists():
+            app.env.note_dependency(str(file))
+            said = next(doctree.findall(nodes.admonition))
+            figure = argument(file, nodes.Text(" ".join(OF_PART.split())))
+            doctree.note_implicit_target(figure)  # figures are numbered by their ids
+            said.parent.insert(said.parent.index(said) + 1, figure)
 
 
 def disconnect_thebe(app, config):
@@ -198,6 +224,7 @@ def link_repository(app, config):
 def setup(app):
     app.connect("config-inited", disconnect_thebe)
     app.connect("config-inited", link_repository)
+    app.connect("doctree-read", head_part)
     app.add_role("runtime", Runtime())
     app.add_directive("execution-status", ExecutionStatus)
     app.add_directive("number-changes", NumberChanges)

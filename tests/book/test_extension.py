@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import nbformat
 import numpy as np
 import pytest
+from docutils import nodes
+from docutils.utils import new_document
 from execute import execute, lighter, note
 from mmkd_book import (
     EXECUTIONS,
@@ -18,6 +20,7 @@ from mmkd_book import (
     chapters,
     data_terms,
     duration,
+    head_part,
     link_repository,
     number_changes,
     runtime,
@@ -140,10 +143,22 @@ def test_status_has_a_line_a_chapter_and_names_the_machines(records):
 
 
 def test_chapters_are_those_of_the_contents_in_order():
-    toc = ["root: book/index", "parts:", "  - chapters:"]
+    toc = ["root: book/index", "parts:", "  - caption: All", "    chapters:"]
     toc += [f"      - file: {file}" for file in ("notebooks/b", "book/x", "notebooks/a")]
     assert chapters("\n".join(toc)) == ["b", "a"]
     assert set(chapters((ROOT / "_toc.yml").read_text())) >= {"quickstart", "claims"}
+
+
+def test_the_first_chapter_of_a_part_has_its_picture_below_what_it_teaches():
+    app = SimpleNamespace(env=SimpleNamespace(note_dependency=str, docname="notebooks/teacher"))
+    document = new_document("teacher")
+    document += [nodes.title(), nodes.admonition(), nodes.paragraph()]
+    head_part(app, document)
+    assert [type(node) for node in document] == [nodes.title, nodes.admonition, nodes.figure, nodes.paragraph]
+    assert "argument-title" in document[2][0].astext()
+    app.env.docname = "notebooks/prompt"
+    head_part(app, document)
+    assert len(document) == 4
 
 
 TOC = """
