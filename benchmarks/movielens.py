@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mmkd_core.datasets.ml_100k import download
+from mmkd_core.evidence.cases import Case
+from mmkd_core.evidence.compare import against_each, compare_all, difference_text
 from mmkd_core.evidence.store import Store
 from mmkd_core.files import read_json, read_toml, write_json
 
@@ -39,37 +39,43 @@ def prepared(folder: Path) -> Path:
 
 
 def gathered(config: Path) -> dict[str, Any]:
-    """What a configuration that was carried out gave: by model, the mean and deviation of the test, settings, seconds.
+    """What a configuration that was carried out gave: by model, mean and deviation of the test, settings, seconds.
 
-    The seconds are those of all stages, teachers too; the machine is that of the last run. Raises `ValueError` where a
-    model and seed has no record.
+    And by how much the model that it exports is better than each other, over users (`evidence.compare`). The seconds
+    are those of all stages, teachers too; the machine is that of the last run. Raises `ValueError` where a model and
+    seed has no record.
     """
     asked = read_toml(config)
-    store, data = config.parent / asked["store"], config.parent / asked["data"]
+    folder, data = config.parent / asked["store"], config.parent / asked["data"]
+    store = Store(folder)
+    models, seeds = asked["run"]["models"], asked["run"].get("seeds", [0])
+    made = [record.experiment for record in store.records.values() if record.experiment.model in models]
+    rows = store.rows([Case({"system": experiment.model, "seed": experiment.seed}, experiment) for experiment in made])
     systems: dict[str, Any] = {}
-    known = {str(record.experiment): record for record in Store(store).records.values()}
-    for model in asked["run"]["models"]:
-        own = [record for record in known.values() if record.experiment.model == model]
-        records = sorted(own, key=lambda record: record.experiment.seed)
-        wanted = asked["run"].get("seeds", [0])
-        if [record.experiment.seed for record in records] != wanted:
-            raise ValueError(f"{model} has {len(records)} records in {store}; expected one per seed of {wanted}")
-        stages = [str(stage) for record in records for stage in record.experiment.stages]
-        values = {name: np.array([record.metrics[name] for record in records]) for name in METRICS}
+    for model in models:
+        own = rows[rows["system"] == model].sort_values("seed")
+        if list(own["seed"]) != seeds:
+            raise ValueError(f"{model} has seeds {list(own['seed'])} in {folder}; expected one record each of {seeds}")
+        stages = [stage.cost["cpu_seconds"] for file in own["record"] for stage in store.trainings(file)]
         systems[model] = {
-            "seeds": len(records),
-            **{name: {"mean": float(own.mean()), "std": float(own.std(ddof=1))} for name, own in values.items()},
-            "epochs kept": [record.history["best_epoch"] for record in records],
-            "cpu_seconds": sum(known[stage].cost["cpu_seconds"] for stage in stages) / len(records),
+            "seeds": len(own),
+            **{name: {"mean": float(own[name].mean()), "std": float(own[name].std(ddof=1))} for name in METRICS},
+            "epochs kept": list(map(int, own["best_epoch"])),
+            "capped": int(own["capped"].sum()),
+            "cpu_seconds": sum(stages) / len(own),
         }
-    settings = store / "settings.toml"
+    ours = asked["export"]["model"]
+    for metric in METRICS:
+        for model, found in compare_all(against_each(rows, "system", ours), metric).items():
+            systems[model].setdefault("behind by", {})[metric] = difference_text(found)
+    settings = folder / "settings.toml"
     return {
         "config": asked,
         "card": read_json(data / "card.json", dict, "card"),
         "features": read_json(data / "features.json", dict, "list of features"),
         "settings": read_toml(settings) if settings.exists() else {},
         "systems": systems,
-        "environment": [*known.values()][-1].environment,
+        "environment": [*store.records.values()][-1].environment,
     }
 
 
