@@ -67,7 +67,8 @@ def gathered(config: Path) -> dict[str, Any]:
     ours = asked["export"]["model"]
     for metric in METRICS:
         for model, found in compare_all(against_each(rows, "system", ours), metric).items():
-            systems[model].setdefault("behind by", {})[metric] = difference_text(found)
+            if found is not None:  # each has as many records as there are seeds
+                systems[model].setdefault("behind by", {})[metric] = difference_text(found)
     settings = folder / "settings.toml"
     return {
         "config": asked,
