@@ -24,9 +24,27 @@ def named(name, function):
 
 
 def pair_kd(teacher, student, temperature=1.0):
+    """Of two scores, one of which is zero: a softmax over both is the two outcomes."""
+    p, q = (torch.stack([x, 0 * x], dim=1).div(temperature).log_softmax(1) for x in (teacher, student))
+    return temperature**2 * F.kl_div(q, p, log_target=True, reduction="batchmean")
+
+
+def naive_pair_kd(teacher, student, temperature=1.0):
     p, q = torch.sigmoid(teacher / temperature), torch.sigmoid(student / temperature)
     kl = p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()
     return temperature**2 * kl.mean()
+
+
+def naive_list_kd(teacher, student, alpha=1.0, beta=4.0, temperature=1.0):
+    p, q = (x.div(temperature).softmax(1) for x in (teacher, student))
+    first = p[:, 0] * (p[:, 0] / q[:, 0]).log() + (1 - p[:, 0]) * ((1 - p[:, 0]) / (1 - q[:, 0])).log()
+    a, b = (x[:, 1:] / (1 - x[:, :1]) for x in (p, q))
+    return temperature**2 * (alpha * first + beta * (1 - p[:, 0]) * (a * (a / b).log()).sum(1)).mean()
+
+
+def naive_joint(margins, terms, weights, rows, l2):
+    distilled = sum(weights[name] * term for name, term in terms.items())
+    return -torch.sigmoid(margins).log().mean() + distilled + l2 * rows.square().sum() / (2 * len(margins))
 
 
 def by_hand(adjacency, x, layers):
@@ -60,7 +78,7 @@ def test_each_part_passes_with_what_it_is_compared_with(name):
         (lambda right: right * torch.nan, "Not all of it is finite"),
         (lambda right: right.detach(), "no gradient comes through"),
         (lambda right: right.detach() + 0 * right, "the gradient by "),
-        (lambda right: right.nothing, "it stopped with AttributeError"),
+        (lambda right: right.nothing, " with AttributeError"),
     ],
 )
 def test_what_is_wrong_is_named(name, wrong, says):
@@ -83,6 +101,24 @@ SLIPS = {
 def test_a_slip_that_trains_all_the_same_is_found(name):
     with pytest.raises(DiffersError):
         check(named(name, SLIPS[name]))
+
+
+@pytest.mark.parametrize(
+    ("name", "naive"), [("pair_kd", naive_pair_kd), ("list_kd", naive_list_kd), ("joint", naive_joint)]
+)
+def test_a_logarithm_of_a_rounded_probability_is_found_in_the_last_case(name, naive):
+    number = len(workshop.PARTS[name].cases())
+    with pytest.raises(DiffersError, match=rf"^{name}, case {number} of {number}.*a logarithm of 0"):
+        check(named(name, naive))
+
+
+def test_an_error_tells_the_line_and_no_table():
+    def prompt(scores, weight, bias):
+        raise NotImplementedError("clamp of a sparse tensor\n" + 100 * "a backend\n")
+
+    line = prompt.__code__.co_firstlineno + 1
+    with pytest.raises(DiffersError, match=rf"stopped in line {line} with NotImplementedError: clamp of .* tensor$"):
+        check(prompt)
 
 
 def test_another_name_is_no_part():

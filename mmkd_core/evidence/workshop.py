@@ -4,6 +4,7 @@ A part is known by its function's name. What each is to compute is a function of
 from a fixed seed.
 """
 
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
 from typing import Any, NamedTuple
@@ -21,6 +22,8 @@ from mmkd_core.sparse import Graph
 
 TOLERANCE = 1e-5  # relative to the largest number expected: the graph's products are of float32
 DOUBLE = torch.float64
+FAR = 800.0  # a margin whose sigmoid is 0 or 1 in floating point: the logarithm of that has no value
+TOLD = 200  # characters of an error: PyTorch prints tables
 
 
 class DiffersError(AssertionError):
@@ -61,7 +64,8 @@ def _check_case(where: str, mine: Callable[..., Tensor], reference: Callable[...
     try:
         got = mine(*ours)
     except Exception as error:
-        raise DiffersError(f"{where}: it stopped with {type(error).__name__}: {error}") from error
+        said = (str(error).splitlines() or [""])[0][:TOLD]
+        raise DiffersError(f"{where}: it stopped{_line_of(error, mine)} with {type(error).__name__}: {said}") from error
     if not isinstance(got, Tensor):
         told = "nothing: where it says `...` your lines are missing" if got is None else f"a {type(got).__name__}"
         raise DiffersError(f"{where}: it returned {told}; expected a tensor of the shape {tuple(expected.shape)}")
@@ -74,6 +78,13 @@ def _check_case(where: str, mine: Callable[..., Tensor], reference: Callable[...
     for name, pairs in zip(signature(reference).parameters, slopes, strict=True):
         for own, other in zip(*pairs, strict=True):
             _compare(f"{where}, the gradient by {name}", own, other)
+
+
+def _line_of(error: Exception, mine: Callable[..., Tensor]) -> str:
+    """Where in a reader's own lines an error arose, as text; nothing where it did not."""
+    file = getattr(getattr(mine, "__code__", None), "co_filename", None)
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" in line {lines[-1]}" if lines else ""
 
 
 def _copy(argument: Any) -> Any:
@@ -174,12 +185,17 @@ def _features() -> list[list[Any]]:
 
 def _margins() -> list[list[Any]]:
     draw = _drawn()
-    return [[3 * draw(5), 3 * draw(5), temperature] for temperature in (1.0, 2.5)]
+    drawn = [[3 * draw(5), 3 * draw(5), temperature] for temperature in (1.0, 2.5)]
+    one, other = torch.tensor([[FAR, -FAR, 1.0, -0.5, 2.0], [1.0, -2.0, FAR, -FAR, 0.3]], dtype=DOUBLE)
+    return [*drawn, [one, other, 1.0]]
 
 
 def _lists() -> list[list[Any]]:
     draw, weights = _drawn(), ((1.0, 1.0, 1.0), (1.0, 4.0, 1.0), (0.5, 2.0, 3.0))
-    return [[2 * draw(4, 6), 2 * draw(4, 6), *chosen] for chosen in weights]
+    drawn = [[2 * draw(4, 6), 2 * draw(4, 6), *chosen] for chosen in weights]
+    student = draw(4, 6)
+    student[0, 0], student[1, 0] = FAR, -FAR
+    return [*drawn, [draw(4, 6), student, 1.0, 4.0, 1.0]]
 
 
 def _directions() -> list[list[Any]]:
@@ -195,7 +211,9 @@ def _joint(margins: Tensor, terms: dict[str, Tensor], weights: dict[str, float],
 def _terms() -> list[list[Any]]:
     draw, weights = _drawn(), {"pair": 0.5, "list": 0.03, "embed": 2.0}
     terms = {name: draw(()).abs() for name in weights}
-    return [[draw(5), own, weights, draw(3, 5, 4), 0.1] for own in ({}, terms)]
+    far = torch.tensor([-FAR, 1.0, 2.0, -3.0, 0.5], dtype=DOUBLE)
+    taught = [[margins, terms, weights, draw(3, 5, 4), 0.1] for margins in (draw(5), far)]
+    return [[draw(5), {}, {}, draw(3, 5, 4), 0.1], *taught]
 
 
 PARTS = {
