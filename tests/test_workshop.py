@@ -97,10 +97,37 @@ SLIPS = {
 }
 
 
+TOLD = {
+    "lightgcn": "the result with a layer more",
+    "reduction": r"the result without 1/\|I\|",
+    "pair_kd": "the result with teacher and student exchanged",
+    "joint": "the result with twice the L2",
+}
+
+
 @pytest.mark.parametrize("name", SLIPS)
 def test_a_slip_that_trains_all_the_same_is_found(name):
-    with pytest.raises(DiffersError):
+    with pytest.raises(DiffersError, match=TOLD.get(name, "expected")):
         check(named(name, SLIPS[name]))
+
+
+@pytest.mark.parametrize(
+    ("name", "slip", "says"),
+    [
+        ("prompt", lambda scores, w, b: SOLUTIONS["prompt"](scores, w.T, b), "the transpose of `weight`"),
+        ("pair_kd", lambda t, s, tau: SOLUTIONS["pair_kd"](t, s, tau) / tau**2, "without its factor temperature²"),
+        ("pair_kd", lambda t, s, tau: SOLUTIONS["pair_kd"](t.detach(), s, tau), "Nothing of it is there"),
+        ("list_kd", lambda t, s, *own: SOLUTIONS["list_kd"](s, t, *own), "teacher and student exchanged"),
+    ],
+)
+def test_a_common_slip_is_named(name, slip, says):
+    with pytest.raises(DiffersError, match=says):
+        check(named(name, slip))
+
+
+def test_the_numbers_of_a_case_are_told():
+    with pytest.raises(DiffersError, match=r"^pair_kd, case 2 of 3 \(temperature=2.5\): got "):
+        check(named("pair_kd", lambda t, s, tau: SOLUTIONS["pair_kd"](t, s, 1.0)))
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,11 @@ class DiffersError(AssertionError):
 
 
 class Part(NamedTuple):
-    """What a part is to compute, and the arguments to try it with."""
+    """What a part is to compute, the arguments to try it with, and common slips, as the arguments they amount to."""
 
     reference: Callable[..., Tensor]
     cases: Callable[[], Sequence[Sequence[Any]]]
+    slips: Mapping[str, Callable[..., Sequence[Any]]] = {}
 
 
 def check(mine: Callable[..., Tensor]) -> str:
@@ -51,16 +52,19 @@ def check(mine: Callable[..., Tensor]) -> str:
     name = getattr(mine, "__name__", repr(mine))
     if name not in PARTS:
         raise ValueError(f"{name} is no part of the workshop; expected one of {sorted(PARTS)}")
-    reference, cases = PARTS[name]
-    tried = cases()
+    part = PARTS[name]
+    tried = part.cases()
     for number, case in enumerate(tried, 1):
-        _check_case(f"{name}, case {number} of {len(tried)}", mine, reference, case)
+        numbers = zip(signature(part.reference).parameters, case, strict=True)
+        given = ", ".join(f"{name}={value:g}" for name, value in numbers if isinstance(value, int | float))
+        where = f"{name}, case {number} of {len(tried)}" + f" ({given})" * bool(given)
+        _check_case(where, mine, part, case)
     return f"✓ {name}: values and gradients are the library's, in {len(tried)} cases"
 
 
-def _check_case(where: str, mine: Callable[..., Tensor], reference: Callable[..., Tensor], case: Sequence[Any]) -> None:
+def _check_case(where: str, mine: Callable[..., Tensor], part: Part, case: Sequence[Any]) -> None:
     ours, theirs = _copy(case), _copy(case)
-    expected = reference(*theirs)
+    expected = part.reference(*theirs)
     try:
         got = mine(*ours)
     except Exception as error:
@@ -71,11 +75,15 @@ def _check_case(where: str, mine: Callable[..., Tensor], reference: Callable[...
         raise DiffersError(f"{where}: it returned {told}; expected a tensor of the shape {tuple(expected.shape)}")
     if got.shape != expected.shape:
         raise DiffersError(f"{where}: got the shape {tuple(got.shape)}; expected {tuple(expected.shape)}")
-    _compare(where, got.detach(), expected.detach())
+    slips = {slip: part.reference(*change(*case)) for slip, change in part.slips.items()}
+    named = dict(zip(signature(part.reference).parameters, case, strict=True))
+    if (temperature := named.get("temperature", 1.0)) != 1.0:
+        slips["the right one without its factor temperature²"] = expected.detach() / temperature**2
+    _compare(where, got.detach(), expected.detach(), slips)
     if not got.requires_grad:
         raise DiffersError(f"{where}: the values are right, but no gradient comes through; is something detached?")
     slopes = zip(_gradients(got, ours), _gradients(expected, theirs), strict=True)
-    for name, pairs in zip(signature(reference).parameters, slopes, strict=True):
+    for name, pairs in zip(named, slopes, strict=True):
         for own, other in zip(*pairs, strict=True):
             _compare(f"{where}, the gradient by {name}", own, other)
 
@@ -115,24 +123,33 @@ def _gradients(result: Tensor, arguments: Sequence[Any]) -> Iterator[list[Tensor
         yield [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(slopes, leaves, strict=True)]
 
 
-def _compare(where: str, got: Tensor, expected: Tensor) -> None:
-    off = (got - expected).abs().nan_to_num(nan=torch.inf)
+def _alike(got: Tensor, expected: Tensor) -> bool:
     scale = float(expected.abs().max()) or 1.0
-    if float(off.max()) <= TOLERANCE * scale:
+    return float((got - expected).abs().nan_to_num(nan=torch.inf).max()) <= TOLERANCE * scale
+
+
+def _compare(where: str, got: Tensor, expected: Tensor, slips: Mapping[str, Tensor] = {}) -> None:
+    if _alike(got, expected):
         return
+    off = (got - expected).abs().nan_to_num(nan=torch.inf)
     place = tuple(int(index) for index in torch.unravel_index(off.argmax(), off.shape))
     at = f" at {list(place)}" if place else ""
-    hint = _hint(got, expected, TOLERANCE * scale)
+    alike = (f". That is {slip}" for slip, other in slips.items() if other.shape == got.shape and _alike(got, other))
+    hint = next(alike, None) or _hint(got, expected)
     raise DiffersError(f"{where}: got {float(got[place]):.5g}{at}; expected {float(expected[place]):.5g}{hint}")
 
 
-def _hint(got: Tensor, expected: Tensor, tolerance: float) -> str:
+def _hint(got: Tensor, expected: Tensor) -> str:
     """The likely slip, where the whole of both shows one."""
     if not got.isfinite().all():
         return ". Not all of it is finite; is there a logarithm of 0, or a division by it?"
-    ratio = float((got * expected).sum() / expected.square().sum()) if expected.any() else 0.0
+    if not expected.any():
+        return ""
+    if float(got.abs().max()) < TOLERANCE**2 * float(expected.abs().max()):
+        return ". Nothing of it is there; is something detached?"
+    ratio = float((got * expected).sum() / expected.square().sum())
     telling = got.numel() > 1 or abs(ratio - round(ratio)) < TOLERANCE  # a number is always a multiple of another
-    if telling and ratio and float((got - ratio * expected).abs().max()) <= tolerance * max(1.0, abs(ratio)):
+    if telling and ratio and _alike(got / ratio, expected):
         return f". It is {ratio:.4g} times what is expected; is it a sign, or a sum in place of a mean?"
     return ""
 
@@ -216,12 +233,29 @@ def _terms() -> list[list[Any]]:
     return [[draw(5), {}, {}, draw(3, 5, 4), 0.1], *taught]
 
 
+def _transposed(scores: list[Tensor], weight: Tensor, bias: Tensor) -> list[Any]:
+    return [scores, weight.T, bias]
+
+
+def _unscaled(x: Tensor, weight: Tensor, bias: Tensor, prompt: Tensor, rate: float) -> list[Any]:
+    return [x, weight, bias, prompt, rate * len(x)]
+
+
+def _exchanged(teacher: Any, student: Any, *others: Any) -> list[Any]:
+    return [student, teacher, *others]
+
+
+WITH_EXCHANGED = {"the result with teacher and student exchanged": _exchanged}
 PARTS = {
-    "lightgcn": Part(_lightgcn, _graphs),
-    "prompt": Part(_prompt, _scores),
-    "reduction": Part(_reduced, _features),
-    "pair_kd": Part(losses.pair_kd, _margins),
-    "list_kd": Part(losses.list_kd, _lists),
+    "lightgcn": Part(
+        _lightgcn, _graphs, {"the result with a layer more": lambda adjacency, x, layers: [adjacency, x, layers + 1]}
+    ),
+    "prompt": Part(
+        _prompt, _scores, {"the result with the transpose of `weight`; F.linear takes it as it is": _transposed}
+    ),
+    "reduction": Part(_reduced, _features, {"the result without 1/|I|": _unscaled}),
+    "pair_kd": Part(losses.pair_kd, _margins, WITH_EXCHANGED),
+    "list_kd": Part(losses.list_kd, _lists, WITH_EXCHANGED),
     "embed_kd": Part(losses.scaled_cosine_error, _directions),
-    "joint": Part(_joint, _terms),
+    "joint": Part(_joint, _terms, {"the result with twice the L2": lambda *own: [*own[:-1], 2 * own[-1]]}),
 }
