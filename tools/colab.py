@@ -53,9 +53,12 @@ def links(text: str) -> Iterator[str]:
 
 
 def leads_nowhere(address: str, site: str, pages: Path) -> bool:
-    """Whether a link leads to no file; those into the book, published at `site`, are looked up among its `pages`."""
+    """Whether a link leads to no file; those into the book, published at `site`, are looked up among its `pages`.
+
+    Where it is not published a copy has no others beside it but those of its folder.
+    """
     if not OUTSIDE.match(address):
-        return True  # a copy stands alone, so that there is nothing beside it
+        return bool(site) or not (pages / "colab" / address).is_file()
     if not site or not address.startswith(site + "/"):
         return False
     path, anchor = urldefrag(unquote(address.removeprefix(site + "/")))

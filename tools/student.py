@@ -12,7 +12,16 @@ from colab import BUILD, copies_for
 
 FOLDED = re.compile(r"# @title Show the solution of (?P<what>.*)\n")
 LINES = re.compile(r"^(?P<indent> *)### BEGIN SOLUTION\n.*?\n *### END SOLUTION$", re.DOTALL | re.MULTILINE)
-TOLD = re.compile(r"<details>\n<summary>Show the solution of .*?</summary>.*?</details>\n*", re.DOTALL)
+TOLD = re.compile(r"<details>\n<summary>Show the solution of .*?</summary>.*?</details>", re.DOTALL)
+ANSWER = "*Your answer:*"
+FIRST = re.compile(
+    r"This is a plain copy of the chapter (?P<chapter>.*?) of \*.*?The cell below (?P<needs>.*?)\. All else", re.DOTALL
+)
+INTRODUCTION = """\
+This is the student edition of the chapter {chapter}. Run the cells from the top, each with Shift and Enter. Write where
+a cell says `...`, "your code" or "Your answer". A check stops until its part is right.
+
+The cell below {needs}."""
 
 
 def starter(solution: str, what: str) -> str:
@@ -24,9 +33,11 @@ def starter(solution: str, what: str) -> str:
 def student(copy: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The student edition of a chapter's plain copy."""
     made = deepcopy(copy)
+    if said := FIRST.match(made.cells[0].source):
+        made.cells[0].source = INTRODUCTION.format(**said.groupdict())
     for cell in made.cells:
         if cell.cell_type == "markdown":
-            cell.source = TOLD.sub("", cell.source).rstrip()
+            cell.source = TOLD.sub(ANSWER, cell.source)
         elif folded := FOLDED.match(cell.source):
             cell.source = starter(cell.source[folded.end() :], folded["what"])
             for mark in ("cellView", "jupyter"):  # nothing is folded any more

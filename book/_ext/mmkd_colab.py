@@ -159,7 +159,7 @@ class Plain:
         return [f"<sup>{label.astext()}</sup> {blocks[0] if blocks else ''}", *blocks[1:]]
 
     def named(self, node):
-        """The number of a figure or table, as the page shows it: "Fig. 3. "."""
+        """The number of a figure or table: "Book Fig. 3. ", since "Fig. 3" is the paper's where there are no links."""
         known = [self.numbers[identity] for identity in node["ids"] if identity in self.numbers]
         return f"**{known[0]}.** " if known else ""
 
@@ -212,9 +212,14 @@ class Plain:
         if re.match(r"[a-z]+:", address):
             return f"[{inner}]({address})"
         page, anchor = urldefrag(urljoin(f"{self.docname}.html", address))
-        if not (self.site and address) or page == f"{self.docname}.html":
+        if any("std-numref" in child.get("classes", []) for child in node.children if isinstance(child, nodes.Element)):
+            inner = f"Book {inner}"
+        if not address or page == f"{self.docname}.html":
             return inner
-        return f"[{inner}]({self.site}/{page}{'#' if anchor else ''}{anchor})"
+        if self.site:
+            return f"[{inner}]({self.site}/{page}{'#' if anchor else ''}{anchor})"
+        chapter = PurePosixPath(page)  # the copies of an edition lie in one folder
+        return f"[{inner}]({chapter.stem}.ipynb)" if chapter.parent.name == "notebooks" else inner
 
 
 def _no_bars(formula):
@@ -224,9 +229,9 @@ def _no_bars(formula):
 
 
 def numbers(env, docname, kinds=("figure", "table")):
-    """What a page calls its figures and tables, by id: "Fig. 3"."""
+    """What a copy calls its figures and tables, by id: "Book Fig. 3"."""
     return {
-        identity: env.config.numfig_format[kind] % ".".join(map(str, number))
+        identity: f"Book {env.config.numfig_format[kind]}" % ".".join(map(str, number))
         for kind in kinds
         for identity, number in env.toc_fignumbers.get(docname, {}).get(kind, {}).items()
     }
@@ -287,7 +292,7 @@ class Copy:
             what = [self.plain.named(n).strip(".* ") for n in (figures or list(node.findall(nodes.table)))]
             fold(new, "The code of " + (" and ".join(filter(None, what)) or "what follows"))
         self.cells.append(new)
-        if "parameters" in tags and "budget" in assigned(cell.source):
+        if "parameters" in tags and {"budget", "records"} <= assigned(cell.source):  # of a chapter that reads records
             self.cells.append(nbformat.v4.new_code_cell(SWITCH))
         # The picture comes when the cell runs; what the page says under it is text.
         blocks = [block for figure in figures for block in self.plain.blocks(figure)]
@@ -333,7 +338,9 @@ from pathlib import Path, PurePosixPath
 
 os.environ.setdefault("MMKD_BOOK", str(Path("mmkd-book").absolute()))  # a copy of the repository, for its records
 book = Path(os.environ["MMKD_BOOK"])
-{install}os.chdir(book / "notebooks")
+{install}if not (book / "notebooks").is_dir():
+    raise FileNotFoundError(f"no copy of the book's repository at {{book}}; put one there, or set MMKD_BOOK")
+os.chdir(book / "notebooks")
 
 import torch
 

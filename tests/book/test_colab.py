@@ -158,7 +158,7 @@ def test_what_myst_knows_alone_is_written_out(book, copy):
         "# A chapter of $x$",
         "*marks*, **bold**, `co*de`, snake_case, 2 < 3 and a \\*star\\*; $a_b^*$",
         "The other page",
-        "Fig. 1 and Table 1, (1), [far](https://a.org/b)",
+        "Book Fig. 1 and Book Table 1, (1), [far](https://a.org/b)",
         "> **Mind *this***\n>\n> - one\n>\n> - two\n>\n>   1. inner\n>\n>   more of two",
         "> **Warning**\n>\n> Beware.",
         "$$\n\\sum_i x_i \\tag{1}\n$$",
@@ -168,7 +168,7 @@ def test_what_myst_knows_alone_is_written_out(book, copy):
         "| a | b |\n| --- | --- |\n| $\\vert x\\vert$ | `y` |",
         "**term**: what it means",
         "![A line.](data:image/svg+xml;base64,",
-        "**Fig. 1.** A *drawn* line.",
+        "**Book Fig. 1.** A *drawn* line.",
         "> quoted",
         "## Summary",
     ]:
@@ -192,7 +192,7 @@ def test_code_is_there_once_and_in_order(copy):
         "budget = None",
         "if TRAIN:  # the switch at the top",
         "hidden = 1",
-        "# @title The code of Table 1",
+        "# @title The code of Book Table 1",
         "# @title Show the solution",
     ]
     assert [c.metadata.get("cellView") for c in own[-2:]] == ["form", "form"]
@@ -225,7 +225,7 @@ def test_what_cells_show_is_plain_too(book, copy, tmp_path):
     assert colab.problems(copy, book[0] / "out") == []
     (shown,) = [o["data"]["text/markdown"] for o in outputs if "text/markdown" in o.get("data", {})]
     link = "[it](https://owner.github.io/name/notebooks/chapter.html)" if book[1] else "it"
-    assert shown.strip() == f"**Table 1.** Of a cell\n\n| n |\n| --- |\n| 1 |\n\n\nsee {link}"
+    assert shown.strip() == f"**Book Table 1.** Of a cell\n\n| n |\n| --- |\n| 1 |\n\n\nsee {link}"
 
 
 def test_buttons_give_the_copy(book):

@@ -37,7 +37,7 @@ def test_a_part_is_handed_out_without_its_lines_and_an_exercise_without_anything
     made = student.student(copy)
     sources = [cell.source for cell in made.cells]
     assert sources == [
-        "Task.\n\nEnd.",
+        "Task.\n\n*Your answer:*\n\nEnd.",
         'def double(x):\n    """Twice."""\n    ...',
         "# Exercise 1: your code\n",
         "# @title The code of Fig. 1\nplot()",
