@@ -256,6 +256,26 @@ def test_an_advantage_that_grows(tmp_path, slope, expected):
     assert "capped: 1 of 30 runs" in told(capped)
 
 
+def test_a_trend_of_one_seed_among_many_is_none(tmp_path):
+    """Fifteen points of three seeds would have shown it, since one seed's lie far out; seeds are what was drawn."""
+    steep, flat = (-0.04, -0.02, 0.0, 0.02, 0.04), (0.001, 0.0, -0.001, 0.0, 0.0005)
+    rows = [
+        {"change": "noise", "value": value, "system": name, "seed": seed, "record": "file", "capped": False}
+        | {"recall@20": 0.5 + (trend[place] if name == "one" else 0.0)}
+        for seed, trend in enumerate((steep, flat, tuple(-x for x in flat), flat[::-1]))
+        for place, value in enumerate((0.0, 0.2, 0.4, 0.6, 0.8))
+        for name in ("one", "other")
+    ]
+    found = Store(tmp_path)
+    give(found, demo.cases, pd.DataFrame(rows))
+    finding = demo.advantage_grows("noise", "one", "other")(found)
+    assert finding.verdict == "inconclusive"
+    assert "in 4 seeds" in told(finding)
+    alone = pd.DataFrame(rows).query("seed == 0")
+    give(found, demo.cases, alone)
+    assert demo.advantage_grows("noise", "one", "other")(found).verdict == "not run"
+
+
 def panel(evidence, rates, in_force=None):
     """One curve of Figure 4: `{value: rate}`."""
     found = evidence(settings, "value", {"a": rates}, setting="dim", system=MMKD)
