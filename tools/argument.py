@@ -54,8 +54,8 @@ STEPS = {
     ),
     "Components": Step(
         "The prompt and each of the distillations are needed.",
-        "None is shown to be. From the same start, training by BPR alone is not told apart on TikTok, and does better on"
-        " LFM-2K with the settings that a short search found. On TikTok it is the start that counts.",
+        "None is shown to be. From the same start, training by BPR alone is not told apart on TikTok, and does better"
+        " on LFM-2K with the settings that a short search found. On TikTok it is the start that counts.",
         {
             "distillation": NOT_REPRODUCED,
             "pair": NOT_REPRODUCED,
@@ -70,8 +70,8 @@ STEPS = {
     ),
     "Settings": Step(
         "Equal sizes, a deep teacher, dropout and all three weights do best.",
-        "On LFM-2K a larger student, a shallow teacher and no pair-wise weight do better, and dropout is worth less than"
-        " 2 %. The rest is not decided.",
+        "On LFM-2K a larger student, a shallow teacher and no pair-wise weight do better, and dropout is worth less"
+        " than 2 %. The rest is not decided.",
         {
             **dict.fromkeys(("equal d", "teacher's depth", "pair weight", "dropout"), NOT_REPRODUCED),
             **dict.fromkeys(("list weight", "prompt rate"), INCONCLUSIVE),
@@ -79,8 +79,8 @@ STEPS = {
     ),
     "Cost": Step(
         "The student is small, and cheap to train and to serve.",
-        "It serves without content, and an epoch on new data takes little. But its tables are as large as its teacher's,"
-        " and Eq. 3 to 10 take most of its training.",
+        "It serves without content, and an epoch on new data takes little. But its tables are as large as its"
+        " teacher's, and Eq. 3 to 10 take most of its training.",
         {"complexity": REPRODUCED, "new data, time": REPRODUCED}
         | dict.fromkeys(("compression", "serving", "cost of KL"), NOT_REPRODUCED),
     ),
