@@ -1,5 +1,6 @@
 """The rules that turn records into verdicts, on made-up records whose truth is known."""
 
+import json
 import shutil
 from operator import itemgetter
 from pathlib import Path
@@ -457,6 +458,31 @@ def test_one_seed_of_several_decides_no_claim_on_a_measurement(monkeypatch, tmp_
     assert found.verdict == expected
     shown = "one, gap: a 0.2, b 0.1" + (", in one seed so far" if expected == NOT_RUN else "")
     assert told(found) == shown  # what was measured is shown even where it decides nothing
+
+
+def test_a_measurement_that_still_rose_at_its_end_decides_nothing(monkeypatch, tmp_path):
+    measured = [
+        ({"dataset": dataset, "system": system, "seed": seed}, {"gap": gap, "rising": rising})
+        for dataset, rising in (("one", False), ("two", True))
+        for system, gap in (("a", 0.2), ("b", 0.1))
+        for seed in range(2)
+    ]
+    monkeypatch.setattr(Store, "taken", lambda *_: measured)
+    rule = every_seed(overfitting.cases, "a", ["b"], itemgetter("gap"), what="gap", capped=itemgetter("rising"))
+    found = rule(Store(tmp_path))
+    assert found.verdict == "partly reproduced"
+    assert found.lines == ("one, gap: a 0.2, b 0.1", "two, gap: a 0.2, b 0.1, capped: 4 of 4 runs")
+    monkeypatch.setattr(Store, "taken", lambda *_: measured[4:])
+    assert rule(Store(tmp_path)).verdict == "inconclusive (capped)"
+
+
+def test_the_records_behind_a_verdict_are_those_of_the_systems_it_compares():
+    finding = claims()["reduction overfits"].judge(Store(ROOT / "book" / "records"))
+    names = [
+        json.loads(Path(file).read_text())["measurement"]["arguments"]["system"]["model"] for file in finding.records
+    ]
+    assert set(names) == {"teacher", "lightgcn"}
+    assert len(names) == 10  # two seeds on TikTok, three on LFM-2K
 
 
 def test_what_cannot_be_tested_says_why(tmp_path):
