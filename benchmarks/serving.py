@@ -1,6 +1,6 @@
 """`mmkd serve` under load on loopback, beside a bare NumPy loop that makes the same lists.
 
-    python -m benchmarks.serving
+    python -m benchmarks.serving --out book/records/speed/serving.json
     python -m benchmarks.serving --at tiktok --seconds 2 --connections 4 --repeat 1
 
 Tables of random numbers at a data set's size, lists of 20. `bare` is the README's loop, `bare, as JSON` has ids and
@@ -27,8 +27,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from benchmarks.generated import power_law
+from mmkd_core.cost import environment
+from mmkd_core.files import write_json
 
 SIZES = {"tiktok": (9308, 6710, 60_000), "netflix": (43_739, 17_239, 900_000), "small": (200, 300, 1000)}
 K, DIM = 20, 64
@@ -195,19 +198,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=4, help="of each measurement")
     parser.add_argument("--connections", type=int, default=8, help="that ask at the same time")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write a JSON record too")
     parser.add_argument("--asgi", type=Path, metavar="EXPORT", help="serve the bare loop (what this program calls)")
     given = parser.parse_args(arguments)
     if given.asgi:
         asgi(given.asgi)
         return
+    measured: dict[str, Any] = {}
     for at in given.at:
         users, items, _ = SIZES[at]
         rows = compare(at, given.seconds, given.connections, given.repeat)
+        measured[at] = {
+            "users": users, "items": items, "load": round(os.getloadavg()[0], 1),
+            "requests": {who: load._asdict() for who, load in rows.items()},
+        }  # fmt: skip
         print(f"{at}: {users:,} users × {items:,} items, {DIM}-d, lists of {K}; load {os.getloadavg()[0]:.1f}")
         print("  per CPU second   of bare   per second   median ms    p99 ms")
         for who, load in rows.items():
             felt = f"{load.per_second:>13,.0f}{load.median:>12.2f}{load.p99:>10.2f}" if load.median else " " * 35
             print(f"{load.per_cpu:>16,.0f}{load.per_cpu / rows['bare'].per_cpu:>10.2f}{felt}  {who}")
+    if given.out:
+        how = {"seconds": given.seconds, "connections": given.connections, "repeat": given.repeat}
+        write_json(given.out, {"how": how, "at": measured, "environment": environment(torch.device("cpu"))})
 
 
 if __name__ == "__main__":

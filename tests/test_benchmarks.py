@@ -80,8 +80,9 @@ def test_the_range_of_l2_is_the_same_in_every_space():
     assert {name for name, space in spaces.items() if "l2" not in space} == set(BY_HAND)
 
 
-def test_the_service_is_put_under_load_beside_a_bare_loop():
+def test_the_service_is_put_under_load_beside_a_bare_loop(tmp_path):
     command = [sys.executable, "-m", "benchmarks.serving", "--at", "small", "--seconds", "0.2", "--repeat", "1"]
+    command += ["--out", tmp_path / "load.json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     title, _, *rows = done.stdout.splitlines()
     assert title.startswith("small: 200 users × 300 items")
@@ -89,3 +90,6 @@ def test_the_service_is_put_under_load_beside_a_bare_loop():
         "bare", "bare, as JSON", "service", "service, one connection", "service, the long way", "bare in ASGI"
     ]  # fmt: skip
     assert all(float(row.split()[0].replace(",", "")) > 0 for row in rows)
+    written = json.loads((tmp_path / "load.json").read_text())
+    assert list(written["at"]["small"]["requests"]) == [row.split("  ")[-1].strip() for row in rows]
+    assert written["at"]["small"]["requests"]["service"]["p99"] > 0
