@@ -57,7 +57,7 @@ def test_what_runs_are_the_systems_that_the_verdict_rests_on():
 
 
 def test_a_setting_in_force_is_that_of_the_data_asked_for():
-    labels = [case.labels for case in challenge("teacher's depth", seeds=0).cases]
+    labels = [case.labels for case in challenge("teacher's depth").cases]
     assert {own["setting"] for own in labels} == {"teacher.layers"}
     assert {4, 1} <= {own["value"] for own in labels}
     assert [own for own in labels if own["in force"]]
@@ -76,19 +76,19 @@ def test_most_claims_of_each_topic_can_be_challenged():
         challenge(UNTESTABLE)
 
 
-def test_settings_change_both_sides_but_not_what_they_differ_in():
+def test_settings_change_both_sides_but_not_what_one_has_in_place_of_the_value_in_force():
     one = challenge(
         "pair", settings={"mmkd": {"pair": 7.0, "list": 0.5, "fit": {"batch_size": 64}}, "teacher": {"l2": 0.5}}
     )
-    assert [case.job.hparams["pair"] for case in one.cases] == [1.0, 1.0, 0.0, 0.0]
+    assert [case.job.hparams["pair"] for case in one.cases] == [7.0, 7.0, 0.0, 0.0]
     for case in one.cases:
         assert (case.job.hparams["list"], case.job.fit.batch_size, case.job.teacher.hparams["l2"]) == (0.5, 64, 0.5)
         assert case.job.fit.epochs == case.job.teacher.fit.epochs == 1
         assert case.job.seed == case.labels["seed"]
-    assert one.sides["mmkd: pair"].to_dict() == {"MMKD": 1.0, "w/o-PairKD": 0.0}
+    assert one.sides["mmkd: pair"].to_dict() == {"MMKD": 7.0, "w/o-PairKD": 0.0}
     assert one.sides["runs"].to_dict() == {"MMKD": 2, "w/o-PairKD": 2}
-    measured = challenge("new data", settings={"lightgcn": {"layers": 1}}).cases
-    assert {stage.hparams["layers"] for stage in _stages(measured) if stage.model == "lightgcn"} == {1}
+    measured = challenge("new data", settings={"lattice": {"layers": 3}}).cases
+    assert {stage.hparams["layers"] for stage in _stages(measured) if stage.model == "lattice"} == {3}
     untouched = [case.job.canonical for case in challenge("pair").cases]
     assert [case.job.canonical for case in challenge("pair", settings={}).cases] == untouched
 
@@ -108,6 +108,16 @@ def _stages(cases):
         ("pair", {"settings": {"mmkd": {"fit": {"epochs": -1}}}}, "epochs"),
         ("pair", {"datasets": "nowhere"}, "'nowhere': no such data set or folder"),
         ("pair", {"budget": "all"}, "unknown budget 'all'"),
+        ("Pairs", {}, "unknown claim 'Pairs'; did you mean 'pair'"),
+        ("pair", {"seeds": []}, "seeds=[]; expected some, or None for those of the ledger"),
+        ("pair", {"datasets": ()}, "datasets=(); expected some, or None"),
+        ("pair", {"seeds": [3]}, "got the seeds [3]; expected 2 different ones"),
+        ("pair", {"seeds": [0, 0]}, "got the seeds [0]; expected 2 different ones"),
+        (
+            "teacher's depth",
+            {"datasets": "tiktok", "settings": {"teacher": {"layers": 3}}},
+            "teacher: the sides differ in layers, and none has the value in force to change",
+        ),
     ],
 )
 def test_what_cannot_be_asked_is_named(name, asked, said):
@@ -147,9 +157,10 @@ def test_what_differs_is_told(pair):
 
 def test_a_result_stands_beside_the_ledger(pair, tmp_path, capsys):
     _, result, _, _ = pair
-    file = tmp_path / "mine.json"
-    result.write(file)
+    file = result.write(tmp_path)
     assert Result.read(file) == result
+    assert file == result.write(tmp_path)
+    assert file != replace(result, seeds=(3, 4)).write(tmp_path)  # another question does not replace it
     status, out, _ = call(capsys, "claims", "--with", file, "--records", RECORDS)
     assert status == 0
     lines = out.splitlines()
@@ -181,8 +192,7 @@ def test_a_result_stands_beside_the_ledger(pair, tmp_path, capsys):
 )
 def test_what_is_no_result_is_refused(pair, tmp_path, refused, change, said):
     _, result, _, _ = pair
-    file = tmp_path / "mine.json"
-    result.write(file)
+    file = result.write(tmp_path)
     values = json.loads(file.read_text())
     file.write_text("[" if change is None else json.dumps(values | change))
-    refused("claims", "--with", file, says=f"mine.json: not a result of a challenge .*{re.escape(said)}")
+    refused("claims", "--with", file, says=f"{file.name}: not a result of a challenge .*{re.escape(said)}")

@@ -1,5 +1,6 @@
 """The rules that turn records into verdicts, on made-up records whose truth is known."""
 
+import json
 import shutil
 from operator import itemgetter
 from pathlib import Path
@@ -256,6 +257,26 @@ def test_an_advantage_that_grows(tmp_path, slope, expected):
     assert "capped: 1 of 30 runs" in told(capped)
 
 
+def test_a_trend_of_one_seed_among_many_is_none(tmp_path):
+    """Fifteen points of three seeds would have shown it, since one seed's lie far out; seeds are what was drawn."""
+    steep, flat = (-0.04, -0.02, 0.0, 0.02, 0.04), (0.001, 0.0, -0.001, 0.0, 0.0005)
+    rows = [
+        {"change": "noise", "value": value, "system": name, "seed": seed, "record": "file", "capped": False}
+        | {"recall@20": 0.5 + (trend[place] if name == "one" else 0.0)}
+        for seed, trend in enumerate((steep, flat, tuple(-x for x in flat), flat[::-1]))
+        for place, value in enumerate((0.0, 0.2, 0.4, 0.6, 0.8))
+        for name in ("one", "other")
+    ]
+    found = Store(tmp_path)
+    give(found, demo.cases, pd.DataFrame(rows))
+    finding = demo.advantage_grows("noise", "one", "other")(found)
+    assert finding.verdict == "inconclusive"
+    assert "in 4 seeds" in told(finding)
+    alone = pd.DataFrame(rows).query("seed == 0")
+    give(found, demo.cases, alone)
+    assert demo.advantage_grows("noise", "one", "other")(found).verdict == "not run"
+
+
 def panel(evidence, rates, in_force=None):
     """One curve of Figure 4: `{value: rate}`."""
     found = evidence(settings, "value", {"a": rates}, setting="dim", system=MMKD)
@@ -437,6 +458,31 @@ def test_one_seed_of_several_decides_no_claim_on_a_measurement(monkeypatch, tmp_
     assert found.verdict == expected
     shown = "one, gap: a 0.2, b 0.1" + (", in one seed so far" if expected == NOT_RUN else "")
     assert told(found) == shown  # what was measured is shown even where it decides nothing
+
+
+def test_a_measurement_that_still_rose_at_its_end_decides_nothing(monkeypatch, tmp_path):
+    measured = [
+        ({"dataset": dataset, "system": system, "seed": seed}, {"gap": gap, "rising": rising})
+        for dataset, rising in (("one", False), ("two", True))
+        for system, gap in (("a", 0.2), ("b", 0.1))
+        for seed in range(2)
+    ]
+    monkeypatch.setattr(Store, "taken", lambda *_: measured)
+    rule = every_seed(overfitting.cases, "a", ["b"], itemgetter("gap"), what="gap", capped=itemgetter("rising"))
+    found = rule(Store(tmp_path))
+    assert found.verdict == "partly reproduced"
+    assert found.lines == ("one, gap: a 0.2, b 0.1", "two, gap: a 0.2, b 0.1, capped: 4 of 4 runs")
+    monkeypatch.setattr(Store, "taken", lambda *_: measured[4:])
+    assert rule(Store(tmp_path)).verdict == "inconclusive (capped)"
+
+
+def test_the_records_behind_a_verdict_are_those_of_the_systems_it_compares():
+    finding = claims()["reduction overfits"].judge(Store(ROOT / "book" / "records"))
+    names = [
+        json.loads(Path(file).read_text())["measurement"]["arguments"]["system"]["model"] for file in finding.records
+    ]
+    assert set(names) == {"teacher", "lightgcn"}
+    assert len(names) == 10  # two seeds on TikTok, three on LFM-2K
 
 
 def test_what_cannot_be_tested_says_why(tmp_path):

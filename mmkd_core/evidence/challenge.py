@@ -3,8 +3,12 @@
 Which systems a claim compares is not written down twice: they are those whose records the ledger's verdict rests on.
 """
 
+import difflib
+import hashlib
 import inspect
+import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
@@ -17,6 +21,7 @@ import torch
 from mmkd_core.cost import environment
 from mmkd_core.evidence import engine
 from mmkd_core.evidence.cases import BUDGETS, Case, Job, Names, Seeds, title_of_place
+from mmkd_core.evidence.compare import LEAST_SEEDS
 from mmkd_core.evidence.ledger import claims
 from mmkd_core.evidence.measurement import Measurement
 from mmkd_core.evidence.question import Claim
@@ -45,9 +50,12 @@ class Result:
     budget: str
     environment: dict[str, Any]
 
-    def write(self, file: str | Path) -> None:
-        """Writes the result as JSON, whole or not at all."""
-        write_json(Path(file), {"format": FORMAT, **asdict(self)})
+    def write(self, folder: str | Path) -> Path:
+        """Writes the result as JSON, whole or not at all, and returns the file; another question has another name."""
+        asked = json.dumps([self.datasets, self.seeds, self.settings, self.budget], sort_keys=True)
+        name = f"{self.claim}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}.json"
+        write_json(Path(folder) / name, {"format": FORMAT, **asdict(self)})
+        return Path(folder) / name
 
     @classmethod
     def read(cls, file: str | Path) -> "Result":
@@ -89,8 +97,9 @@ class Challenge:
     """A claim of the ledger in `store`, on the data sets and seeds of the one who doubts it.
 
     None of either: those of the question. `settings` are changes by model, `{"mmkd": {"pair": 0.1}}`, those of training
-    under "fit", `{"lightgcn": {"fit": {"epochs": 20}}}`; what the sides of the claim differ in stays as it is. Raises
-    `ValueError` for what is no claim, for one that nothing can decide, and for settings of a model that it has not.
+    under "fit", `{"lightgcn": {"fit": {"epochs": 20}}}`. Of a setting in which the sides of the claim differ, the value
+    in force is changed, and what a side has in its place stays. Raises `ValueError` for what is no claim, for one that
+    nothing can decide, for settings that it has not, and for fewer seeds than a verdict needs.
     """
 
     name: str
@@ -102,13 +111,29 @@ class Challenge:
 
     def __post_init__(self) -> None:
         if self.name not in claims():
-            raise ValueError(f"unknown claim {quoted(self.name)}; one of {list(claims())}")
+            near = difflib.get_close_matches(str(self.name).lower(), claims(), cutoff=0.7)
+            meant = f"; did you mean {' or '.join(map(repr, near))}?" * bool(near)
+            raise ValueError(f"unknown claim {quoted(self.name)}{meant}; one of {list(claims())}")
+        for what, asked in (("datasets", self.datasets), ("seeds", self.seeds)):
+            if asked is not None and not isinstance(asked, str | int) and not len(asked):
+                raise ValueError(f"{what}={quoted(asked)}; expected some, or None for those of the ledger")
         if not self._asked:
             raise ValueError(f"the claim {self.name!r} rests on no records: {self.ours.lines[0]}; nothing can be run")
         models = {stage.model for case in self.cases for stage in _stages(case.job)}
         for model in self.settings or {}:
             if model not in models:
                 raise ValueError(f"settings of {quoted(model)}, which this claim has not; one of {sorted(models)}")
+        for model, own in (self.settings or {}).items():
+            stages = [stage for case in self.cases for stage in _stages(case.job) if stage.model == model]
+            for name in set(own) - {"fit"}:
+                if not any(stage.hparams[name] == own[name] for stage in stages):
+                    raise ValueError(f"{model}: the sides differ in {name}, and none has the value in force to change")
+        given = {labels["seed"] for labels, _ in self.cases if "seed" in labels}
+        usual = {labels["seed"] for cases in self._asked for labels, _ in cases() if "seed" in labels}
+        if len(given) < min(LEAST_SEEDS, len(usual)):
+            raise ValueError(
+                f"got the seeds {sorted(given)}; expected {LEAST_SEEDS} different ones, as a verdict needs"
+            )
 
     @property
     def claim(self) -> Claim:
@@ -145,9 +170,13 @@ class Challenge:
 
     @property
     def cases(self) -> list[Case]:
-        """What is to be run, each job once."""
+        """What is to be run, each job once; of its labels, where it has several, those that most others share."""
         every = [case for cases in self._asked.values() for case in cases]
-        return list({case.job.canonical: case for case in every}.values())
+        shared = Counter(label for case in every for label in case.labels.items())
+        every.sort(key=lambda case: sum(shared[label] for label in case.labels.items()))  # the last one stays
+        chosen = {case.job.canonical: case for case in every}
+        order = dict.fromkeys(case.job.canonical for cases in self._asked.values() for case in cases)
+        return [chosen[job] for job in order]
 
     @property
     def rule(self) -> str:
@@ -185,23 +214,26 @@ class Challenge:
         )
 
 
-def changed(job: Job, settings: Settings, stay: Mapping[str, set[str]]) -> Job:
-    """A job with the `settings` of each model in all its stages, but for those that `stay`, by model.
+def changed(job: Job, settings: Settings, differing: Mapping[str, set[str]]) -> Job:
+    """A job with the `settings` of each model in all its stages; of those `differing`, only where in force.
 
     Raises `ValueError` for what is no setting of a model, or no value of one.
     """
     if isinstance(job, Measurement):
         arguments = {
-            name: changed(value, settings, stay) if isinstance(value, Experiment) else value
+            name: changed(value, settings, differing) if isinstance(value, Experiment) else value
             for name, value in job.arguments.items()
         }
         return replace(job, arguments=arguments)
-    own, kept = dict(settings.get(job.model, {})), stay.get(job.model, set())
+    own = dict(settings.get(job.model, {}))
     training = own.pop("fit", {})
-    teachers: dict[str, Any] = {name: changed(teacher, settings, stay) for name, teacher in job.teachers.items()}
+    if own:
+        usual = plan(job.model, job.dataset).hparams
+        own = {n: v for n, v in own.items() if n not in differing[job.model] or job.hparams[n] == usual[n]}
+    teachers: dict[str, Any] = {name: changed(teacher, settings, differing) for name, teacher in job.teachers.items()}
     return plan(
         job.model, job.dataset, seed=job.seed, options=job.options,
-        hparams={**job.hparams, **{name: value for name, value in own.items() if name not in kept}},
+        hparams={**job.hparams, **own},
         fit={**{n: v for n, v in asdict(job.fit).items() if n != "seed"}, **training}, **teachers,
     )  # fmt: skip
 

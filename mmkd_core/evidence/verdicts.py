@@ -7,7 +7,7 @@ claim that should hold on every data set is reproduced (all "+"), partly (some "
 inconclusive (none of them; "(capped)" if a run at its cap of epochs leaves a data set undecided), or not run (nothing).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,19 +152,41 @@ Read = Callable[[Mapping[str, Any]], float]  # one number from the values of a m
 Systems = Mapping[Any, Any]  # the values of measurements by system, then by seed (None where there is none)
 
 
-def on_each_dataset(cases: Cases, what: str, read: Callable[[Systems], tuple[str | None, str]], *by: str) -> Judge:
-    """`read` gives a sign and a text for what was measured on a data set, or at a shape: by the labels `by`."""
+def on_each_dataset(
+    cases: Cases,
+    what: str,
+    read: Callable[[Systems], tuple[str | None, str]],
+    *by: str,
+    systems: Collection[str] | None = None,
+) -> Judge:
+    """`read` gives a sign and a text for what was measured on a data set, or at a shape: by the labels `by`.
+
+    `systems` are those that it reads, if not all: the records behind the verdict are theirs.
+    """
 
     def judge(store: Store) -> Finding:
         found = {title_of_place(dataset): read(own) for dataset, own in store.tree(cases, "dataset", *by).items()}
         lines = tuple(f"{dataset}, {what}: {text or NOT_RUN}" for dataset, (_, text) in found.items())
-        return Finding(verdict([sign for sign, _ in found.values()]), lines or (NOT_RUN,), store.files(cases))
+        behind = (str(path) for own, path in store.files_of(cases) if systems is None or own["system"] in systems)
+        return Finding(verdict([sign for sign, _ in found.values()]), lines or (NOT_RUN,), tuple(behind))
 
     return judge
 
 
-def every_seed(cases: Cases, one: str, others: Sequence[str], value: Read, *, what: str, lower: bool = False) -> Judge:
-    """`value` of `one` is higher (or lower) than that of each of `others` in every seed, on every data set."""
+def every_seed(
+    cases: Cases,
+    one: str,
+    others: Sequence[str],
+    value: Read,
+    *,
+    what: str,
+    lower: bool = False,
+    capped: Callable[[Mapping[str, Any]], bool] = lambda values: False,
+) -> Judge:
+    """`value` of `one` is higher (or lower) than that of each of `others` in every seed, on every data set.
+
+    A data set on which one of them is `capped`, as its values tell, decides nothing.
+    """
 
     def read(systems: Systems) -> tuple[str | None, str]:
         pairs = _in_common(systems, one, others, value)
@@ -174,9 +196,12 @@ def every_seed(cases: Cases, one: str, others: Sequence[str], value: Read, *, wh
         named = ((name, v) for other, pair in pairs.items() for name, v in zip((one, other), pair, strict=True))
         numbers = dict.fromkeys(f"{name} {np.mean(v):.4g}" for name, v in named)
         few = ", in one seed so far" if pairs and not enough else ""
-        return worst if enough else None, ", ".join(numbers) + few
+        taken = [own for name in (one, *others) for own in systems.get(name, {}).values() if own]
+        short = sum(map(capped, taken))
+        told = f", {CAPPED}: {short} of {len(taken)} runs" if short else ""
+        return (CAPPED if short else worst) if enough else None, ", ".join(numbers) + few + told
 
-    return on_each_dataset(cases, what, read, "system", "seed")
+    return on_each_dataset(cases, what, read, "system", "seed", systems=(one, *others))
 
 
 def within(cases: Cases, one: str, others: Sequence[str], value: Read, share: float, *, what: str) -> Judge:
@@ -188,7 +213,7 @@ def within(cases: Cases, one: str, others: Sequence[str], value: Read, share: fl
         sign = None if not ratios else "+" if max(ratios.values()) <= share else "-"
         return sign, ", ".join(f"{100 * ratio:.1f} % of {other}'s" for other, ratio in ratios.items())
 
-    return on_each_dataset(cases, what, read, "system", "seed")
+    return on_each_dataset(cases, what, read, "system", "seed", systems=(one, *others))
 
 
 def _in_common(

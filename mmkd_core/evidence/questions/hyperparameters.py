@@ -124,14 +124,14 @@ def _curve(rows: pd.DataFrame, setting: str, system: str) -> pd.DataFrame:
     return rows_of(rows_of(rows, "setting", setting), "system", system)
 
 
-def matters(setting: str, value: float | int, system: str = MMKD) -> Judge:
-    """`system` with the setting in force is better than with `value`."""
+def matters(setting: str, value: float | int, system: str = MMKD, share: float = 0.0) -> Judge:
+    """`system` with the setting in force is better than with `value`, by the share `share` at least."""
 
     def pairs(name: str, rows: pd.DataFrame) -> Iterable[Pair]:
         curve = _curve(rows, setting, system)
         yield name, f"{value:g}", curve[curve["in force"]], curve[curve["value"] == value]
 
-    return paired(cases, pairs)
+    return paired(cases, pairs, share=share)
 
 
 def grows(setting: str, one: float | int, other: float | int, system: str, **limit: Any) -> Judge:
@@ -166,7 +166,7 @@ RULES = {
     "d saturates": saturates("dim", 128, 64, MMKD, 0.02),
     "equal d": equal_is_best("teacher.dim", "dim"),
     "teacher's depth": grows("teacher.layers", 4, 1, TEACHER),
-    "dropout": matters("teacher.dropout", 0.0, TEACHER),
+    "dropout": matters("teacher.dropout", 0.0, TEACHER, share=0.02),
     "pair weight": matters("pair", 0.0),
     "list weight": matters("list", 0.0),
     "prompt rate": matters("teacher.prompt_rate", 0.0),
