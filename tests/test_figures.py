@@ -43,12 +43,6 @@ def test_posters_are_drawn_titled_and_marked(data):
     assert [ax.get_title("left") for ax in figure.axes if ax.get_title("left")] == ["first", "second"]
 
 
-def test_sound_shows_the_whole_wave_and_no_level_above_its_peak(data):
-    wave, spectrogram, _ = figures.sound(data, 5).axes
-    assert len(wave.lines[0].get_xdata()) == data.sounds.shape[1]
-    assert spectrogram.collections[0].get_array().max() == 0
-
-
 def test_curves_show_every_term_and_the_epoch_kept():
     history = {
         "losses": [{"bpr": 0.7, "l2": 0.1}, {"bpr": 0.5, "l2": 0.2}],

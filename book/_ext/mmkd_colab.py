@@ -207,13 +207,14 @@ class Plain:
     def inline_raw(self, node, inner):
         return node.astext() if node.astext().startswith("<") and "svg" not in node.astext() else ""
 
+    def inline_number_reference(self, node, inner):
+        return self.inline_reference(node, f"Book {inner}")
+
     def inline_reference(self, node, inner):
         address = node.get("refuri", "")
         if re.match(r"[a-z]+:", address):
             return f"[{inner}]({address})"
         page, anchor = urldefrag(urljoin(f"{self.docname}.html", address))
-        if any("std-numref" in child.get("classes", []) for child in node.children if isinstance(child, nodes.Element)):
-            inner = f"Book {inner}"
         if not address or page == f"{self.docname}.html":
             return inner
         if self.site:

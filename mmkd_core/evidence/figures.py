@@ -1,6 +1,6 @@
 """What more than one chapter draws, from plain values: each function returns a `Figure`, or draws into a panel.
 
-Posters, sounds, training curves, intervals, differences between systems, lines, bars, points and matrices.
+Posters, training curves, intervals, differences between systems, lines, bars, points and matrices.
 """
 
 import textwrap
@@ -43,22 +43,6 @@ def posters(data: DemoDataset, rows: Mapping[str, Sequence[int]], *, marked: Col
             ax.set_xlabel(textwrap.fill(tick + data.title(item), int(12 * cell)), fontsize=8.5)
             if tick:
                 ax.spines[:].set(visible=True, color=VERMILION, linewidth=4)
-    return figure
-
-
-def sound(data: DemoDataset, item: int) -> Figure:
-    """The sound of an item twice: as a wave, and as the strength of each frequency over time, in decibels."""
-    wave, rate = data.sounds[item], data.sample_rate
-    figure, (left, right) = panels(2, 2.6)
-    left.plot(np.arange(len(wave)) / rate, wave, color=BLUE, linewidth=0.4)
-    entitle(left, "Wave", xlabel="seconds", ylabel="amplitude", ylim=(-1, 1))
-    power, frequency, time, _ = right.specgram(wave + 1e-6, NFFT=256, noverlap=128, Fs=rate)
-    right.clear()
-    decibels = np.maximum(10 * np.log10(power / power.max()), -50)
-    mesh = right.pcolormesh(time, frequency / 1000, decibels, cmap="cividis", rasterized=True)
-    entitle(right, "Spectrogram", xlabel="seconds", ylabel="kilohertz")
-    right.grid(visible=False)
-    figure.colorbar(mesh, ax=right, label="decibels")
     return figure
 
 
