@@ -55,7 +55,7 @@ def gathered(config: Path) -> dict[str, Any]:
     for model in models:
         own = rows[rows["system"] == model].sort_values("seed")
         if list(own["seed"]) != seeds:
-            raise ValueError(f"{model} has seeds {list(own['seed'])} in {folder}; expected one record each of {seeds}")
+            raise ValueError(f"{model} has {len(own)} records in {folder}; expected one per seed of {seeds}")
         stages = [stage.cost["cpu_seconds"] for file in own["record"] for stage in store.trainings(file)]
         systems[model] = {
             "seeds": len(own),
@@ -64,8 +64,8 @@ def gathered(config: Path) -> dict[str, Any]:
             "capped": int(own["capped"].sum()),
             "cpu_seconds": sum(stages) / len(own),
         }
-    ours = asked["export"]["model"]
-    for metric in METRICS:
+    ours = asked.get("export", {}).get("model")
+    for metric in METRICS if ours else ():
         for model, found in compare_all(against_each(rows, "system", ours), metric).items():
             if found is not None:  # each has as many records as there are seeds
                 systems[model].setdefault("behind by", {})[metric] = difference_text(found)

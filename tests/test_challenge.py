@@ -113,11 +113,6 @@ def _stages(cases):
         ("pair", {"datasets": ()}, "datasets=(); expected some, or None"),
         ("pair", {"seeds": [3]}, "got the seeds [3]; expected 2 different ones"),
         ("pair", {"seeds": [0, 0]}, "got the seeds [0]; expected 2 different ones"),
-        (
-            "teacher's depth",
-            {"datasets": "tiktok", "settings": {"teacher": {"layers": 3}}},
-            "teacher: the sides differ in layers, and none has the value in force to change",
-        ),
     ],
 )
 def test_what_cannot_be_asked_is_named(name, asked, said):

@@ -33,6 +33,18 @@ def test_each_model_s_seeds_are_one_line(carried_out):
     assert found["systems"]["itemknn"]["recall@20"]["std"] == 0  # it has no chance in it
     assert 0 <= found["systems"]["popularity"]["recall@20"]["mean"] <= 1
     assert str(carried_out.parent) not in json.dumps(found)
+    assert "behind by" not in found["systems"]["itemknn"]
+
+
+def test_what_is_exported_is_compared_with_each_other(carried_out):
+    folder = carried_out.parent
+    for seed in (0, 1):
+        run(plan("bpr-mf", str(folder / "shop"), seed=seed, fit={"epochs": 3, "lr": 0.05}), store=folder / "runs")
+    text = carried_out.read_text().replace('"itemknn"]', '"bpr-mf"]')
+    carried_out.write_text(text + '[export]\nmodel = "bpr-mf"\n')
+    found = movielens.gathered(carried_out)["systems"]
+    assert list(found["popularity"]["behind by"]) == ["recall@20", "ndcg@20"]
+    assert "behind by" not in found["bpr-mf"]
 
 
 def test_a_seed_that_did_not_run_is_named(carried_out):

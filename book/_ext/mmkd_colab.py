@@ -293,7 +293,7 @@ class Copy:
             what = [self.plain.named(n).strip(".* ") for n in (figures or list(node.findall(nodes.table)))]
             fold(new, "The code of " + (" and ".join(filter(None, what)) or "what follows"))
         self.cells.append(new)
-        if "parameters" in tags and {"budget", "records"} <= assigned(cell.source):  # of a chapter that reads records
+        if "parameters" in tags and "budget" in assigned(cell.source) and "claim" not in assigned(cell.source):
             self.cells.append(nbformat.v4.new_code_cell(SWITCH))
         # The picture comes when the cell runs; what the page says under it is text.
         blocks = [block for figure in figures for block in self.plain.blocks(figure)]

@@ -142,7 +142,8 @@ def test_a_challenge_leaves_a_result(folder, execute, tmp_path):
     asked = {"claim": "list", "datasets": [str(folder)], "budget": "smoke", "runs": str(tmp_path)}
     outputs = [output for cell in execute(FOLDER / "challenge.ipynb", asked) for output in cell.get("outputs", [])]
     assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
-    result = Result.read(tmp_path / "list.json")
+    (file,) = tmp_path.glob("list-*.json")
+    result = Result.read(file)
     assert (result.claim, result.datasets, result.seeds) == ("list", (str(folder),), (0, 1))
     assert len(list((tmp_path / folder.name / "mmkd").glob("*.json"))) == 4
 
