@@ -208,11 +208,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for at in given.at:
         users, items, _ = SIZES[at]
         rows = compare(at, given.seconds, given.connections, given.repeat)
+        busy = os.getloadavg()[0]
         measured[at] = {
-            "users": users, "items": items, "load": round(os.getloadavg()[0], 1),
+            "users": users, "items": items, "load": round(busy, 1),
             "requests": {who: load._asdict() for who, load in rows.items()},
         }  # fmt: skip
-        print(f"{at}: {users:,} users × {items:,} items, {DIM}-d, lists of {K}; load {os.getloadavg()[0]:.1f}")
+        print(f"{at}: {users:,} users × {items:,} items, {DIM}-d, lists of {K}; load {busy:.1f}")
         print("  per CPU second   of bare   per second   median ms    p99 ms")
         for who, load in rows.items():
             felt = f"{load.per_second:>13,.0f}{load.median:>12.2f}{load.p99:>10.2f}" if load.median else " " * 35

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from mmkd_core.evidence.ledger import anchor, claims, page
+from mmkd_core.evidence.ledger import anchor, argument_file, claims, page
 from mmkd_core.evidence.verdicts import VERDICTS
 
 HELD = {name: verdict for step in argument.STEPS.values() for name, verdict in step.holds.items()}
@@ -65,7 +65,7 @@ def test_each_topic_heads_one_part_of_the_book(ledger):
     assert set(argument.PARTS) <= {part["caption"] for part in parts}
     assert sorted(topic for topics in argument.PARTS.values() for topic in topics) == sorted(argument.STEPS)
     for part, topics in argument.PARTS.items():
-        links = ElementTree.fromstring(pictures[f"argument-{part.lower().replace(' ', '-')}.svg"]).findall(f"{SVG}a")
+        links = ElementTree.fromstring(pictures[argument_file(part)]).findall(f"{SVG}a")
         claimed = ledger.index[ledger["topic"].isin(topics)]
         assert [link.get("href") for link in links] == [f"{argument.LEDGER}#{anchor(name)}" for name in claimed]
 

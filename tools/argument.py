@@ -12,7 +12,7 @@ from html import escape
 
 import pandas as pd
 
-from mmkd_core.evidence.ledger import anchor
+from mmkd_core.evidence.ledger import anchor, argument_file
 from mmkd_core.evidence.style import GREEN, ORANGE, VERMILION
 from mmkd_core.evidence.verdicts import (
     INCONCLUSIVE,
@@ -139,10 +139,7 @@ def pictures(ledger: pd.DataFrame) -> dict[str, str]:
     topics = ledger["topic"].unique()
     if wrong := unfit(ledger) + [f"{topic}: has no words" for topic in topics if topic not in STEPS]:
         raise ValueError(f"write the argument in tools/argument.py anew where it no longer fits: {'; '.join(wrong)}")
-    parts = {
-        f"argument-{part.lower().replace(' ', '-')}.svg": ledger[ledger["topic"].isin(topics)]
-        for part, topics in PARTS.items()
-    }
+    parts = {argument_file(part): ledger[ledger["topic"].isin(topics)] for part, topics in PARTS.items()}
     return {name: _picture(claims) for name, claims in {"argument.svg": ledger, **parts}.items()}
 
 

@@ -14,9 +14,6 @@ FOLDED = re.compile(r"# @title Show the solution of (?P<what>.*)\n")
 LINES = re.compile(r"^(?P<indent> *)### BEGIN SOLUTION\n.*?\n *### END SOLUTION$", re.DOTALL | re.MULTILINE)
 TOLD = re.compile(r"<details>\n<summary>Show the solution of .*?</summary>.*?</details>", re.DOTALL)
 ANSWER = "*Your answer:*"
-FIRST = re.compile(
-    r"This is a plain copy of the chapter (?P<chapter>.*?) of \*.*?The cell below (?P<needs>.*?)\. All else", re.DOTALL
-)
 INTRODUCTION = """\
 This is the student edition of the chapter {chapter}. Run the cells from the top, each with Shift and Enter. Write where
 a cell says `...`, "your code" or "Your answer". A check stops until its part is right.
@@ -33,8 +30,7 @@ def starter(solution: str, what: str) -> str:
 def student(copy: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The student edition of a chapter's plain copy."""
     made = deepcopy(copy)
-    if said := FIRST.match(made.cells[0].source):
-        made.cells[0].source = INTRODUCTION.format(**said.groupdict())
+    made.cells[0].source = INTRODUCTION.format(**copy.metadata["mmkd"])
     for cell in made.cells:
         if cell.cell_type == "markdown":
             cell.source = TOLD.sub(ANSWER, cell.source)

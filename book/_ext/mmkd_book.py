@@ -27,8 +27,10 @@ EXECUTIONS = ROOT / "book/records/execution"  # tools/execute.py writes them
 ON_GPU = ROOT / "book/records/h100/notebooks.json"
 CHANGELOG = ROOT / "CHANGELOG.md"
 ARGUMENT = ROOT / "book/_static/argument.svg"  # tools/readme.py writes it, and those of parts beside it
-OF_PART = """What this part decides: what the paper says, a mark per claim that leads to its row of the ledger, what was
-found, and the chapters that show it."""
+OF_PART = (
+    "What this part decides: what the paper says, a mark per claim that leads to its row of the ledger, what was found,"
+    " and the chapters that show it."
+)
 
 
 def duration(seconds):
@@ -193,13 +195,15 @@ def argument(file, *caption):
 
 def head_part(app, doctree):
     """Puts a part's picture of the argument, where there is one, below the first admonition of its first chapter."""
+    from mmkd_core.evidence.ledger import argument_file
+
     app.env.note_dependency(str(TOC))
     for part, pages in parts(TOC.read_text(encoding="utf-8")).items():
-        file = ARGUMENT.with_stem(f"argument-{part.lower().replace(' ', '-')}")
+        file = ARGUMENT.with_name(argument_file(part))
         if pages[0] == app.env.docname and file.exists():
             app.env.note_dependency(str(file))
             said = next(doctree.findall(nodes.admonition))
-            figure = argument(file, nodes.Text(" ".join(OF_PART.split())))
+            figure = argument(file, nodes.Text(OF_PART))
             doctree.note_implicit_target(figure)  # figures are numbered by their ids
             said.parent.insert(said.parent.index(said) + 1, figure)
 

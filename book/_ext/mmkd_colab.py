@@ -137,6 +137,8 @@ class Plain:
         return [f"$$\n{text}{tag}\n$$"]
 
     def block_figure(self, node, level):
+        if isinstance(node[0], nodes.raw):
+            return []  # a picture drawn inline, with links: plain Markdown has no place for it nor for its caption
         captions = [f"{self.named(node)}{self.inline(c)}" for c in node.findall(nodes.caption)]
         legends = [b for legend in node.findall(nodes.legend) for b in self.blocks(legend, level)]
         return [self.inline(image) for image in node.findall(nodes.image)] + captions + legends
@@ -393,6 +395,7 @@ def copy(app, docname, version=""):
     for number, cell in enumerate(copied.cells):
         cell.id = f"cell-{number}"
     copied.metadata.update(
+        mmkd={"chapter": named(app, docname), "needs": needs(site)},  # for the student edition's own first cell
         kernelspec={"name": "python3", "display_name": "Python 3", "language": "python"},
         accelerator="GPU",
         colab={"name": PurePosixPath(docname).name, "toc_visible": True, "gpuType": "T4"},
@@ -404,14 +407,13 @@ def copy(app, docname, version=""):
 def head(app, docname, made, site, version):
     """The cells before a chapter's own: what this is, the library and the records, and how tables are shown."""
     switch = any(cell.source == SWITCH for cell in made.cells)
-    title = app.env.titles[docname].astext()
     install = INSTALL.format(site=site, files=FILES, wheel=wheel_of(app.srcdir), archive=ARCHIVE) if site else ""
     yield nbformat.v4.new_markdown_cell(
         INTRODUCTION.format(
-            chapter=f"[{title}]({site}/{docname}.html)" if site else f'"{title}"',
+            chapter=named(app, docname),
             book=app.config.html_title,
             version=version[:12],
-            gets=GETS.format(site=site) if site else FINDS,
+            gets=needs(site),
             on_gpu=on_gpu(app.srcdir, docname),
             switch=SWITCHED if switch else "",
         )
@@ -423,6 +425,17 @@ def head(app, docname, made, site, version):
         cell = nbformat.v4.new_code_cell(SHOWN.format(site=site, numbers=known))
         fold(cell)
         yield cell
+
+
+def named(app, docname):
+    """A chapter's title, a link into the published book if there is one."""
+    title, site = app.env.titles[docname].astext(), site_of(app)
+    return f"[{title}]({site}/{docname}.html)" if site else f'"{title}"'
+
+
+def needs(site):
+    """What the first cell of code gets, or looks for."""
+    return GETS.format(site=site) if site else FINDS
 
 
 def on_gpu(root, docname):

@@ -163,15 +163,17 @@ class Challenge:
         differing = _differing(cases)
         return [Case(labels, changed(job, self.settings or {}, differing)) for labels, job in cases]
 
-    @property
+    @cached_property
     def cases(self) -> list[Case]:
         """What is to be run, each job once; of its labels, where it has several, those that most others share."""
         every = [case for cases in self._asked.values() for case in cases]
         shared = Counter(label for case in every for label in case.labels.items())
-        every.sort(key=lambda case: sum(shared[label] for label in case.labels.items()))  # the last one stays
-        chosen = {case.job.canonical: case for case in every}
-        order = dict.fromkeys(case.job.canonical for cases in self._asked.values() for case in cases)
-        return [chosen[job] for job in order]
+        common = [sum(shared[label] for label in case.labels.items()) for case in every]
+        chosen: dict[str, tuple[int, Case]] = {}
+        for case, weight in zip(every, common, strict=True):
+            if weight >= chosen.get(case.job.canonical, (0, case))[0]:
+                chosen[case.job.canonical] = weight, case
+        return [case for _, case in chosen.values()]
 
     @property
     def rule(self) -> str:

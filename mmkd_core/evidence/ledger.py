@@ -86,6 +86,11 @@ def challenge_file(name: str) -> str:
     return f"colab/challenge-{_slug(name)}.ipynb"
 
 
+def argument_file(part: str) -> str:
+    """Where `book/_static` has the picture that heads a part of the book: "argument-the-method.svg"."""
+    return f"argument-{_slug(part)}.svg"
+
+
 def _slug(name: str) -> str:
     return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
 

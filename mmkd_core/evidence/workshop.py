@@ -5,7 +5,7 @@ from a fixed seed.
 """
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from inspect import signature
 from typing import Any, NamedTuple
 
@@ -34,11 +34,11 @@ class DiffersError(AssertionError):
 
 
 class Part(NamedTuple):
-    """What a part is to compute, the arguments to try it with, and common slips, as the arguments they amount to."""
+    """What a part is to compute, the arguments to try it with, and what common slips make of them."""
 
     reference: Callable[..., Tensor]
     cases: Callable[[], Sequence[Sequence[Any]]]
-    slips: Mapping[str, Callable[..., Sequence[Any]]] = {}
+    slips: Mapping[str, Callable[..., Tensor]] = {}
 
 
 def check(mine: Callable[..., Tensor]) -> str:
@@ -75,15 +75,11 @@ def _check_case(where: str, mine: Callable[..., Tensor], part: Part, case: Seque
         raise DiffersError(f"{where}: it returned {told}; expected a tensor of the shape {tuple(expected.shape)}")
     if got.shape != expected.shape:
         raise DiffersError(f"{where}: got the shape {tuple(got.shape)}; expected {tuple(expected.shape)}")
-    slips = {slip: part.reference(*change(*case)) for slip, change in part.slips.items()}
-    named = dict(zip(signature(part.reference).parameters, case, strict=True))
-    if (temperature := named.get("temperature", 1.0)) != 1.0:
-        slips["the right one without its factor temperature²"] = expected.detach() / temperature**2
-    _compare(where, got.detach(), expected.detach(), slips)
+    _compare(where, got.detach(), expected.detach(), ((slip, wrong(*case)) for slip, wrong in part.slips.items()))
     if not got.requires_grad:
         raise DiffersError(f"{where}: the values are right, but no gradient comes through; is something detached?")
     slopes = zip(_gradients(got, ours), _gradients(expected, theirs), strict=True)
-    for name, pairs in zip(named, slopes, strict=True):
+    for name, pairs in zip(signature(part.reference).parameters, slopes, strict=True):
         for own, other in zip(*pairs, strict=True):
             _compare(f"{where}, the gradient by {name}", own, other)
 
@@ -123,18 +119,24 @@ def _gradients(result: Tensor, arguments: Sequence[Any]) -> Iterator[list[Tensor
         yield [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(slopes, leaves, strict=True)]
 
 
+def _off(got: Tensor, expected: Tensor) -> Tensor:
+    """By how much each number is off; what is NaN is off by infinity."""
+    return (got - expected).abs().nan_to_num(nan=torch.inf)
+
+
 def _alike(got: Tensor, expected: Tensor) -> bool:
     scale = float(expected.abs().max()) or 1.0
-    return float((got - expected).abs().nan_to_num(nan=torch.inf).max()) <= TOLERANCE * scale
+    return float(_off(got, expected).max()) <= TOLERANCE * scale
 
 
-def _compare(where: str, got: Tensor, expected: Tensor, slips: Mapping[str, Tensor] = {}) -> None:
+def _compare(where: str, got: Tensor, expected: Tensor, slips: Iterable[tuple[str, Tensor]] = ()) -> None:
+    """Raises `DiffersError` where the two differ; `slips` are looked at only then."""
     if _alike(got, expected):
         return
-    off = (got - expected).abs().nan_to_num(nan=torch.inf)
+    off = _off(got, expected)
     place = tuple(int(index) for index in torch.unravel_index(off.argmax(), off.shape))
     at = f" at {list(place)}" if place else ""
-    alike = (f". That is {slip}" for slip, other in slips.items() if other.shape == got.shape and _alike(got, other))
+    alike = (f". That is {slip}" for slip, other in slips if other.shape == got.shape and _alike(got, other))
     hint = next(alike, None) or _hint(got, expected)
     raise DiffersError(f"{where}: got {float(got[place]):.5g}{at}; expected {float(expected[place]):.5g}{hint}")
 
@@ -233,29 +235,31 @@ def _terms() -> list[list[Any]]:
     return [[draw(5), {}, {}, draw(3, 5, 4), 0.1], *taught]
 
 
-def _transposed(scores: list[Tensor], weight: Tensor, bias: Tensor) -> list[Any]:
-    return [scores, weight.T, bias]
+def _of_distillation(right: Callable[..., Tensor]) -> dict[str, Callable[..., Tensor]]:
+    """Slips of a loss of teacher, student and, last, the temperature."""
+    return {
+        "the result with teacher and student exchanged": lambda teacher, student, *own: right(student, teacher, *own),
+        "the right one without its factor temperature²": lambda *own: right(*own) / own[-1] ** 2,
+    }
 
 
-def _unscaled(x: Tensor, weight: Tensor, bias: Tensor, prompt: Tensor, rate: float) -> list[Any]:
-    return [x, weight, bias, prompt, rate * len(x)]
-
-
-def _exchanged(teacher: Any, student: Any, *others: Any) -> list[Any]:
-    return [student, teacher, *others]
-
-
-WITH_EXCHANGED = {"the result with teacher and student exchanged": _exchanged}
 PARTS = {
     "lightgcn": Part(
-        _lightgcn, _graphs, {"the result with a layer more": lambda adjacency, x, layers: [adjacency, x, layers + 1]}
+        _lightgcn, _graphs, {"the result with a layer more": lambda a, x, layers: _lightgcn(a, x, layers + 1)}
     ),
     "prompt": Part(
-        _prompt, _scores, {"the result with the transpose of `weight`; F.linear takes it as it is": _transposed}
+        _prompt, _scores,
+        {"the result with the transpose of `weight`; F.linear takes it as it is": lambda s, w, b: _prompt(s, w.T, b)},
     ),
-    "reduction": Part(_reduced, _features, {"the result without 1/|I|": _unscaled}),
-    "pair_kd": Part(losses.pair_kd, _margins, WITH_EXCHANGED),
-    "list_kd": Part(losses.list_kd, _lists, WITH_EXCHANGED),
+    "reduction": Part(
+        _reduced, _features,
+        {"the result without 1/|I|": lambda x, w, b, prompt, rate: _reduced(x, w, b, prompt, rate * len(x))},
+    ),
+    "pair_kd": Part(losses.pair_kd, _margins, _of_distillation(losses.pair_kd)),
+    "list_kd": Part(losses.list_kd, _lists, _of_distillation(losses.list_kd)),
     "embed_kd": Part(losses.scaled_cosine_error, _directions),
-    "joint": Part(_joint, _terms, {"the result with twice the L2": lambda *own: [*own[:-1], 2 * own[-1]]}),
-}
+    "joint": Part(
+        _joint, _terms,
+        {"the result with twice the L2": lambda margins, terms, w, rows, l2: _joint(margins, terms, w, rows, 2 * l2)},
+    ),
+}  # fmt: skip

@@ -12,6 +12,7 @@ import mmkd_colab
 import nbformat
 import pytest
 import yaml
+from docutils import nodes
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
@@ -174,6 +175,16 @@ def test_what_myst_knows_alone_is_written_out(book, copy):
     ]:
         assert part in text
     assert "unused" not in text
+
+
+def test_a_picture_drawn_inline_leaves_no_caption_behind():
+    caption = nodes.caption("", "", nodes.Text("What it shows."))
+    plain = mmkd_colab.Plain(ROOT, "page", "", {})
+    assert plain.blocks(nodes.figure("", nodes.raw("", "<svg/>", format="html"), caption)) == []
+    assert plain.blocks(nodes.figure("", nodes.image(uri="https://a.org/b.png"), caption.deepcopy())) == [
+        "![](https://a.org/b.png)",
+        "What it shows.",
+    ]
 
 
 def test_links_lead_into_the_published_book_or_are_text(book, copy):

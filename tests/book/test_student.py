@@ -27,23 +27,27 @@ def code(source, **metadata):
 def test_a_part_is_handed_out_without_its_lines_and_an_exercise_without_anything():
     told = "<details>\n<summary>Show the solution of exercise 2</summary>\n\nIt is 4.\n\n</details>"
     copy = nbformat.v4.new_notebook(
+        metadata={"mmkd": {"chapter": "*One*", "needs": "looks for a folder"}},
         cells=[
+            nbformat.v4.new_markdown_cell("This is a plain copy."),
             nbformat.v4.new_markdown_cell(f"Task.\n\n{told}\n\nEnd."),
             code(PART, cellView="form", jupyter={"source_hidden": True}),
             code("# @title Show the solution of exercise 1\nprint(4)\n# That is it.", cellView="form"),
             code("# @title The code of Fig. 1\nplot()", cellView="form"),
-        ]
+        ],
     )
     made = student.student(copy)
-    sources = [cell.source for cell in made.cells]
+    first, *sources = [cell.source for cell in made.cells]
+    assert first.startswith("This is the student edition of the chapter *One*.")
+    assert first.endswith("The cell below looks for a folder.")
     assert sources == [
         "Task.\n\n*Your answer:*\n\nEnd.",
         'def double(x):\n    """Twice."""\n    ...',
         "# Exercise 1: your code\n",
         "# @title The code of Fig. 1\nplot()",
     ]
-    assert [dict(cell.metadata) for cell in made.cells] == [{}, {}, {}, {"cellView": "form"}]
-    assert copy.cells[1].source == PART  # the copy stays
+    assert [dict(cell.metadata) for cell in made.cells[1:]] == [{}, {}, {}, {"cellView": "form"}]
+    assert copy.cells[2].source == PART  # the copy stays
 
 
 needs_copies = pytest.mark.skipif(not COPIES, reason="no rendered book: run `make html`")
@@ -55,6 +59,7 @@ def test_no_chapter_gives_a_solution_away(path):
     copy = nbformat.read(path, as_version=4)
     made = student.student(copy)
     text = "\n".join(cell.source for cell in made.cells)
+    assert text.startswith("This is the student edition of the chapter ")
     assert "Show the solution" not in text
     assert "SOLUTION" not in text
     folded = [c for c in copy.cells if student.FOLDED.match(c.source)]
