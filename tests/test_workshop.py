@@ -29,6 +29,10 @@ def pair_kd(teacher, student, temperature=1.0):
     return temperature**2 * F.kl_div(q, p, log_target=True, reduction="batchmean")
 
 
+def naive_bpr(positive, negative):
+    return -torch.sigmoid(positive - negative).log().mean()
+
+
 def naive_pair_kd(teacher, student, temperature=1.0):
     p, q = torch.sigmoid(teacher / temperature), torch.sigmoid(student / temperature)
     kl = p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()
@@ -87,6 +91,7 @@ def test_what_is_wrong_is_named(name, wrong, says):
 
 
 SLIPS = {
+    "bpr": lambda positive, negative: SOLUTIONS["bpr"](negative, positive),
     "lightgcn": lambda a, x, layers: by_hand(a, x, layers + 1),
     "prompt": lambda scores, weight, bias: F.linear(torch.stack(scores).mean(0), weight, bias),
     "reduction": lambda x, w, b, p, rate: x @ w + rate * p @ (p.T @ (x @ w)) + b,  # without 1 / items
@@ -98,6 +103,7 @@ SLIPS = {
 
 
 TOLD = {
+    "bpr": "the result with positive and negative exchanged",
     "lightgcn": "the result with a layer more",
     "reduction": r"the result without 1/\|I\|",
     "pair_kd": "the result with teacher and student exchanged",
@@ -114,6 +120,7 @@ def test_a_slip_that_trains_all_the_same_is_found(name):
 @pytest.mark.parametrize(
     ("name", "slip", "says"),
     [
+        ("bpr", lambda positive, negative: F.softplus(negative - positive).sum(), "the loss is the mean"),
         ("prompt", lambda scores, w, b: SOLUTIONS["prompt"](scores, w.T, b), "the transpose of `weight`"),
         ("pair_kd", lambda t, s, tau: SOLUTIONS["pair_kd"](t, s, tau) / tau**2, "without its factor temperature²"),
         ("pair_kd", lambda t, s, tau: SOLUTIONS["pair_kd"](t.detach(), s, tau), "Nothing of it is there"),
@@ -131,7 +138,8 @@ def test_the_numbers_of_a_case_are_told():
 
 
 @pytest.mark.parametrize(
-    ("name", "naive"), [("pair_kd", naive_pair_kd), ("list_kd", naive_list_kd), ("joint", naive_joint)]
+    ("name", "naive"),
+    [("bpr", naive_bpr), ("pair_kd", naive_pair_kd), ("list_kd", naive_list_kd), ("joint", naive_joint)],
 )
 def test_a_logarithm_of_a_rounded_probability_is_found_in_the_last_case(name, naive):
     number = len(workshop.PARTS[name].cases())

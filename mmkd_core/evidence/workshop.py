@@ -202,6 +202,12 @@ def _features() -> list[list[Any]]:
     return [[draw(8, 6), draw(6, 3), draw(3), draw(8, 3), rate] for rate in (1.0, 0.3)]
 
 
+def _ranked() -> list[list[Any]]:
+    draw = _drawn()
+    far = torch.tensor([FAR, -FAR, 1.0, -0.5, 2.0], dtype=DOUBLE)
+    return [[draw(5), draw(5)], [far, draw(5)]]
+
+
 def _margins() -> list[list[Any]]:
     draw = _drawn()
     drawn = [[3 * draw(5), 3 * draw(5), temperature] for temperature in (1.0, 2.5)]
@@ -244,6 +250,13 @@ def _of_distillation(right: Callable[..., Tensor]) -> dict[str, Callable[..., Te
 
 
 PARTS = {
+    "bpr": Part(
+        losses.bpr, _ranked,
+        {
+            "the result with positive and negative exchanged": lambda pos, neg: losses.bpr(neg, pos),
+            "the sum over the batch; the loss is the mean": lambda pos, neg: losses.bpr(pos, neg) * len(pos),
+        },
+    ),
     "lightgcn": Part(
         _lightgcn, _graphs, {"the result with a layer more": lambda a, x, layers: _lightgcn(a, x, layers + 1)}
     ),

@@ -9,7 +9,7 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
 COPIES = sorted((ROOT / "_build/html/colab").glob("*.ipynb"))
-BUILD = ROOT / "_build/html/colab/build.ipynb"
+PARTS = {ROOT / "_build/html/colab/lightgcn.ipynb": 1, ROOT / "_build/html/colab/build.ipynb": 7}
 PART = """\
 # @title Show the solution of part 1
 def double(x):
@@ -68,23 +68,20 @@ def test_no_chapter_gives_a_solution_away(path):
 
 
 def ran(notebook, allow_errors=False):
-    """What each cell of the parts says, run in the book's own folder without what installs and trains."""
-    kept = []
-    for cell in notebook.cells:
-        if "class MyTeacher" in cell.source:
-            break
-        if cell.cell_type == "code" and "MMKD_BOOK" not in cell.source:
-            kept.append(code(cell.source))
-    part = nbformat.v4.new_notebook(cells=kept)
+    """What each check says, run in the book's own folder without what installs, and without what comes after them."""
+    checks = [number for number, cell in enumerate(notebook.cells) if cell.source.startswith("print(check(")]
+    cells = [cell for cell in notebook.cells[: checks[-1] + 1] if cell.cell_type == "code"]
+    part = nbformat.v4.new_notebook(cells=[code(cell.source) for cell in cells if "MMKD_BOOK" not in cell.source])
     options = {"extra_arguments": ["--IPKernelApp.log_level=ERROR"], "resources": {"metadata": {"path": ROOT}}}
     NotebookClient(part, timeout=300, allow_errors=allow_errors, **options).execute()
     return {c.source: c.outputs for c in part.cells if c.source.startswith("print(check(")}
 
 
 @needs_copies
-def test_each_check_fails_on_its_starter_and_says_so_in_a_line():
-    checks = ran(student.student(nbformat.read(BUILD, as_version=4)), allow_errors=True)
-    assert len(checks) == 7
+@pytest.mark.parametrize(("chapter", "parts"), PARTS.items(), ids=lambda given: getattr(given, "stem", None))
+def test_each_check_fails_on_its_starter_and_says_so_in_a_line(chapter, parts):
+    checks = ran(student.student(nbformat.read(chapter, as_version=4)), allow_errors=True)
+    assert len(checks) == parts
     for source, outputs in checks.items():
         (output,) = outputs
         name = source.removeprefix("print(check(").removesuffix("))")
@@ -96,13 +93,14 @@ def test_each_check_fails_on_its_starter_and_says_so_in_a_line():
 
 
 @needs_copies
-def test_each_check_passes_on_the_starter_with_its_solution_filled_in():
-    copy = nbformat.read(BUILD, as_version=4)
+@pytest.mark.parametrize(("chapter", "parts"), PARTS.items(), ids=lambda given: getattr(given, "stem", None))
+def test_each_check_passes_on_the_starter_with_its_solution_filled_in(chapter, parts):
+    copy = nbformat.read(chapter, as_version=4)
     made = student.student(copy)
     for cell, own in zip(made.cells, copy.cells, strict=True):
         if cell.source.rstrip().endswith("..."):
             found = student.LINES.search(own.source)
             cell.source = cell.source.removesuffix("    ...") + found[0]
     checks = ran(made)
-    assert len(checks) == 7
+    assert len(checks) == parts
     assert all(outputs[0].text.startswith("✓") for outputs in checks.values())
