@@ -1,7 +1,10 @@
 """What each question of the book is made of."""
 
+from dataclasses import replace
+
 import pytest
 
+from mmkd_core.evidence.cases import EARLIER, Asked, Variant
 from mmkd_core.evidence.questions import QUESTIONS, ablations, comparison, hyperparameters
 from mmkd_core.experiment import Experiment, plan
 from mmkd_core.models import MODELS, defaults_of
@@ -33,10 +36,11 @@ def test_the_smoke_budget_is_the_demo_one_seed_one_epoch(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_paper_budget_trains_with_the_settings_in_force(name):
+def test_the_paper_budget_trains_with_the_settings_in_force_or_those_of_an_earlier_study(name):
+    asked = Asked(earlier=name in ("hyperparameters", "overfitting", "incremental"))
     for _, job in ALL[name]():
         if isinstance(job, Experiment) and job.fit.epochs:
-            assert job.fit == plan(job.model, job.dataset, seed=job.seed).fit
+            assert job.fit == asked.planned(job.dataset, job.seed, Variant(job.model)).fit
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -90,7 +94,7 @@ def test_figure_4_moves_one_setting_at_a_time():
         taught = labels["setting"].startswith("teacher.")
         name = labels["setting"].removeprefix("teacher.")
         changed = job.teacher if taught and job.teacher else job
-        base = plan(changed.model, "lfm2k")
+        base = Asked(earlier=True).planned("lfm2k", 0, Variant(changed.model))
         assert {k for k, v in changed.hparams.items() if base.hparams[k] != v} <= {name}
         assert changed.hparams[name] == labels["value"] or labels["in force"]
 
@@ -101,8 +105,20 @@ def test_figure_4_has_three_seeds_at_every_value():
         seeds.setdefault((labels["setting"], labels["value"], labels["system"]), []).append(labels["seed"])
     assert all(own == [0, 1, 2] for own in seeds.values())
     assert {value for setting, value, _ in seeds if setting == "list"} == {
-        *hyperparameters.GRIDS["list"][1], plan("mmkd", "lfm2k").hparams["list"],
+        *hyperparameters.GRIDS["list"][1], Asked(earlier=True).planned("lfm2k", 0, Variant()).hparams["list"],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("dataset", "model"), [(d, m) for d, models in EARLIER.items() for m in models])
+def test_a_question_may_rest_on_the_settings_of_an_earlier_study(dataset, model):
+    held, now = EARLIER[dataset][model], plan(model, dataset)
+    job = Asked(earlier=True).planned(dataset, 1, Variant(model, {"l2": 0.5}, {"lr": 0.25}))
+    assert job.hparams == {**now.hparams, **held["hparams"], "l2": 0.5}
+    assert job.fit == replace(now.fit, **{**held["fit"], "lr": 0.25, "seed": 1})
+    assert Asked().planned(dataset, 1, Variant(model)) == plan(model, dataset, seed=1)
+    changed = [name for name, value in held["hparams"].items() if value != now.hparams[name]]
+    changed += [name for name, value in held["fit"].items() if value != getattr(now.fit, name)]
+    assert changed, "these settings are in force: take them away"
 
 
 def test_the_multimodal_systems_are_those_that_read_features():

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from mmkd_core import datasets as data_sets
 from mmkd_core.datasets import DATASETS
 from mmkd_core.evidence.measurement import Measurement
+from mmkd_core.evidence.paper import told
 from mmkd_core.evidence.shapes import SHAPES, shape_of
 from mmkd_core.experiment import Experiment, plan
 from mmkd_core.models import teachers_of
@@ -40,6 +41,7 @@ BUDGETS = {
 }
 REAL = ("tiktok", "lfm2k", "amazon-beauty")
 SEEDS = (0, 1, 2)
+EARLIER: dict[str, dict[str, Any]] = told("earlier")  # by data set and model, what a newer study has replaced
 Names = Sequence[str] | str | None
 Seeds = Sequence[int] | int | None
 
@@ -63,14 +65,16 @@ Variants = Iterable[tuple[dict[str, Any], Variant]]  # labels, and what is train
 class Asked:
     """The data sets, seeds and budget that somebody asked for: a text is one data set, a number one seed, None any.
 
-    `shapes`: the question is about shapes, whose names stand in place of those of data sets. Raises `ValueError` for an
-    unknown budget, for what is no data set's name and no folder, or no shape's, and for a seed that is no whole number.
+    `shapes`: the question is about shapes, whose names stand in place of those of data sets. `earlier`: it rests on the
+    settings of `earlier.toml`, where there are any, in place of those in force. Raises `ValueError` for an unknown
+    budget, for what is no data set's name and no folder, or no shape's, and for a seed that is no whole number.
     """
 
     datasets: Names = None
     seeds: Seeds = None
     budget: str = "paper"
     shapes: bool = False
+    earlier: bool = False
 
     def __post_init__(self) -> None:
         if self.budget not in BUDGETS:
@@ -110,7 +114,12 @@ class Asked:
         usual = teachers_of(variant.model).items()
         own = {name: replace(getattr(variant, name) or Variant(kind), options=variant.options) for name, kind in usual}
         teachers: dict[str, Any] = {name: self.planned(dataset, seed, teacher) for name, teacher in own.items()}
-        given: dict[str, Any] = {"hparams": variant.hparams, "fit": {**BUDGETS[self.budget].fit, **variant.fit}}
+        held = EARLIER.get(dataset, {}).get(variant.model, {}) if self.earlier else {}
+        hparams = {**held.get("hparams", {}), **variant.hparams}
+        given: dict[str, Any] = {
+            "hparams": hparams,
+            "fit": {**held.get("fit", {}), **BUDGETS[self.budget].fit, **variant.fit},
+        }
         return plan(variant.model, dataset, seed=seed, options=variant.options, **given, **teachers)
 
 

@@ -20,7 +20,7 @@ import torch
 
 from mmkd_core.cost import environment
 from mmkd_core.evidence import engine
-from mmkd_core.evidence.cases import BUDGETS, Case, Job, Names, Seeds, title_of_place
+from mmkd_core.evidence.cases import BUDGETS, EARLIER, Case, Job, Names, Seeds, title_of_place
 from mmkd_core.evidence.compare import LEAST_SEEDS
 from mmkd_core.evidence.ledger import claims
 from mmkd_core.evidence.measurement import Measurement
@@ -226,7 +226,12 @@ def changed(job: Job, settings: Settings, differing: Mapping[str, set[str]]) -> 
     training = own.pop("fit", {})
     if own:
         usual = plan(job.model, job.dataset).hparams
-        own = {n: v for n, v in own.items() if n not in differing[job.model] or job.hparams[n] == usual[n]}
+        held = EARLIER.get(job.dataset, {}).get(job.model, {}).get("hparams", {})
+        own = {
+            name: value
+            for name, value in own.items()
+            if name not in differing[job.model] or job.hparams[name] in (usual[name], held.get(name))
+        }
     teachers: dict[str, Any] = {name: changed(teacher, settings, differing) for name, teacher in job.teachers.items()}
     return plan(
         job.model, job.dataset, seed=job.seed, options=job.options,

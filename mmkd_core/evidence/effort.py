@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmkd_core.evidence.cases import EARLIER
 from mmkd_core.evidence.store import Store
+from mmkd_core.experiment import Experiment
 
 
 class Trials(NamedTuple):
@@ -33,25 +35,36 @@ def studies(store: Store) -> dict[tuple[str, str], Trials]:
 
 
 def behind(store: Store, files: Iterable[str], trials: Mapping[tuple[str, str], Trials]) -> str:
-    """One line on the records in `files`: "26 records, 3 to 5 seeds, settings from 2 to 10 completed trials".
+    """One line on the records in `files`: "26 records, 3 to 5 seeds, settings from 3 to 6 completed trials".
 
     Seeds are those of each system on each data set. Trials are of the searches that chose what is trained, teachers
-    included; what was set by hand, or not at all, has none. Measurements are records without either.
+    included; what was set by hand, or not at all, has none. Measurements are records without either. Settings that a
+    newer study has replaced are told apart by those of the training, which no case varies.
     """
     files = list(files)
     seeds: defaultdict[str, set[int]] = defaultdict(set)
-    chosen = set()
+    chosen: set[tuple[bool, int]] = set()
     for file in files:
         if Path(file) in store.records:
             stages = [record.experiment for record in store.trainings(file)]
             seeds[_seedless(json.loads(stages[-1].canonical))].add(stages[-1].seed)
-            chosen |= {trials.get((stage.dataset, stage.model)) for stage in stages} - {None}
+            chosen |= {one for stage in stages if (one := _chosen(stage, trials))}
     told = [f"{len(files):,} record{'s' * (len(files) != 1)}"]
     if seeds:
         told.append(_range(map(len, seeds.values()), "seed"))
-    if chosen:
-        told.append(f"settings from {_range((study.completed for study in chosen if study), 'completed trial')}")
+    for earlier in sorted({earlier for earlier, _ in chosen}):
+        completed = _range((number for when, number in chosen if when == earlier), "completed trial")
+        told.append(f"settings from {completed}{' of earlier studies' * earlier}")
     return ", ".join(told)
+
+
+def _chosen(stage: Experiment, trials: Mapping[tuple[str, str], Trials]) -> tuple[bool, int] | None:
+    """Whether an earlier study chose the settings of a training, and from how many whole trials; None: no study."""
+    held = EARLIER.get(stage.dataset, {}).get(stage.model)
+    if held and all(getattr(stage.fit, name) == value for name, value in held["fit"].items()):
+        return True, held["trials"]
+    study = trials.get((stage.dataset, stage.model))
+    return study and (False, study.completed)
 
 
 def _seedless(values: Any) -> str:

@@ -17,7 +17,6 @@ from mmkd_core.evidence.questions.comparison import MMKD, TEACHER
 from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.style import BLUE, CAPPED_MARK, VERMILION, a_part_each, entitle, grid, say, say_scales
 from mmkd_core.evidence.verdicts import Judge, Pair, paired, rows_of
-from mmkd_core.experiment import plan
 
 # What is drawn of each setting, its label and its values. "teacher.": it is the teacher's.
 GRIDS: dict[str, tuple[str, tuple[Any, ...]]] = {name: (label, tuple(v)) for name, (label, v) in paper.GRIDS.items()}
@@ -34,12 +33,12 @@ def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") ->
 
     Of a setting of the teacher both curves are there, the teacher's and the student's.
     """
-    asked, planned = Asked(datasets, seeds, budget), []
+    asked, planned = Asked(datasets, seeds, budget, earlier=True), []
     for dataset in asked.datasets_or(("lfm2k",)):
         for setting, (_, grid_values) in GRIDS.items():
             name = setting.removeprefix("teacher.")
             whose = "mmkd" if name == setting else "teacher"
-            in_force = plan(whose, dataset).hparams[name]
+            in_force = asked.planned(dataset, 0, Variant(whose)).hparams[name]
             in_force = 1 if in_force is None else in_force  # the student's layers
             for value in sorted({*grid_values, in_force}):
                 varied = Variant(whose, hparams={} if value == in_force else {name: value})
@@ -69,7 +68,7 @@ def sensitivities(part: SubFigure, rows: pd.DataFrame) -> None:
     ]
     if (rows.dropna(subset=[METRIC]).groupby(["setting", "system", "value"]).size() == 1).any():
         handles.append(Line2D([], [], **HOLLOW, label="one seed only"))
-    handles.append(Line2D([], [], **IN_FORCE, label="setting in force"))
+    handles.append(Line2D([], [], **IN_FORCE, label="setting in the other panels"))
     if (rows["capped"] == True).any():  # noqa: E712, NaN where not run
         handles.append(Line2D([], [], **CAPPED_MARK, label="run ended at its cap of epochs"))
     part.legend(handles=handles, loc="outside lower center", ncols=3 if len(handles) > 4 else 4, frameon=False)
@@ -171,4 +170,6 @@ RULES = {
     "list weight": matters("list", 0.0),
     "prompt rate": matters("teacher.prompt_rate", 0.0),
 }
-QUESTION = Question(cases, figure="4", draw=draw, notes=notes("sensitivity", "our_records_alone"), claims=claims(RULES))
+QUESTION = Question(
+    cases, figure="4", draw=draw, notes=notes("sensitivity", "earlier", "our_records_alone"), claims=claims(RULES)
+)

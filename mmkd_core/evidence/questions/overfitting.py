@@ -35,7 +35,7 @@ from mmkd_core.evidence.store import Store
 from mmkd_core.evidence.style import BLUE, VERMILION, entitle, grid, parts, say
 from mmkd_core.evidence.tables import Column, Frames, by_system, cell, column, flat
 from mmkd_core.evidence.verdicts import every_seed
-from mmkd_core.experiment import Experiment, plan
+from mmkd_core.experiment import Experiment
 from mmkd_core.history import History
 from mmkd_core.kernels import ranges
 from mmkd_core.runs import model_of, trained_teachers
@@ -69,9 +69,9 @@ PATIENCE = 5  # evaluations without improvement that stop a training of the book
 
 def cases(datasets: Names = None, seeds: Seeds = None, budget: str = "paper") -> list[Case]:
     """Does what reduces features overfit, and what it takes against it (I1)? Long trainings that nothing stops."""
-    asked, planned = Asked(datasets, seeds, budget), []
+    asked, planned = Asked(datasets, seeds, budget, earlier=True), []
     for dataset in asked.datasets_or(("tiktok", "lfm2k")):
-        other = plan("teacher", dataset)
+        other = asked.planned(dataset, 0, Variant("teacher"))
         hparams = {name: other.hparams[name] for name in ("dim", "layers", "l2")}
         bare = Variant("lightgcn", hparams, {"lr": other.fit.lr, "batch_size": other.fit.batch_size})
         long = {**LONG, **BUDGETS[budget].fit}
@@ -272,5 +272,5 @@ RULES = {
     ),
 }
 QUESTION = Question(
-    cases, table="overfitting", measure=overfitting, frames=frames, notes=notes("gaps"), claims=claims(RULES)
+    cases, table="overfitting", measure=overfitting, frames=frames, notes=notes("gaps", "earlier"), claims=claims(RULES)
 )
