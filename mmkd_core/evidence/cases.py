@@ -115,9 +115,8 @@ class Asked:
         own = {name: replace(getattr(variant, name) or Variant(kind), options=variant.options) for name, kind in usual}
         teachers: dict[str, Any] = {name: self.planned(dataset, seed, teacher) for name, teacher in own.items()}
         held = EARLIER.get(dataset, {}).get(variant.model, {}) if self.earlier else {}
-        hparams = {**held.get("hparams", {}), **variant.hparams}
         given: dict[str, Any] = {
-            "hparams": hparams,
+            "hparams": {**held.get("hparams", {}), **variant.hparams},
             "fit": {**held.get("fit", {}), **BUDGETS[self.budget].fit, **variant.fit},
         }
         return plan(variant.model, dataset, seed=seed, options=variant.options, **given, **teachers)
