@@ -117,6 +117,13 @@ def test_only_calls_the_library(path, notebook):
     assert not found, "definitions and training loops belong in mmkd_core"
 
 
+def test_no_sentence_is_broken_so_that_its_number_begins_a_list(path, notebook):
+    """Of "has become 0 or" and, in the next line, "1. Trained" Markdown makes a list of one."""
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    broken = re.compile(r"^(?!\s|\d+[.)] |[-*:]).+\n\d+[.)] .*", re.MULTILINE)
+    assert not [found[0] for text in texts for found in broken.finditer(text)]
+
+
 def test_outputs_have_no_errors_or_warnings(notebook):
     outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
     assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
