@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mmkd_core.evidence.cases import EARLIER, Asked, Variant
+from mmkd_core.evidence.question import NOTES
 from mmkd_core.evidence.questions import QUESTIONS, ablations, comparison, hyperparameters
 from mmkd_core.experiment import Experiment, plan
 from mmkd_core.models import MODELS, defaults_of
@@ -37,7 +38,7 @@ def test_the_smoke_budget_is_the_demo_one_seed_one_epoch(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_paper_budget_trains_with_the_settings_in_force_or_those_of_an_earlier_study(name):
-    asked = Asked(earlier=name in ("hyperparameters", "overfitting", "incremental"))
+    asked = Asked(earlier=NOTES["earlier"] in QUESTIONS[name].notes)  # who rests on them says so
     for _, job in ALL[name]():
         if isinstance(job, Experiment) and job.fit.epochs:
             assert job.fit == asked.planned(job.dataset, job.seed, Variant(job.model)).fit

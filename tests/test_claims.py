@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from made_up_records import system
 
-from mmkd_core.evidence.cases import EARLIER, Asked, Variant
+from mmkd_core.evidence.cases import Asked, Variant, earlier
 from mmkd_core.evidence.compare import NOT_RUN, Comparison
 from mmkd_core.evidence.effort import behind, studies
 from mmkd_core.evidence.ledger import OURS, challenge_file, claims, judged, page, summary
@@ -520,9 +520,9 @@ def test_what_a_verdict_rests_on_is_records_seeds_and_trials(tmp_path):
     low, high = min(completed), max(completed)
     of_students = f"settings from {low if low == high else f'{low} to {high}'} completed trials"
     assert behind(store, students, trials) == f"5 records, 5 seeds, {of_students}"
-    if held := EARLIER.get("lfm2k", {}).get("mmkd"):
-        earlier = [Asked(earlier=True).planned("lfm2k", seed, Variant()).canonical for seed in range(3)]
-        before = [str(path) for path, record in store.records.items() if record.experiment.canonical in earlier]
+    if held := earlier("lfm2k", "mmkd"):
+        planned = [Asked(earlier=True).planned("lfm2k", seed, Variant()).canonical for seed in range(3)]
+        before = [str(path) for path, record in store.records.items() if record.experiment.canonical in planned]
         told = f"3 records, 3 seeds, settings from {held['trials']} completed trials of earlier studies"
         assert behind(store, before, trials) == told
     assert behind(store, students[:1], {}) == "1 record, 1 seed"

@@ -41,9 +41,14 @@ BUDGETS = {
 }
 REAL = ("tiktok", "lfm2k", "amazon-beauty")
 SEEDS = (0, 1, 2)
-EARLIER: dict[str, dict[str, Any]] = told("earlier")  # by data set and model, what a newer study has replaced
+EARLIER: dict[str, dict[str, Any]] = told("earlier")
 Names = Sequence[str] | str | None
 Seeds = Sequence[int] | int | None
+
+
+def earlier(dataset: str, model: str) -> Mapping[str, Any]:
+    """What a newer study has replaced: `hparams`, `fit` and the `trials` that chose them; empty where it is nothing."""
+    return EARLIER.get(dataset, {}).get(model, {})
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,7 @@ class Asked:
         usual = teachers_of(variant.model).items()
         own = {name: replace(getattr(variant, name) or Variant(kind), options=variant.options) for name, kind in usual}
         teachers: dict[str, Any] = {name: self.planned(dataset, seed, teacher) for name, teacher in own.items()}
-        held = EARLIER.get(dataset, {}).get(variant.model, {}) if self.earlier else {}
+        held = earlier(dataset, variant.model) if self.earlier else {}
         given: dict[str, Any] = {
             "hparams": {**held.get("hparams", {}), **variant.hparams},
             "fit": {**held.get("fit", {}), **BUDGETS[self.budget].fit, **variant.fit},

@@ -20,7 +20,7 @@ import torch
 
 from mmkd_core.cost import environment
 from mmkd_core.evidence import engine
-from mmkd_core.evidence.cases import BUDGETS, EARLIER, Case, Job, Names, Seeds, title_of_place
+from mmkd_core.evidence.cases import BUDGETS, Case, Job, Names, Seeds, earlier, title_of_place
 from mmkd_core.evidence.compare import LEAST_SEEDS
 from mmkd_core.evidence.ledger import claims
 from mmkd_core.evidence.measurement import Measurement
@@ -226,7 +226,7 @@ def changed(job: Job, settings: Settings, differing: Mapping[str, set[str]]) -> 
     training = own.pop("fit", {})
     if own:
         usual = plan(job.model, job.dataset).hparams
-        held = EARLIER.get(job.dataset, {}).get(job.model, {}).get("hparams", {})
+        held = earlier(job.dataset, job.model).get("hparams", {})
         own = {
             name: value
             for name, value in own.items()

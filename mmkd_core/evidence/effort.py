@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmkd_core.evidence.cases import EARLIER
+from mmkd_core.evidence.cases import earlier
 from mmkd_core.evidence.store import Store
 from mmkd_core.experiment import Experiment
 
@@ -52,15 +52,15 @@ def behind(store: Store, files: Iterable[str], trials: Mapping[tuple[str, str], 
     told = [f"{len(files):,} record{'s' * (len(files) != 1)}"]
     if seeds:
         told.append(_range(map(len, seeds.values()), "seed"))
-    for earlier in sorted({earlier for earlier, _ in chosen}):
-        completed = _range((number for when, number in chosen if when == earlier), "completed trial")
-        told.append(f"settings from {completed}{' of earlier studies' * earlier}")
+    for replaced in sorted({replaced for replaced, _ in chosen}):
+        completed = _range((number for which, number in chosen if which == replaced), "completed trial")
+        told.append(f"settings from {completed}{' of earlier studies' * replaced}")
     return ", ".join(told)
 
 
 def _chosen(stage: Experiment, trials: Mapping[tuple[str, str], Trials]) -> tuple[bool, int] | None:
     """Whether an earlier study chose the settings of a training, and from how many whole trials; None: no study."""
-    held = EARLIER.get(stage.dataset, {}).get(stage.model)
+    held = earlier(stage.dataset, stage.model)
     if held and all(getattr(stage.fit, name) == value for name, value in held["fit"].items()):
         return True, held["trials"]
     study = trials.get((stage.dataset, stage.model))
