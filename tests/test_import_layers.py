@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "mmkd_core"
 LAYERS = [
     {"settings", "files", "errors", "onnx_graph", "fold_in"},
-    {"kernels", "cold"},
+    {"kernels", "cold", "shown"},
     {"data", "sparse"},
     {"memory"},
     {"metrics", "layers", "sampling", "datasets", "cost"},

@@ -221,7 +221,7 @@ class _Fit:
 
     def _check_inputs(self) -> None:
         """Looks, before hours are spent, at what later steps read; raises `ValueError` naming step and file."""
-        from mmkd_core.evidence.report.items import read_titles
+        from mmkd_core.shown import read_titles
 
         for step, section in self.steps.items():
             parsed = _parsed(step, _given(step, section, self.top), _named(step, section, self.top))

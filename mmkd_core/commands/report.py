@@ -27,7 +27,7 @@ def add_to(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--out", required=True, metavar="PAGE.html", help="the page to write")
     parser.add_argument("--data", metavar="FOLDER", help="where the data lie now (default: where they lay)")
-    parser.add_argument("--titles", metavar="FILE", help="a CSV or TSV with the columns item and title")
+    parser.add_argument("--titles", metavar="FILE", help="a .csv or .tsv with the columns item and title, or just two")
     parser.add_argument("--pictures", metavar="DIR", help="pictures of items, called <id>.jpg or the like")
     parser.add_argument(
         "--permuted", action="store_true", help="train the best model that reads content on permuted content, too"

@@ -30,7 +30,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--port", type=whole, default=8000, help="default 8000; 0 takes one that is free")
     parser.add_argument("--host", default="127.0.0.1", help="whom it listens to (default 127.0.0.1: this machine)")
     parser.add_argument("--token-file", metavar="FILE", help="answer those alone who send the token in FILE")
-    parser.add_argument("--titles", metavar="FILE", help="a .csv or .tsv: an item's id and its title in each row")
+    parser.add_argument("--titles", metavar="FILE", help="a .csv or .tsv with the columns item and title, or just two")
     parser.add_argument("--pictures", metavar="DIR", help="pictures of items, each named by its item's id")
     parser.set_defaults(action=_serve, needs_torch=False)
 

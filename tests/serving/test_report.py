@@ -349,7 +349,7 @@ def faults(shop, tmp_path_factory):
     for suffix in (".json", ".safetensors", ".npz"):
         made["lone"].with_suffix(suffix).write_bytes(records[1].with_suffix(suffix).read_bytes())
     texts = {
-        "json.json": "{}", "titles.csv": "id,title\na,b\n", "twice.csv": "item,title\nB001,a\nB001,b\n",
+        "json.json": "{}", "titles.csv": "id,title,year\na,b,1\n", "twice.csv": "item,title\nB001,a\nB001,b\n",
         "others.csv": "item,title\nX1,a\n", "short.csv": "item,title\nB001\n", "alone.csv": "item,title\n",
         "empty.csv": "", "latin.csv": "", "zeros.csv": "item,title\nB001,a\0b\n",
     }  # fmt: skip
@@ -384,17 +384,17 @@ def faults(shop, tmp_path_factory):
         (["{record}", "--permuted"], "--permuted: none of the records is of a model that reads"),
         (["{control}"], "trained on permuted content; expected a record of the content as it is"),
         (["{lone}", "--permuted"], "lies in no folder of records"),
-        (["{record}", "--titles", "{none}"], "none: cannot be read"),
-        (["{record}", "--titles", "{titles}"], r"got the columns \['id', 'title'\]; expected"),
+        (["{record}", "--titles", "{none}"], "none: expected a .csv or .tsv file"),
+        (["{record}", "--titles", "{titles}"], r"got the columns \['id', 'title', 'year'\]; expected"),
         (["{record}", "--titles", "{twice}"], "row 3: the id 'B001' stands twice"),
-        (["{record}", "--titles", "{others}"], r"none of its ids, \['X1'\] .*is an item of shop"),
+        (["{record}", "--titles", "{others}"], r"got a title of \['X1'\], of no item; expected"),
         (["{record}", "--titles", "{short}"], "row 2: got 1 fields; expected 2"),
         (["{record}", "--titles", "{alone}"], "got no row; expected the titles of some items"),
-        (["{record}", "--titles", "{empty}"], r"empty\.csv: got the columns \[\]"),
-        (["{record}", "--titles", "{latin}"], r"latin\.csv: not utf-8-sig text"),
+        (["{record}", "--titles", "{empty}"], r"empty\.csv: .*got the columns \[\]"),
+        (["{record}", "--titles", "{latin}"], r"latin\.csv: cannot be read as titles .*utf-8"),
         (["{record}", "--pictures", "{none}"], "none: no such folder; expected one of pictures"),
-        (["{record}", "--pictures", "{shop}"], "shop: got no pictures; expected files called <id>"),
-        (["{record}", "--pictures", "{photos}"], r"photos: none of its ids, \['X1'\]"),
+        (["{record}", "--pictures", "{shop}"], "shop: got no picture; expected some by the items' ids"),
+        (["{record}", "--pictures", "{photos}"], r"photos: got a picture of \['X1'\], of no item"),
     ],
 )  # fmt: skip
 def test_it_is_refused(arguments, says, faults, tmp_path, refused):
@@ -420,7 +420,7 @@ def test_pictures_of_any_bytes_are_counted_and_left_out(kind, shop, tmp_path, ca
     (folder / "X.png").write_bytes(buffer.read_bytes())
     status, _, err = call(capsys, "report", records[0], "--pictures", folder, "--out", tmp_path / "x.html")
     if kind == "folder":
-        assert (status, "none of its ids, ['X']" in err) == (2, True)
+        assert (status, "got a picture of ['X'], of no item" in err) == (2, True)
         return
     assert (status, "pictures cannot be read: ['B" in err) == (0, True)
     assert "<img" not in (tmp_path / "x.html").read_text()

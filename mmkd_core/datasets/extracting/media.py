@@ -1,10 +1,8 @@
-"""Which file, or which text, belongs to which item: files by their stem, rows of a table by a column."""
+"""Which file, or which text, belongs to which item: files by their names, rows of a table by a column."""
 
 import csv
-import os
 import stat
-import unicodedata
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +14,7 @@ from mmkd_core.datasets.files import read_bytes
 from mmkd_core.datasets.ids import numbers_of
 from mmkd_core.files import write_whole
 from mmkd_core.settings import quoted
+from mmkd_core.shown import files_in, names_of
 
 MOST_BYTES = 2**28  # of a file that is read
 NOUNS = {"image": "picture", "text": "text", "audio": "sound"}
@@ -76,16 +75,14 @@ class Media:
 
 
 def files_of(folder: Path, kind: str, suffixes: tuple[str, ...], items: Items) -> Media:
-    """The files in `folder` and below whose stem is an item's id (or number, without ids) and whose suffix is known.
+    """The files in `folder` and below that are called as an item, by its id (or number, without ids).
 
     Hidden ones are left out. Raises `DataError` for a folder that is none, and where no file is of any item.
     """
     noun = NOUNS[kind]
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected one of {noun}s, each called as its item")
-    paths = [path for path in _walk(folder) if path.suffix.lower() in suffixes]
+    paths = files_in(folder, noun, suffixes)
     media = Media(kind, folder)
-    for path, item in zip(paths, _numbers([path.stem for path in paths], items), strict=True):
+    for path, item in zip(paths, _numbers(paths, items), strict=True):
         known = media.unknown if item < 0 else media.again if item in media.of else None
         if known is None:
             media.of[item] = path
@@ -100,18 +97,12 @@ def files_of(folder: Path, kind: str, suffixes: tuple[str, ...], items: Items) -
     return media
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(place, name) for name in sorted(files) if not name.startswith("."))
-
-
-def _numbers(stems: list[str], items: Items) -> list[int]:
-    """The item of each stem, or -1. What a Mac calls é is two characters, and a name of no text is of no item."""
-    texts = [os.fsencode(stem).decode("utf-8", "replace") for stem in stems]
-    exact = numbers_of(texts, items.ids, items.count)
-    composed = numbers_of([unicodedata.normalize("NFC", text) for text in texts], items.ids, items.count)
-    return np.where(exact < 0, composed, exact).tolist()
+def _numbers(paths: Sequence[Path], items: Items) -> list[int]:
+    """The item that each file is called for, or -1."""
+    found = np.full(len(paths), -1)
+    for texts in zip(*map(names_of, paths), strict=True):
+        found = np.where(found < 0, numbers_of(texts, items.ids, items.count), found)
+    return found.tolist()
 
 
 def write_problems(path: Path, problems: list[Problem]) -> None:

@@ -1,7 +1,6 @@
 """What an item is called and looks like on the page: by the caller's ids, titles and pictures, where there are any."""
 
 import base64
-import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,17 +9,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmkd_core.data import DataError, Dataset
+from mmkd_core.data import Dataset
 from mmkd_core.datasets.demo_catalogue import DemoDataset
-from mmkd_core.datasets.extracting.pictures import picture
-from mmkd_core.datasets.files import visible
+from mmkd_core.datasets.extracting.pictures import SUFFIXES, picture
 from mmkd_core.datasets.ids import Ids
-from mmkd_core.datasets.text import read_text
-from mmkd_core.settings import quoted
+from mmkd_core.shown import find_pictures, of_items, read_titles
 
 SIDE = 120  # pixels of a picture on the page, at most
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
-COLUMNS = ("item", "title")
 
 
 @dataclass
@@ -66,61 +61,14 @@ class Items:
             return None
 
 
-def read_titles(path: Path) -> dict[str, str]:
-    """The title of each id in a table with the columns item and title, CSV or, by its suffix, TSV.
-
-    Raises `DataError` naming the file for other columns, an id that stands twice, and no row at all.
-    """
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
-    try:
-        rows = list(csv.reader(io.StringIO(read_text(path)), delimiter=separator, quoting=quoting))
-    except csv.Error as error:
-        raise DataError(f"{path}: cannot be read as its suffix says ({error}); expected a table") from None
-    header = rows[0] if rows else []
-    if any(header.count(column) != 1 for column in COLUMNS):
-        raise DataError(f"{path}: got the columns {quoted(header)}; expected {list(COLUMNS)} among any others")
-    places = [header.index(column) for column in COLUMNS]
-    titles: dict[str, str] = {}
-    for number, row in enumerate(rows[1:], 2):
-        if not row:
-            continue
-        if len(row) != len(header):
-            raise DataError(f"{path}, row {number}: got {len(row)} fields; expected {len(header)}, as in its header")
-        item, title = (row[place] for place in places)
-        if item in titles:
-            raise DataError(f"{path}, row {number}: the id {quoted(item)} stands twice; expected it once")
-        titles[item] = title.strip() or item
-    if not titles:
-        raise DataError(f"{path}: got no row; expected the titles of some items")
-    return titles
-
-
-def find_pictures(folder: Path) -> dict[str, Path]:
-    """The picture of each id in a folder of files that are called so: `<id>.jpg`, `.png`, `.webp` and the like.
-
-    Raises `DataError` where there is none.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected one of pictures, called <id>.jpg or the like")
-    found = {path.stem: path for path in visible(folder, "*") if path.suffix.lower() in SUFFIXES and path.is_file()}
-    if not found:
-        raise DataError(f"{folder}: got no pictures; expected files called <id>{SUFFIXES[0]}, or {SUFFIXES[1:]}")
-    return found
-
-
 def items_of(data: Dataset, ids: Ids | None, titles: Path | None, pictures: Path | None) -> Items:
-    """The items of `data`. Raises `DataError` for titles or pictures that are of none of them, and as above."""
-    items = Items(
-        data, ids, {} if titles is None else read_titles(titles), {} if pictures is None else find_pictures(pictures)
-    )
-    own = {items.id(item) for item in range(data.num_items)}
-    for named, source in ((items.titles, titles), (items.pictures, pictures)):
-        if named and own.isdisjoint(named):
-            raise DataError(
-                f"{source}: none of its ids, {quoted(list(named)[:3])} and so on, is an item of {data.name}; expected "
-                f"ids such as {quoted(sorted(own)[:3])}"
-            )
+    """The items of `data`. Raises `DataError` for titles or pictures that cannot be read or are of none of them."""
+    items = Items(data, ids)
+    own = dict.fromkeys(items.id(item) for item in range(data.num_items))
+    if titles is not None:
+        items.titles = of_items("title", titles, read_titles(titles), own)
+    if pictures is not None:
+        items.pictures = find_pictures(pictures, own, SUFFIXES)
     return items
 
 
