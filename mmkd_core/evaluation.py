@@ -59,7 +59,7 @@ def rank(
     Raises `ValueError` when `k` is not between 1 and the number of items, and `ScoreError` where a score is NaN or
     infinite: NaN would come first.
     """
-    _check_cut_off(k, data)
+    check_cut_off(k, data)
     seen = (data.train if seen is None else seen).to(users.device)
     seen = seen[seen[:, 0].argsort(stable=True)]
     owners = seen[:, 0].contiguous()
@@ -151,7 +151,15 @@ def checked_users(users: Sequence[int] | Int[Tensor, " user"], data: Dataset) ->
     return ids.to(torch.int64)
 
 
-def _check_cut_off(k: int, data: Dataset) -> None:
+def seen_by(users: Int[Tensor, " user"], data: Dataset) -> Int[Tensor, "edge 2"]:
+    """The training interactions of some users alone, in the order of `users`."""
+    owners = data.train[:, 0].contiguous()
+    _, position = ranges(torch.searchsorted(owners, users), torch.searchsorted(owners, users, right=True))
+    return data.train[position]
+
+
+def check_cut_off(k: int, data: Dataset) -> None:
+    """Raises `ValueError` for a `k` that is no length of a list of items of `data`."""
     if not 1 <= k <= data.num_items:
         raise ValueError(f"k={k} for a catalogue of {data.num_items} items; expected 1 to {data.num_items}")
 
@@ -205,7 +213,7 @@ def evaluate(
     """
     if not ks:
         raise ValueError(f"ks is empty; expected cut-offs such as {KS}")
-    _check_cut_off(min(ks), data)
+    check_cut_off(min(ks), data)
     places = hit_places(tables, data, split, max(ks), mask_validation=mask_validation)
     return metrics_at(places, getattr(data, split)[:, 0], ks)
 

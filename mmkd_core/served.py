@@ -13,7 +13,7 @@ from mmkd_core.datasets.places import folder_of
 from mmkd_core.evaluation import Scorer
 from mmkd_core.experiment import Record
 from mmkd_core.exported import current, read_export
-from mmkd_core.files import CARD, IDS
+from mmkd_core.files import CARD, IDS, sha256_of
 from mmkd_core.runs import data_of, restore
 from mmkd_core.settings import WHOLE, quoted
 
@@ -21,12 +21,14 @@ from mmkd_core.settings import WHOLE, quoted
 class Served(NamedTuple):
     """Tables and the data that they rank: of an export, these hold the training interactions alone.
 
-    `ids` are those of the file `ids.parquet`, None where there is none.
+    `ids` are those of the file `ids.parquet`, None where there is none; `source` is the sha256 of the record's file or
+    of the export's card.
     """
 
     tables: Scorer
     data: Dataset
     ids: Ids | None
+    source: str
 
     @property
     def known(self) -> Ids | None:
@@ -68,7 +70,8 @@ def of_record(record_file: str | Path, dataset: str | None = None) -> Served:
         tables = model.embed()
     if isinstance(tables, Embeddings):  # parts of a parameter keep its gradient, also here
         tables = Embeddings(*(table.detach() for table in tables))
-    return Served(tables, data, ids_of(dataset or Record.read(record_file).experiment.dataset, data))
+    ids = ids_of(dataset or Record.read(record_file).experiment.dataset, data)
+    return Served(tables, data, ids, sha256_of(Path(record_file)))
 
 
 def ids_of(place: str, data: Dataset) -> Ids | None:
@@ -87,7 +90,7 @@ def of_export(folder: str | Path) -> Served:
     data = Dataset(card["data"]["name"], len(users), len(items), train, none, none)
     tables = Embeddings(*(torch.from_numpy(table.astype(np.float32)) for table in (users, items)))
     file = folder / IDS
-    return Served(tables, data, read_ids(file, data) if IDS in card["files"] else None)
+    return Served(tables, data, read_ids(file, data) if IDS in card["files"] else None, sha256_of(folder / CARD))
 
 
 def _any_whole(ids: Ids) -> bool:

@@ -57,7 +57,7 @@ def processes():
     For every test of a worker: multiprocessing has one server of forks, which preloads what it was told at its start.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["killed_run", "refreshing", "shop_log", "pytest"])
+    context.set_forkserver_preload(["killed_run", "refreshing", "listing", "shop_log", "pytest"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # or it finds no module of the tests, and says nothing
         first = context.Process(target=int)

@@ -17,7 +17,7 @@ LAYERS = [
     {"graph", "losses", "exported", "taste"},
     {"sheet", "versions"},
     {"evaluation", "refresh"},
-    {"models"},
+    {"models", "approximate"},
     {"checkpoint", "parallel", "history"},
     {"steps"},
     {"training"},

@@ -1,14 +1,19 @@
-"""`mmkd recommend`: what a trained model would show to one user, and the lists of many as a file."""
+"""`mmkd recommend`: what a trained model would show to one user, and the lists of many as a file or as several."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmkd_core.settings import whole
+from mmkd_core.settings import WHOLE, quoted, whole
 
 if TYPE_CHECKING:
+    from mmkd_core.approximate import Approximate
     from mmkd_core.served import Served
 
 
@@ -19,7 +24,11 @@ def add_to(commands: Any) -> None:
         "recommend", help="a trained model's best items for a user, or for all", formatter_class=raw,
         description="Prints the best items for one user, or writes the lists of many to a Parquet file with the\n"
         "columns user, rank, item, score. What a user had in training is left out. Users and items are called\n"
-        "as in the data's ids.parquet, or by number where there is none.",
+        "as in the data's ids.parquet, or by number where there is none.\n\n"
+        "Lists of millions go to a folder (--out FOLDER/) of files of about a million rows. A call that was cut\n"
+        "short goes on when it is given again; several machines fill one folder, each with a --share of it.\n"
+        "Where there are millions of items, --approximate .99 reads as few of them as find 99 % of the exact\n"
+        "lists' items, by faiss (pip install 'mmkd-book[faiss]'), and says what was measured.",
     )  # fmt: skip
     parser.add_argument(
         "record", metavar="RECORD", help="the file that `mmkd run` wrote, its weights beside it, or an export's folder"
@@ -29,11 +38,27 @@ def add_to(commands: Any) -> None:
     whom.add_argument("--users", metavar="FILE", help="those whose ids are in FILE, one per line; with --out")
     whom.add_argument("--all", action="store_true", help="all who have a training history; with --out")
     parser.add_argument("--top", type=whole, default=10, metavar="K", help="length of the list (default 10)")
-    parser.add_argument("--out", metavar="LISTS.parquet", help="where the lists of many users go")
+    parser.add_argument("--out", metavar="LISTS.parquet", help="where the lists of many users go, or FOLDER/")
+    parser.add_argument("--share", type=_share, metavar="I/N", help="make the I-th of every N files of --out FOLDER/")
+    parser.add_argument("--approximate", type=_recall, metavar="RECALL", help="lists that need not be exact, by faiss")
     parser.add_argument("--allow", metavar="FILE", help="show only items whose ids are in FILE, one per line")
     parser.add_argument("--deny", metavar="FILE", help="show no item whose id is in FILE")
     parser.add_argument("--data", metavar="FOLDER", help="where its data lie now (default: where they lay)")
     parser.set_defaults(action=_recommend)
+
+
+def _share(text: str) -> tuple[int, int]:
+    part, slash, parts = text.partition("/")
+    if not (slash and WHOLE.fullmatch(part) and WHOLE.fullmatch(parts) and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is no share; expected such as 2/5, the second of five")
+    return int(part), int(parts)
+
+
+def _recall(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{quoted(text)} is no share of a list; expected such as .99, at most 1")
 
 
 def _recommend(arguments: argparse.Namespace) -> int:
@@ -42,10 +67,18 @@ def _recommend(arguments: argparse.Namespace) -> int:
             f"--user {arguments.user} with --out {arguments.out}: one user's list is printed; expected --users or --all"
             if arguments.out else "--out is missing: the lists of many users go to a file; expected --out LISTS.parquet"
         )  # fmt: skip
+    if arguments.user is not None and arguments.approximate is not None:
+        raise ValueError("--approximate with --user: one user's list is exact; leave it out")
+    if arguments.share is not None and not _is_folder(arguments.out):
+        raise ValueError(f"--share with --out {arguments.out}: expected a folder that is shared, --out FOLDER/")
     from mmkd_core.served import served
 
     source = served(arguments.record, arguments.data)
     return _print_one(source, arguments) if arguments.out is None else _write_many(source, arguments)
+
+
+def _is_folder(out: str | None) -> bool:
+    return out is not None and (out.endswith(("/", os.sep)) or Path(out).is_dir())
 
 
 def _print_one(source: Served, arguments: argparse.Namespace) -> int:
@@ -69,14 +102,31 @@ def _print_one(source: Served, arguments: argparse.Namespace) -> int:
 def _write_many(source: Served, arguments: argparse.Namespace) -> int:
     import torch
 
-    from mmkd_core.lists import left_out_by, users_in, write_lists
+    from mmkd_core.lists import left_out_by, users_in, with_history, write_lists, write_parts
 
-    data = source.data
-    users = torch.arange(data.num_users) if arguments.all else users_in(arguments.users, source)
-    left_out = left_out_by(source, arguments.allow, arguments.deny)
-    listed = write_lists(arguments.out, source, users, arguments.top, left_out=left_out)
-    without = f"; {len(users) - listed:,} without training history have none" if listed < len(users) else ""
-    print(f"{arguments.out}: lists of up to {arguments.top} items for {listed:,} users of {data.name}{without}")
+    data, out, top = source.data, arguments.out, arguments.top
+    asked = torch.arange(data.num_users) if arguments.all else users_in(arguments.users, source)
+    users, left_out = with_history(asked, source), left_out_by(source, arguments.allow, arguments.deny)
+
+    @cache  # made when the first list is, so not where nothing is to be done
+    def index() -> Approximate:
+        from mmkd_core.approximate import Approximate
+
+        made = Approximate(source.tables, left_out=left_out)
+        print(f"approximate lists: {made.tune(users, data, top, arguments.approximate)}")
+        return made
+
+    ranked = None if arguments.approximate is None else lambda some, seen: index().rank(some, data, top, seen=seen)
+    if _is_folder(out):
+        share, recall = arguments.share or (1, 1), arguments.approximate
+        parts = write_parts(out, source, users, top, left_out=left_out, ranked=ranked, recall=recall, share=share)
+        there = f", {parts.before} of them from before" if parts.before else ""
+        files = f" in {parts.there} of {parts.files} files{there}"
+    else:
+        write_lists(out, source, users, top, left_out=left_out, ranked=ranked)
+        files = ""
+    without = f"; {len(asked) - len(users):,} without training history have none" if len(users) < len(asked) else ""
+    print(f"{out}: lists of up to {top} items for {len(users):,} users of {data.name}{files}{without}")
     return 0
 
 

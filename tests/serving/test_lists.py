@@ -263,7 +263,16 @@ def test_what_is_no_number_of_a_user(text, plain, tmp_path, refused):
         (["--users", "{tmp}/none", "--out", "{tmp}/out"], "none: cannot be read .No such file or directory."),
         (["--users", "{tmp}", "--out", "{tmp}/out"], "cannot be read .Is a directory.; expected ids of users, one per"),
         (["--users", "{binary}", "--out", "{tmp}/out"], "cannot be read .it is not UTF-8.; expected ids of users"),
-        (["--all", "--out", "{tmp}"], "cannot be written"),
+        (["--all", "--out", "{inputs}"], r"inputs.*: has files, and no _request.json; expected a new folder"),
+        (["--all", "--share", "1/2", "--out", "{tmp}/out"], "--share with --out .*: expected a folder that is shared"),
+        (["--all", "--share", "3/2", "--out", "{tmp}/out/"], "--share: '3/2' is no share; expected such as 2/5"),
+        (["--all", "--share", "0/2", "--out", "{tmp}/out/"], "'0/2' is no share"),
+        (["--all", "--share", "2", "--out", "{tmp}/out/"], "'2' is no share"),
+        (["--all", "--top", "61", "--out", "{tmp}/out/"], "k=61 for a catalogue of 60 items; expected 1 to 60"),
+        (["--all", "--approximate", "0", "--out", "{tmp}/out"], "--approximate: '0' is no share of a list; expected"),
+        (["--all", "--approximate", "99", "--out", "{tmp}/out"], "'99' is no share of a list"),
+        (["--all", "--approximate", "nan", "--out", "{tmp}/out"], "'nan' is no share of a list"),
+        (["--user", "u03é", "--approximate", ".9"], "--approximate with --user: one user's list is exact"),
         (["--all", "--out", "{record}/out"], "out: cannot be written"),
         (["--all", "--top", "0", "--out", "{tmp}/out"], "k=0 for a catalogue of 60 items; expected 1 to 60"),
         (["--all", "--top", "61", "--out", "{tmp}/out"], "k=61 for a catalogue of 60 items; expected 1 to 60"),
@@ -281,7 +290,7 @@ def test_what_is_no_number_of_a_user(text, plain, tmp_path, refused):
 def test_it_is_refused(arguments, says, shop, tmp_path, tmp_path_factory, refused):
     inputs = tmp_path_factory.mktemp("inputs")
     (inputs / "binary").write_bytes(b"\xff\xfe\x00")
-    places = {"tmp": tmp_path, "record": shop[1], "binary": inputs / "binary"}
+    places = {"tmp": tmp_path, "record": shop[1], "inputs": inputs, "binary": inputs / "binary"}
     places["items"] = words(inputs / "items", *map(item_id, range(ITEMS)))
     places["users"] = words(inputs / "users", *map(user_id, range(USERS)))
     refused("recommend", shop[1], *(argument.format(**places) for argument in arguments), says=says)
