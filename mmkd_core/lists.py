@@ -25,8 +25,9 @@ Ranked = Callable[[Int[Tensor, " user"], Int[Tensor, "edge 2"]], Ranking]  # use
 
 
 class Parts(NamedTuple):
-    """In how many files a folder has or will have its lists; those there now, and before the call."""
+    """Of how many users a folder has or will have lists, in how many files; those there now, and before the call."""
 
+    users: int
     files: int
     there: int
     before: int
@@ -132,7 +133,7 @@ def write_parts(
         for number in range(share[0] - 1, len(blocks), share[1]):
             if not files[number].exists():
                 _write(files[number], served, blocks[number], k, ranked or _exact(served, k, left_out), counted)
-    return Parts(len(files), sum(file.exists() for file in files), there)
+    return Parts(len(users), len(files), sum(file.exists() for file in files), there)
 
 
 def _ask(folder: Path, request: dict[str, Any]) -> None:

@@ -106,27 +106,26 @@ def _write_many(source: Served, arguments: argparse.Namespace) -> int:
 
     data, out, top = source.data, arguments.out, arguments.top
     asked = torch.arange(data.num_users) if arguments.all else users_in(arguments.users, source)
-    users, left_out = with_history(asked, source), left_out_by(source, arguments.allow, arguments.deny)
+    left_out = left_out_by(source, arguments.allow, arguments.deny)
 
     @cache  # made when the first list is, so not where nothing is to be done
     def index() -> Approximate:
         from mmkd_core.approximate import Approximate
 
         made = Approximate(source.tables, left_out=left_out)
-        print(f"approximate lists: {made.tune(users, data, top, arguments.approximate)}")
+        print(f"approximate lists: {made.tune(with_history(asked, source), data, top, arguments.approximate)}")
         return made
 
     ranked = None if arguments.approximate is None else lambda some, seen: index().rank(some, data, top, seen=seen)
     if _is_folder(out):
         share, recall = arguments.share or (1, 1), arguments.approximate
-        parts = write_parts(out, source, users, top, left_out=left_out, ranked=ranked, recall=recall, share=share)
+        parts = write_parts(out, source, asked, top, left_out=left_out, ranked=ranked, recall=recall, share=share)
         there = f", {parts.before} of them from before" if parts.before else ""
-        files = f" in {parts.there} of {parts.files} files{there}"
+        listed, files = parts.users, f" in {parts.there} of {parts.files} files{there}"
     else:
-        write_lists(out, source, users, top, left_out=left_out, ranked=ranked)
-        files = ""
-    without = f"; {len(asked) - len(users):,} without training history have none" if len(users) < len(asked) else ""
-    print(f"{out}: lists of up to {top} items for {len(users):,} users of {data.name}{files}{without}")
+        listed, files = write_lists(out, source, asked, top, left_out=left_out, ranked=ranked), ""
+    without = f"; {len(asked) - listed:,} without training history have none" if listed < len(asked) else ""
+    print(f"{out}: lists of up to {top} items for {listed:,} users of {data.name}{files}{without}")
     return 0
 
 
