@@ -159,7 +159,7 @@ def _exact(served: Served, k: int, left_out: Bool[Tensor, " item"] | None) -> Ra
     return lambda users, seen: rank(served.tables, users, served.data, k, seen=seen, left_out=left_out)
 
 
-def with_history(users: Int[Tensor, " user"], served: Served) -> Int[Tensor, " user"]:
+def with_history(users: Int[Tensor, " user"], served: Served) -> Int[Tensor, " kept"]:
     """Those of `users` who have a training history, in their order; raises `ValueError` where none has."""
     data = served.data
     users = users[torch.bincount(data.train[:, 0], minlength=data.num_users)[users] > 0]

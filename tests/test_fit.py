@@ -200,7 +200,10 @@ def test_a_file_that_is_not_there_is_named(missing, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ('[report]\nout = "r.html"\ntitles = "log.csv"\n', "log.csv: got the columns"),
+        (
+            '[report]\nout = "r.html"\ntitles = "log.csv"\n',
+            "log.csv, row 3: the id 'u0' stands twice; expected it once",
+        ),
         ('[report]\nout = "r.html"\ntitles = "gone.csv"\n', "[report] titles='gone.csv': no such file"),
         ('[report]\nout = "r.html"\npictures = "gone"\n', "[report] pictures='gone': no such file or folder"),
         ('[report]\nout = "r.html"\ntitles = 5\n', "[report] titles='5': no such file or folder"),
